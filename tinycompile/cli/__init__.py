@@ -14,6 +14,7 @@ from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import bisect, run, verify
 from tinycompile.cli.search import search, spaces
+from tinycompile.cli.training import train
 from tinycompile.version import __version__
 
 EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded); 2 a
@@ -44,6 +45,7 @@ COMMANDS = (
     run,
     verify,
     bisect,
+    train,
     profile,
     check,
     diff,

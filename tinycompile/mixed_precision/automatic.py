@@ -22,7 +22,7 @@ from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
-from tinycompile.mixed_precision.choice import Choice, TooManyBytesError
+from tinycompile.mixed_precision.choice import Choice
 from tinycompile.mixed_precision.float_model import FloatModel
 from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Samples
@@ -60,6 +60,11 @@ class Budget:
     saving: int | None = None
     accuracy_loss: float | None = None
     instruction_factor: float | None = None
+
+    @property
+    def with_code(self) -> bool:
+        """Whether the limit is one of constants and code."""
+        return self.flash is not None or self.saving is not None
 
     def check(self) -> None:
         """Raises UsageError."""
@@ -153,27 +158,69 @@ def automatic(
         UsageError, SamplesError, ModelFileError, UnsupportedError; DoesNotFitError for a budget that nothing meets.
     """
     budget.check()
-    try:
-        graph, search = _search(model, calib, evaluation, target, form, description, options)
-    except QuantizationNeededError as error:  # nothing of it could be of 8 bits
-        why = "8 bits come first, and nothing in this model was quantised: `tinycompile inspect` says why"
-        raise UsageError("no layer's weights can have fewer than 8 bits", where=str(model), why=why) from error
-    before = cost_of(graph, *_board(target))
-    limit = _bytes_limit(search, before, budget)
-    most = _instruction_limit(search, budget)
-    try:
-        fit = _within(search, budget, limit, most)
-    except TooManyBytesError as error:
-        raise _too_small(search, before, budget, str(model)) from error
-    rows = _rows(search, fit)
-    written = fit.fitted.written()
-    after = cost_of(_graph_of(written.content, form), *_board(target))
-    if budget.accuracy_loss is not None and (fit.measured.loss or 0.0) > budget.accuracy_loss:
-        text = f"{model}: {fit.measured.loss:.1%} is lost on {search.model.measured_on}, --accuracy-loss allows less"
-        warnings.warn(text, QuantizationWarning, stacklevel=2)
-    chosen_bytes = before.weights_bytes - _own_bytes(search, before) + fit.choice.bytes
-    measured_on = search.model.measured_on
-    return Automatic(written.content, fit, rows, before, after, chosen_bytes, measured_on, written.quantized)
+    options = {**options, "description": description}
+    chooser = Chooser.of(model, calib, target, evaluation, form, with_code=budget.with_code, **options)
+    return chooser.within(budget)
+
+
+@dataclass(frozen=True, eq=False)
+class Chooser:
+    """A model that is ready for bits to be chosen, any number of times: calibrated, its layers tried once.
+
+    Attributes:
+        before: of the compiler, of the network with 8 bits.
+    """
+
+    model: Path
+    search: Search
+    before: Cost
+    target: str
+    form: Form
+
+    @staticmethod
+    def of(
+        model: Path,
+        calib: Path,
+        target: str,
+        evaluation: Path | None,
+        form: Form,
+        *,
+        with_code: bool,
+        description: str = "",
+        **options: Any,
+    ) -> Chooser:
+        """Args and errors: as `automatic`. with_code: budgets will be of constants and code, else of constants."""
+        try:
+            graph, search = _search(model, calib, evaluation, target, form, description, options, with_code)
+        except QuantizationNeededError as error:  # nothing of it could be of 8 bits
+            why = "8 bits come first, and nothing in this model was quantised: `tinycompile inspect` says why"
+            raise UsageError("no layer's weights can have fewer than 8 bits", where=str(model), why=why) from error
+        return Chooser(model, search, cost_of(graph, *_board(target)), target, form)
+
+    @property
+    def most_saved(self) -> int:
+        """Bytes by fewer bits, over 8 bits in their smallest kernels."""
+        return self.search.smallest_8_bits - self.search.least_bytes
+
+    def within(self, budget: Budget) -> Automatic:
+        """Raises DoesNotFitError, for a limit of bytes before any layer was tried."""
+        search, before = self.search, self.before
+        limit, most = _bytes_limit(search, before, budget), _instruction_limit(search, budget)
+        if limit is not None and limit < search.least_bytes:
+            raise _too_small(search, before, budget, str(self.model))
+        return self.automatic(_within(search, budget, limit, most), budget.accuracy_loss)
+
+    def automatic(self, fit: Fit, accuracy_loss: float | None) -> Automatic:
+        """What a fit comes to."""
+        search, before, measured_on = self.search, self.before, self.search.model.measured_on
+        rows = _rows(search, fit)
+        written = fit.fitted.written()
+        after = cost_of(_graph_of(written.content, self.form), *_board(self.target))
+        if accuracy_loss is not None and (fit.measured.loss or 0.0) > accuracy_loss:
+            text = f"{self.model}: {fit.measured.loss:.1%} is lost on {measured_on}, --accuracy-loss allows less"
+            warnings.warn(text, QuantizationWarning, stacklevel=2)
+        chosen_bytes = before.weights_bytes - _own_bytes(search, before) + fit.choice.bytes
+        return Automatic(written.content, fit, rows, before, after, chosen_bytes, measured_on, written.quantized)
 
 
 def _search(
@@ -184,6 +231,7 @@ def _search(
     form: Form,
     description: str,
     options: Mapping[str, Any],
+    with_code: bool,
 ) -> tuple[Graph, Search]:
     """(the network with 8 bits, what chooses bits for it).
 
@@ -195,13 +243,14 @@ def _search(
     if not is_onnx(model) and Network(graph := load(model)).layers:
         if form != "tflite":
             raise UsageError(f"{model} is an int8 TFLite file: few bits make another one of it", hint="-o out.tflite")
-        return graph, _of_int8(graph, model.read_bytes(), calib, evaluation, target, description, str(model))
+        content = model.read_bytes()
+        return graph, _of_int8(graph, content, calib, evaluation, target, description, str(model), with_code)
     step("quantising to 8 bits first")
     if form == "tflite":
         found = quantize(model, calib, evaluation=evaluation, form=form, description=description, **options)
         content = found.tflite or b""
         graph = _graph_of(content, form)
-        return graph, _of_int8(graph, content, calib, evaluation, target, description, str(model))
+        return graph, _of_int8(graph, content, calib, evaluation, target, description, str(model), with_code)
     calibrated = calibrated_for_few_bits(model, calib, evaluation=evaluation, **options)
     proto = calibrated.attempts[0].model.proto
     graph = _graph_of(bytes(proto.SerializeToString()), form)
@@ -209,16 +258,23 @@ def _search(
     names = names_in_file(proto, network.layers)
     layers = _layers(network, names, str(model))
     floats = FloatModel(calibrated, names, graph.macs(), description)
-    return graph, Search(network, floats, _board(target)[0].core, layers)
+    return graph, Search(network, floats, _board(target)[0].core, layers, with_code=with_code)
 
 
 def _of_int8(
-    graph: Graph, content: bytes, calib: Path, evaluation: Path | None, target: str, description: str, where: str
+    graph: Graph,
+    content: bytes,
+    calib: Path,
+    evaluation: Path | None,
+    target: str,
+    description: str,
+    where: str,
+    with_code: bool,
 ) -> Search:
     network = Network(graph)
     layers = _layers(network, places(content, network.graph, network.layers), where)
     subject = Int8Model(content, network, Samples.of(network, calib, evaluation), description)
-    return Search(network, subject, _board(target)[0].core, layers)
+    return Search(network, subject, _board(target)[0].core, layers, with_code=with_code)
 
 
 def _layers(network: Network, names: Collection[str], where: str) -> list[str]:
@@ -259,6 +315,16 @@ def _own_bytes(search: Search, before: Cost) -> int:
     return sum(planned.get(name, fastest.bytes) for name, fastest in search.at_8_bits.chosen.items())
 
 
+def _own_flash(search: Search, before: Cost) -> int:
+    """The same with the functions of these kernels, which the planner took as well."""
+    variants = {layer.name: layer.kernel for layer in before.layers}
+    taken = {
+        name: next((a for a in search.priced[name] if (a.bits, a.kernel) == (8, variants.get(name))), fastest)
+        for name, fastest in search.at_8_bits.chosen.items()
+    }
+    return _own_bytes(search, before) + Choice(taken).code
+
+
 def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     """For the layers that may have few bits; None where accuracy decides."""
     own = _own_bytes(search, before)
@@ -269,26 +335,27 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     if budget.weight_bytes is not None:
         return budget.weight_bytes - (before.weights_bytes - own)
     if budget.flash is not None:
-        return budget.flash - (before.flash_bytes - own)
+        return budget.flash - (before.flash_bytes - _own_flash(search, before))
     return None
 
 
 def _too_small(search: Search, before: Cost, budget: Budget, where: str) -> DoesNotFitError:
     """The error of a limit of bytes that the fewest bits exceed, with the least that would do, as the user wrote it."""
     least, all_8_bits = search.least_bytes, search.smallest_8_bits
-    saved = least - _own_bytes(search, before)
     if budget.weight_part is not None:
         part = ceil(1000 * search.part_with(least)) / 10
         what, hint = f"--weight-bytes {100 * budget.weight_part:g}% is too little", f"--weight-bytes {part:g}%"
     elif budget.weight_bytes is not None:
         what = f"--weight-bytes {budget.weight_bytes:,} is too little"
-        hint = f"--weight-bytes {before.weights_bytes + saved}"
+        hint = f"--weight-bytes {before.weights_bytes - _own_bytes(search, before) + least}"
     elif budget.flash is not None:
-        what, hint = f"--flash {budget.flash:,} is too little", f"--flash {before.flash_bytes + saved}"
+        enough = before.flash_bytes - _own_flash(search, before) + least
+        what, hint = f"--flash {budget.flash:,} is too little", f"--flash {enough}"
     else:
         what = f"the firmware is {budget.saving or 0:,} bytes too large"
-        hint = f"{(budget.saving or 0) - (all_8_bits - least):,} bytes more of --flash"
-    why = f"the layers' weights take {least:,} bytes with the fewest bits, {all_8_bits:,} with 8"
+        hint = f"{(budget.saving or 0) - all_8_bits + least:,} bytes more of --flash"
+    with_code = " and their code" if search.with_code else ""
+    why = f"the layers' weights{with_code} take {least:,} bytes with the fewest bits, {all_8_bits:,} with 8"
     return DoesNotFitError(what, where=where, why=why, hint=f"{hint}, which is the least, or a smaller network")
 
 
@@ -314,4 +381,4 @@ def _within(search: Search, budget: Budget, limit: int | None, most: int | None)
     return best
 
 
-__all__ = ["Automatic", "Budget", "automatic"]
+__all__ = ["Automatic", "Budget", "Chooser", "automatic"]

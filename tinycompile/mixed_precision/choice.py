@@ -2,11 +2,14 @@
 
 One of several alternatives is chosen for each layer; losses, bytes and instructions add up over layers. It is solved
 exactly, by OR-Tools' CP-SAT. Losses that add up are the model: noise of one layer doesn't know of another one's.
+
+Code doesn't add up over layers: whichever of them call a function, it is there once. So each function has a variable of
+its own, which no layer's alternative that calls it can do without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +24,6 @@ _LOSS_BITS, _TIE_BITS = 34, 20
 _SECONDS = 20.0
 
 
-class TooManyBytesError(DoesNotFitError):
-    """The layers' constants exceed their bytes with the fewest bits."""
-
-
 @dataclass(frozen=True)
 class Alternative:
     """What a layer may be.
@@ -33,6 +32,7 @@ class Alternative:
         loss: what it adds to the power of the outputs' error, as a part of their own.
         bytes: of its constants. instructions: of one inference.
         kernel: that these are of, for people.
+        function: that it calls; others with the same one share its `code` bytes. "" where it needs none.
     """
 
     bits: int
@@ -40,6 +40,13 @@ class Alternative:
     bytes: int
     instructions: int
     kernel: str = ""
+    function: str = ""
+    code: int = 0
+
+    @property
+    def alone(self) -> int:
+        """Bytes of flash where no other layer calls its function."""
+        return self.bytes + self.code
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,16 @@ class Choice:
         return sum(each.bytes for each in self.chosen.values())
 
     @property
+    def code(self) -> int:
+        """Bytes of the functions that layers call."""
+        return sum({each.function: each.code for each in self.chosen.values()}.values())
+
+    @property
+    def flash(self) -> int:
+        """Constants and code."""
+        return self.bytes + self.code
+
+    @property
     def instructions(self) -> int:
         return sum(each.instructions for each in self.chosen.values())
 
@@ -70,75 +87,144 @@ _MORE_BYTES, _TIMES = 1.1, 1.5
 """A kernel is left out if one with at most so many times its bytes takes fewer instructions by such a factor."""
 
 
-def sensible(alternatives: Sequence[Alternative]) -> list[Alternative]:
+def sensible(alternatives: Sequence[Alternative], *, with_code: bool = False) -> list[Alternative]:
     """Without kernels that save next to nothing and take much longer: portable ones beside those of the core."""
+    size = size_of(with_code)
     return [
         each
         for each in alternatives
         if not any(
-            a.bits == each.bits and a.bytes <= _MORE_BYTES * each.bytes and _TIMES * a.instructions < each.instructions
+            a.bits == each.bits and size(a) <= _MORE_BYTES * size(each) and _TIMES * a.instructions < each.instructions
             for a in alternatives
         )
     ]
 
 
-def useful(alternatives: Sequence[Alternative]) -> list[Alternative]:
-    """Without those that another one is no worse than in everything."""
+def size_of(with_code: bool) -> Callable[[Alternative], int]:
+    """Bytes of an alternative alone."""
+    return (lambda a: a.alone) if with_code else (lambda a: a.bytes)
+
+
+def useful(alternatives: Sequence[Alternative], *, with_code: bool = False) -> list[Alternative]:
+    """Without those that another one is no worse than in everything, whatever other layers call."""
     kept = list[Alternative]()
     for each in sorted(alternatives, key=lambda a: (a.loss, a.bytes, a.instructions, -a.bits)):
-        if not any(k.bytes <= each.bytes and k.instructions <= each.instructions for k in kept):
+        if not any(_is_no_larger(k, each, with_code) and k.instructions <= each.instructions for k in kept):
             kept.append(each)
     return kept
 
 
+def _is_no_larger(a: Alternative, b: Alternative, with_code: bool) -> bool:
+    """Where code counts, `b`'s function may be there already and `a`'s not."""
+    return (a.alone if with_code and a.function != b.function else a.bytes) <= b.bytes
+
+
+@dataclass(frozen=True, eq=False)
+class _Programme:
+    """Variables for a pick of one alternative for each layer."""
+
+    model: Any
+    kept: Mapping[str, Sequence[Alternative]]
+    picks: Mapping[str, Sequence[Any]]
+    size: Any
+
+    @staticmethod
+    def of(alternatives: Mapping[str, Sequence[Alternative]], with_code: bool) -> _Programme:
+        model: Any = cp_model().CpModel()
+        kept = {name: useful(each, with_code=with_code) for name, each in alternatives.items()}
+        picks = {name: [model.new_bool_var("") for _ in each] for name, each in kept.items()}
+        for each in picks.values():
+            model.add_exactly_one(each)
+        pairs = [(a, pick) for name, each in kept.items() for a, pick in zip(each, picks[name], strict=True)]
+        size = sum(a.bytes * pick for a, pick in pairs)
+        if with_code:
+            code = {a.function: a.code for a, _ in pairs if a.code}
+            called = {function: model.new_bool_var("") for function in code}
+            for a, pick in pairs:
+                if a.function in called:
+                    model.add_implication(pick, called[a.function])
+            size = size + sum(code[function] * there for function, there in called.items())
+        return _Programme(model, kept, picks, size)
+
+    @property
+    def pairs(self) -> list[tuple[Alternative, Any]]:
+        return [(a, pick) for name, each in self.kept.items() for a, pick in zip(each, self.picks[name], strict=True)]
+
+    def solved(self) -> Choice | None:
+        """None where nothing is within the limits."""
+        cp = cp_model()
+        solver = cp.CpSolver()
+        solver.parameters.max_time_in_seconds = _SECONDS
+        solver.parameters.num_workers = 1
+        if solver.solve(self.model) not in (cp.OPTIMAL, cp.FEASIBLE):
+            return None
+        return Choice(
+            {
+                name: next(a for a, pick in zip(each, self.picks[name], strict=True) if solver.value(pick))
+                for name, each in self.kept.items()
+            }
+        )
+
+
+def smallest(alternatives: Mapping[str, Sequence[Alternative]], *, with_code: bool = False) -> Choice:
+    """The fewest bytes, whatever they lose and take; one of those with the least loss.
+
+    Args:
+        with_code: functions count as well, each once.
+    """
+    if not with_code:
+        by_size = {n: min(each, key=lambda a: (a.bytes, a.loss, a.instructions)) for n, each in alternatives.items()}
+        return Choice(by_size)
+    programme = _Programme.of(alternatives, with_code)
+    programme.model.minimize(programme.size)
+    found = programme.solved()
+    return choose(alternatives, 0 if found is None else found.flash, with_code=True)
+
+
 def choose(
-    alternatives: Mapping[str, Sequence[Alternative]], bytes_limit: int, instruction_limit: int | None = None
+    alternatives: Mapping[str, Sequence[Alternative]],
+    bytes_limit: int,
+    instruction_limit: int | None = None,
+    *,
+    with_code: bool = False,
 ) -> Choice:
     """The least loss within the limits; among equals the fewest instructions.
 
     Args:
         bytes_limit: of all layers' constants. instruction_limit: of all layers; None for any number.
+        with_code: the bytes are those of functions as well, each once.
 
     Raises:
         DoesNotFitError: there is no such choice.
     """
-    cp = cp_model()
-    model: Any = cp.CpModel()
-    kept = {name: useful(each) for name, each in alternatives.items()}
-    picks = {name: [model.new_bool_var("") for _ in each] for name, each in kept.items()}
-    for each in picks.values():
-        model.add_exactly_one(each)
-    pairs = [(a, pick) for name, each in kept.items() for a, pick in zip(each, picks[name], strict=True)]
-    model.add(sum(a.bytes * pick for a, pick in pairs) <= bytes_limit)
+    programme = _Programme.of(alternatives, with_code)
+    model, pairs = programme.model, programme.pairs
+    model.add(programme.size <= bytes_limit)
     if instruction_limit is not None:
         model.add(sum(a.instructions * pick for a, pick in pairs) <= instruction_limit)
     largest = max((a.loss for a, _ in pairs), default=0.0) or 1.0
-    most = max((a.instructions for a, _ in pairs), default=0) * len(kept) + 1
+    most = max((a.instructions for a, _ in pairs), default=0) * len(programme.kept) + 1
     costs = [
         (round(float(np.ldexp(a.loss / largest, _LOSS_BITS))) << _TIE_BITS) + (a.instructions << _TIE_BITS) // most
         for a, _ in pairs
     ]
     model.minimize(sum(cost * pick for cost, (_, pick) in zip(costs, pairs, strict=True)))
-    solver = cp.CpSolver()
-    solver.parameters.max_time_in_seconds = _SECONDS
-    solver.parameters.num_workers = 1
-    if solver.solve(model) not in (cp.OPTIMAL, cp.FEASIBLE):
-        raise _impossible(kept, bytes_limit, instruction_limit)
-    found = {
-        name: next(a for a, pick in zip(each, picks[name], strict=True) if solver.value(pick))
-        for name, each in kept.items()
-    }
-    return Choice(found)
+    found = programme.solved()
+    if found is None:
+        raise _impossible(alternatives, bytes_limit, instruction_limit, with_code)
+    return found
 
 
 def _impossible(
-    kept: Mapping[str, Sequence[Alternative]], bytes_limit: int, instruction_limit: int | None
+    alternatives: Mapping[str, Sequence[Alternative]], bytes_limit: int, instruction_limit: int | None, with_code: bool
 ) -> DoesNotFitError:
-    least = sum(min(a.bytes for a in each) for each in kept.values())
-    fastest = sum(min(a.instructions for a in each) for each in kept.values())
+    fewest = smallest(alternatives, with_code=with_code)
+    least = fewest.flash if with_code else fewest.bytes
+    fastest = sum(min(a.instructions for a in each) for each in alternatives.values())
     if least > bytes_limit:
-        text = f"the layers' weights take {least:,} bytes with the fewest bits, {bytes_limit:,} are granted"
-        return TooManyBytesError(text, hint=f"grant {least:,} bytes, or use a smaller network")
+        of_code = ", their code included," if with_code else ""
+        text = f"the layers' weights{of_code} take {least:,} bytes with the fewest bits, {bytes_limit:,} are granted"
+        return DoesNotFitError(text, hint=f"grant {least:,} bytes, or use a smaller network")
     if instruction_limit is not None and fastest > instruction_limit:
         text = f"the layers take {fastest:,} instructions with the fastest kernels, {instruction_limit:,} are granted"
         return DoesNotFitError(text, hint="grant more instructions")

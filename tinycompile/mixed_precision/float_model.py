@@ -20,7 +20,7 @@ from tinycompile.quantize.calibration import spread
 from tinycompile.quantize.coded import CodedWeights, rows_of
 from tinycompile.quantize.fitting import along, has_bias
 from tinycompile.quantize.low_bit_layers import parts_of, weight_axis
-from tinycompile.quantize.low_bits import DAMPING
+from tinycompile.quantize.low_bits import DAMPING, WeightMethod
 from tinycompile.quantize.network import Network, Setting, Step, decibels
 from tinycompile.quantize.ways import Attempt
 from tinycompile.quantize.weight_bits import WeightBits
@@ -82,9 +82,9 @@ class FloatModel:
         found = [values[name] for name in self._scores]
         return [each.reshape(network.count, -1) if each.size % network.count == 0 else each for each in found]
 
-    def fitted(self, bits: Mapping[str, int]) -> Fitted:
+    def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
         named = {self.names[layer]: each for layer, each in bits.items()}
-        attempt = self.calibrated.with_bits(WeightBits(named, method="learned")) if named else None
+        attempt = self.calibrated.with_bits(WeightBits(named, method=method)) if named else None
         quantized = self.calibrated.written([] if attempt is None else [attempt])
 
         def written() -> Written:

@@ -10,6 +10,7 @@ from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import Fitted, Written
 from tinycompile.mixed_precision.sensitivity import samples_of, sensitivities
 from tinycompile.mixed_precision.tflite_file import places, rewritten
+from tinycompile.quantize.low_bits import WeightMethod
 
 
 class Int8Model:
@@ -24,9 +25,9 @@ class Int8Model:
         few = {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
         return sensitivities(self.network, few, [self.network.layers[name] for name in layers], widths)
 
-    def fitted(self, bits: Mapping[str, int]) -> Fitted:
+    def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
         network = self.network
-        changes = fitted_in_order(network, self.samples.calibration, bits)
+        changes = fitted_in_order(network, self.samples.calibration, bits, method)
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:

@@ -15,12 +15,13 @@ from typing import Protocol
 import numpy as np
 
 from tinycompile.errors import DoesNotFitError
-from tinycompile.mixed_precision.choice import Alternative, Choice, choose
+from tinycompile.mixed_precision.choice import Alternative, Choice, choose, smallest
 from tinycompile.mixed_precision.measure import Measured
 from tinycompile.mixed_precision.network import Network
-from tinycompile.mixed_precision.prices import alternatives
+from tinycompile.mixed_precision.prices import alternatives, with_losses
 from tinycompile.progress import step
 from tinycompile.quantize import Quantized
+from tinycompile.quantize.low_bits import WeightMethod
 from tinycompile.quantize.network import decibels
 from tinycompile.targets.core import Core
 
@@ -62,7 +63,7 @@ class Model(Protocol):
         """Power of the scores' error as a part of their own with few bits in one layer alone; by layer and bits."""
         ...
 
-    def fitted(self, bits: Mapping[str, int]) -> Fitted:
+    def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
         """With these bits; layers that aren't named have 8."""
         ...
 
@@ -84,36 +85,58 @@ class Search:
 
     Attributes:
         layers: names of those that may get few bits.
+        with_code: bytes are those of constants and of the functions that read them, else of constants alone.
     """
 
     def __init__(
-        self, network: Network, model: Model, core: Core, layers: Sequence[str], widths: Sequence[int] = WIDTHS
+        self,
+        network: Network,
+        model: Model,
+        core: Core,
+        layers: Sequence[str],
+        widths: Sequence[int] = WIDTHS,
+        *,
+        with_code: bool = False,
     ) -> None:
         self.network, self.model, self.core = network, model, core
-        self.layers, self.widths = layers, widths
+        self.layers, self.widths, self.with_code = layers, widths, with_code
+        self._fits = dict[frozenset[tuple[str, int]], Fitted]()
+
+    @cached_property
+    def priced(self) -> dict[str, list[Alternative]]:
+        """By layer, without what they lose, which takes longer to know."""
+        step("asking the compiler for bytes and instructions")
+        return alternatives(self.network, self.layers, self.widths, self.core, with_code=self.with_code)
 
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
         """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
-        noises = self.model.noises(self.layers, self.widths)
-        step("asking the compiler for bytes and instructions")
-        return alternatives(self.network, self.layers, noises, self.core)
+        priced = self.priced
+        return with_losses(priced, self.model.noises(self.layers, self.widths), with_code=self.with_code)
+
+    @cached_property
+    def _at_8_bits(self) -> dict[str, list[Alternative]]:
+        return {name: [a for a in each if a.bits == 8] for name, each in self.priced.items()}
 
     @property
     def at_8_bits(self) -> Choice:
         """Every layer with the fastest kernel for its own weights."""
-        own = {name: [a for a in each if a.bits == 8] for name, each in self.alternatives.items()}
-        return Choice({name: min(each, key=lambda a: (a.instructions, a.bytes)) for name, each in own.items()})
+        own = self._at_8_bits.items()
+        return Choice({name: min(each, key=lambda a: (a.instructions, a.bytes)) for name, each in own})
 
-    @property
+    def size(self, choice: Choice) -> int:
+        """Bytes of a choice, as they are counted here."""
+        return choice.flash if self.with_code else choice.bytes
+
+    @cached_property
     def smallest_8_bits(self) -> int:
         """Bytes of all of these layers with the kernels that need the fewest for 8 bits."""
-        return sum(min(a.bytes for a in each if a.bits == 8) for each in self.alternatives.values())
+        return self.size(smallest(self._at_8_bits, with_code=self.with_code))
 
     @property
     def weights(self) -> int:
         """How many these layers have, each a byte with 8 bits; biases and factors are further bytes, which stay."""
-        return sum(self.network.layers[name].own.weights.size for name in self.alternatives)
+        return sum(self.network.layers[name].own.weights.size for name in self.layers)
 
     def bytes_with(self, part: float) -> int:
         """Bytes of all of these layers if their weights take such a part of what they take with 8 bits."""
@@ -123,20 +146,26 @@ class Search:
         """The part that weights take where all of these layers take so many bytes."""
         return 1 - (self.smallest_8_bits - taken) / max(1, self.weights)
 
+    @cached_property
+    def smallest(self) -> Choice:
+        """The fewest bytes of all layers that may get few bits."""
+        return smallest(self.priced, with_code=self.with_code)
+
     @property
     def least_bytes(self) -> int:
         """Of all layers that may get few bits."""
-        return sum(min(a.bytes for a in each) for each in self.alternatives.values())
+        return self.size(self.smallest)
 
     def choice(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice:
-        return choose(self.alternatives, bytes_limit, instruction_limit)
+        """The least loss within limits. Raises DoesNotFitError."""
+        return choose(self.alternatives, bytes_limit, instruction_limit, with_code=self.with_code)
 
     def uniform(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
         """The most bits that all layers can have within the limits; None if the fewest are too many."""
         for bits in (8, *self.widths):
             only = {name: _with(each, bits) for name, each in self.alternatives.items()}
             try:
-                return choose(only, bytes_limit, instruction_limit)
+                return choose(only, bytes_limit, instruction_limit, with_code=self.with_code)
             except DoesNotFitError:
                 continue
         return None
@@ -148,7 +177,11 @@ class Search:
         return [self.choice(max(int(limit), least)) for limit in limits]
 
     def fit(self, choice: Choice) -> Fit:
-        return Fit(choice, self.model.fitted(choice.bits))
+        """The same bits are fitted once."""
+        bits = frozenset(choice.bits.items())
+        if bits not in self._fits:
+            self._fits[bits] = self.model.fitted(choice.bits)
+        return Fit(choice, self._fits[bits])
 
     def best(self, bytes_limit: int, instruction_limit: int | None = None) -> Fit:
         """What measures best within the limits.

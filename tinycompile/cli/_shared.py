@@ -278,6 +278,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
             click.option("--keep-tokens", multiple=True, help=KEEP_TOKENS),
             click.option("--train", help=TRAIN),
+            click.option("--export-gradient", help="With --train: messages for a server, such as topk=1%."),
             click.option("--classes", type=int, help="With --train: a head of so many classes."),
             _choice("--loss", choices.LOSS_CHOICES, "What --train learns by."),
             click.option(

@@ -11,6 +11,19 @@ from tinycompile.training.step import TrainingStep, training_of
 
 
 @dataclass(frozen=True)
+class TrainedTensor:
+    """Attributes:
+    offset: in the memory of states, in bytes. first: of its elements among those of all. count: of elements.
+    bytes: of each: 2 for master weights, 4 for biases.
+    """
+
+    offset: int
+    first: int
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class TrainingMemory:
     """Offsets in the memory of states, in bytes.
 
@@ -19,6 +32,7 @@ class TrainingMemory:
         label_bytes: of the label. classes: of how many it is the number; None where it is what the output should be.
         parts: (offset, bytes) of the trained parameters, those that follow one another joined.
         identity: a digest of what they are and begin with.
+        tensors: the same parameters, each.
     """
 
     begin: int
@@ -29,6 +43,16 @@ class TrainingMemory:
     classes: int | None
     parts: tuple[tuple[int, int], ...]
     identity: bytes
+    tensors: tuple[TrainedTensor, ...]
+
+    @property
+    def counts(self) -> list[int]:
+        """Of the elements of each tensor."""
+        return [tensor.count for tensor in self.tensors]
+
+    @property
+    def values(self) -> int:
+        return sum(self.counts)
 
     @property
     def parameter_bytes(self) -> int:
@@ -60,7 +84,17 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
         step.classes,
         _joined((offsets[name], graph.types[name].bytes) for name in step.parameters),
         _identity(step),
+        _tensors(step, offsets),
     )
+
+
+def _tensors(step: TrainingStep, offsets: Mapping[str, int]) -> tuple[TrainedTensor, ...]:
+    found, first = list[TrainedTensor](), 0
+    for name in step.parameters:
+        t = step.graph.types[name]
+        found.append(TrainedTensor(offsets[name], first, t.elements, t.bytes // t.elements))
+        first += t.elements
+    return tuple(found)
 
 
 def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -92,6 +92,10 @@ class HostTrainer:
         """By name; the trained parameters among them."""
         return {name: self.host.state(offset, t) for name, (offset, t) in self._places.items()}
 
+    def state(self, name: str) -> Array:
+        """One of them."""
+        return self.host.state(*self._places[name])
+
     def set_state(self, name: str, values: Array) -> None:
         """Of the state's shape and type."""
         self.host.set_state(*self._places[name], values)

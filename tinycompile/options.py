@@ -57,6 +57,7 @@ class PlanOptions(TypedDict, total=False):
     train: str | None
     classes: int | None
     export_gradient: str | None
+    train_data: str | Path | None
     loss: Loss
     learning_rate: float
     parameters: str | Path | None
@@ -117,7 +118,8 @@ class Options:
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
             doesn't. classes: of a head that learns others than the model's file has.
-        export_gradient: how what was learned becomes messages to a server, such as "topk=1%".
+        export_gradient: how what was learned becomes messages to a server, such as "topk=1%". train_data:
+            samples (.npz: x, y) by which the scheme "auto" chooses.
         loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
             `tinycompile train` writes it, in the place of the model's own.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
@@ -158,6 +160,7 @@ class Options:
     train: str | None = None
     classes: int | None = None
     export_gradient: str | None = None
+    train_data: Path | None = None
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
     parameters: Path | None = None
@@ -184,7 +187,7 @@ class Options:
         """
         given: dict[str, Any] = {**options, "target": target}
         shapes, states = options.get("shapes") or {}, options.get("states") or {}
-        for name in ("board_path", "compatible_with", "parameters"):
+        for name in ("board_path", "compatible_with", "parameters", "train_data"):
             if name in given:
                 given[name] = _path(given[name])
         given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
@@ -247,6 +250,7 @@ class Options:
                 "parameters": (self.parameters, None),
                 "classes": (self.classes, None),
                 "export-gradient": (self.export_gradient, None),
+                "data": (self.train_data, None),
             }
             for name, (value, default) in own.items():
                 if value != default:

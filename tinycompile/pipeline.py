@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile, emit_project, weights_files
 from tinycompile.codegen.project import Project
+from tinycompile.contribution.automatic import automatic
 from tinycompile.elf import check_machine
 from tinycompile.errors import DoesNotFitError
 from tinycompile.fast_memory import with_copies
@@ -78,6 +79,8 @@ def compile_together(
     require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:
         files = [source for source, _ in sources]
+        if options.train == "auto":
+            options = automatic(files[0], options).applied(options)
         for attempt in range(ATTEMPTS):
             if predecessor is None:
                 lowered, layout = lower(files, board, options)

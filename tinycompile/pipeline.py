@@ -32,6 +32,7 @@ from tinycompile.report.sections import as_json
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
+from tinycompile.training.request import read_request
 
 
 def compile(  # noqa: A001 - the public verb is the name
@@ -75,6 +76,9 @@ def compile_together(
     predecessor = None if options.compatible_with is None else Predecessor.read(options.compatible_with)
     if predecessor is not None:
         options = predecessor.options(options)
+    if options.train is not None:  # the file that it may be is the user's, and may change
+        request = read_request(options.train, options.classes)
+        options = replace(options, train=request.text, classes=request.classes)
     board = options.board()
     require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:

@@ -159,8 +159,10 @@ class Analysis:
         found = list[int]()
         for index in range(len(self._samples.test_inputs)):
             sample: Array = self._samples.test_inputs[index]
-            found.append(int(np.argmax(self._trainer.predict(sample)[0])))
-        return 100 * float(np.mean(np.array(found) == self._samples.test_labels))
+            scores: Array = self._trainer.predict(sample)[0]
+            found.append(int(scores.argmax()))
+        hits: Array = np.array(found) == self._samples.test_labels
+        return 100 * float(hits.mean())
 
     def _seconds(self) -> float:
         """Of a step."""

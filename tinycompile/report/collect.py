@@ -132,6 +132,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         slide=options.slide,
         keep_tokens=options.keep_tokens,
         train=options.train,
+        classes=options.classes,
         loss=options.loss,
         learning_rate=options.learning_rate,
         parameters=None if options.parameters is None else PARAMETERS,

@@ -52,6 +52,7 @@ class OptionsSection:
     slide: str | None
     keep_tokens: Sequence[str]
     train: str | None
+    classes: int | None
     loss: str
     learning_rate: float
     parameters: str | None

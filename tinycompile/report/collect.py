@@ -133,6 +133,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         keep_tokens=options.keep_tokens,
         train=options.train,
         classes=options.classes,
+        export_gradient=options.export_gradient,
         loss=options.loss,
         learning_rate=options.learning_rate,
         parameters=None if options.parameters is None else PARAMETERS,

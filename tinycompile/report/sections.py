@@ -53,6 +53,7 @@ class OptionsSection:
     keep_tokens: Sequence[str]
     train: str | None
     classes: int | None
+    export_gradient: str | None
     loss: str
     learning_rate: float
     parameters: str | None

@@ -48,6 +48,7 @@ from tinycompile.pruning import Pruning, loss_of
 from tinycompile.residents import may_reside, resides
 from tinycompile.samples import load_arrays
 from tinycompile.targets import Board
+from tinycompile.training.accumulation import accumulating
 from tinycompile.training.federated import GradientExport
 from tinycompile.training.request import read_request, requested_step
 from tinycompile.training.start import starting_with
@@ -283,7 +284,7 @@ def _optimized(graph: Graph, options: Options, *, of_weights: bool = True) -> Gr
         learning = requested_step(graph, request, options.loss, options.learning_rate)
         if options.parameters is not None:
             learning = starting_with(learning, load_arrays(options.parameters), str(options.parameters))
-        return own_states(learning.graph)
+        return own_states(accumulating(learning).graph if options.accumulate else learning.graph)
     return optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
 
 

@@ -61,6 +61,7 @@ class PlanOptions(TypedDict, total=False):
     loss: Loss
     learning_rate: float
     parameters: str | Path | None
+    accumulate: bool
     fast_code: int | str
     fast_weights: int | str
     compress_weights: bool
@@ -121,7 +122,8 @@ class Options:
         export_gradient: how what was learned becomes messages to a server, such as "topk=1%". train_data:
             samples (.npz: x, y) by which the scheme "auto" chooses.
         loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
-            `tinycompile train` writes it, in the place of the model's own.
+            `tinycompile train` writes it, in the place of the model's own. accumulate: gradients of several samples can
+            be added up before the parameters change.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -164,6 +166,7 @@ class Options:
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
     parameters: Path | None = None
+    accumulate: bool = False
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -248,6 +251,7 @@ class Options:
                 "loss": (self.loss, Options.loss),
                 "learning-rate": (self.learning_rate, DEFAULT_RATE),
                 "parameters": (self.parameters, None),
+                "accumulate": (self.accumulate, False),
                 "classes": (self.classes, None),
                 "export-gradient": (self.export_gradient, None),
                 "data": (self.train_data, None),

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.training_digest import training_main
 from tests.support.full import also
 from tests.training.networks import CLASSES, KINDS, MORE_KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.codegen.program import Program
@@ -59,14 +58,6 @@ def test_every_operator(tmp_path):
     graph = RandomNetwork(6).chain(KINDS + MORE_KINDS)
     program, host = compare(training_step(graph, read_scheme("all", graph)), tmp_path, SANITIZED)
     check_mistakes(program, host, np.zeros(graph.types["input"].shape, np.int8))
-    check_firmware_that_trains((tmp_path / "firmware" / "main.c").read_text("utf-8"))
-
-
-def check_firmware_that_trains(main: str) -> None:
-    """`benchmarks.training_digest` runs it on six cores."""
-    text = training_main(main, "m", CLASSES)
-    assert "m_train_step(&context, (int32_t)((step - 1u) % 5u), NULL)" in text
-    assert "semihosting_write(file, context.state, M_STATE_BYTES)" in text
 
 
 def check_mistakes(program: Program, host: HostModel, sample: Array) -> None:

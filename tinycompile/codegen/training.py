@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tinycompile.dtypes import INT32
 from tinycompile.ir import Graph
 from tinycompile.training.step import TrainingStep, training_of
 
@@ -24,6 +25,16 @@ class TrainedTensor:
 
 
 @dataclass(frozen=True)
+class Accumulated:
+    """A parameter that changes by what an accumulator has; offsets in the memory of states."""
+
+    parameter: int
+    accumulator: int
+    elements: int
+    is_bias: bool
+
+
+@dataclass(frozen=True)
 class TrainingMemory:
     """Offsets in the memory of states, in bytes.
 
@@ -33,6 +44,7 @@ class TrainingMemory:
         parts: (offset, bytes) of the trained parameters, those that follow one another joined.
         identity: a digest of what they are and begin with.
         tensors: the same parameters, each.
+        accumulated: the parameters that `<model>_apply` changes; empty where each step does.
     """
 
     begin: int
@@ -44,6 +56,7 @@ class TrainingMemory:
     parts: tuple[tuple[int, int], ...]
     identity: bytes
     tensors: tuple[TrainedTensor, ...]
+    accumulated: tuple[Accumulated, ...] = ()
 
     @property
     def counts(self) -> list[int]:
@@ -85,6 +98,10 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
         _joined((offsets[name], graph.types[name].bytes) for name in step.parameters),
         _identity(step),
         _tensors(step, offsets),
+        tuple(
+            Accumulated(offsets[name], offsets[to], graph.types[name].elements, graph.types[name].dtype == INT32)
+            for name, to in step.accumulators.items()
+        ),
     )
 
 

@@ -57,6 +57,7 @@ class OptionsSection:
     loss: str
     learning_rate: float
     parameters: str | None
+    accumulate: bool
     compress_weights: bool
 
 

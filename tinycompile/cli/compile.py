@@ -67,17 +67,34 @@ def build(
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
         if accuracy_loss is None:
-            results = compile_together(models, options_of(**options), output=folder, force=force)
+            chosen, found = with_scheme(models, options_of(**options))
+            results = compile_together(models, chosen, output=folder, force=force)
         else:
             results = build_with_few_bits(
                 models, options_of(**options), accuracy_loss, folder, force=force, quiet=quiet or as_json
             )
+            found = list[str]()
     if as_json:
         from tinycompile.report.document import load_document
 
         print_json(load_document(folder))
     elif not quiet:
+        for line in found:
+            click.echo(line)
         _print_results([result.report for result in results], folder, verbose)
+
+
+def with_scheme(models: Sequence[Path], options: Options) -> tuple[Options, list[str]]:
+    """(options with what `--train auto` chooses, its table)."""
+    if options.train != "auto":
+        return options, []
+    from tinycompile.contribution.automatic import automatic
+    from tinycompile.lowering import quantized_sources
+
+    options.check()
+    with quantized_sources(models, options) as sources:
+        found = automatic(sources[0][0], options)
+    return found.applied(options), found.lines()
 
 
 def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -> None:

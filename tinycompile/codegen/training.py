@@ -12,6 +12,19 @@ from tinycompile.training.step import TrainingStep, training_of
 
 
 @dataclass(frozen=True)
+class TrainedTensor:
+    """Attributes:
+    offset: in the memory of states, in bytes. first: of its elements among those of all. count: of elements.
+    bytes: of each: 2 for master weights, 4 for biases.
+    """
+
+    offset: int
+    first: int
+    count: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class Accumulated:
     """A parameter that changes by what an accumulator has; offsets in the memory of states."""
 
@@ -30,6 +43,7 @@ class TrainingMemory:
         label_type: of the label. classes: of how many it is the number; None where it is what the output should be.
         parts: (offset, bytes) of the trained parameters, those that follow one another joined.
         identity: a digest of what they are and begin with.
+        tensors: the same parameters, each.
         accumulated: the parameters that `<model>_apply` changes; empty where each step does.
     """
 
@@ -41,11 +55,21 @@ class TrainingMemory:
     classes: int | None
     parts: tuple[tuple[int, int], ...]
     identity: bytes
+    tensors: tuple[TrainedTensor, ...]
     accumulated: tuple[Accumulated, ...] = ()
 
     @property
     def label_bytes(self) -> int:
         return self.label_type.bytes
+
+    @property
+    def counts(self) -> list[int]:
+        """Of the elements of each tensor."""
+        return [tensor.count for tensor in self.tensors]
+
+    @property
+    def values(self) -> int:
+        return sum(self.counts)
 
     @property
     def parameter_bytes(self) -> int:
@@ -77,11 +101,21 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
         step.classes,
         _joined((offsets[name], graph.types[name].bytes) for name in step.parameters),
         _identity(step),
+        _tensors(step, offsets),
         tuple(
             Accumulated(offsets[name], offsets[to], graph.types[name].elements, graph.types[name].dtype == INT32)
             for name, to in step.accumulators.items()
         ),
     )
+
+
+def _tensors(step: TrainingStep, offsets: Mapping[str, int]) -> tuple[TrainedTensor, ...]:
+    found, first = list[TrainedTensor](), 0
+    for name in step.parameters:
+        t = step.graph.types[name]
+        found.append(TrainedTensor(offsets[name], first, t.elements, t.bytes // t.elements))
+        first += t.elements
+    return tuple(found)
 
 
 def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

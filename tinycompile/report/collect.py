@@ -137,6 +137,8 @@ def _options(options: Options, board: Board) -> OptionsSection:
         slide=options.slide,
         keep_tokens=options.keep_tokens,
         train=options.train,
+        classes=options.classes,
+        export_gradient=options.export_gradient,
         loss=options.loss,
         learning_rate=options.learning_rate,
         accumulate=options.accumulate,

@@ -52,6 +52,8 @@ class OptionsSection:
     slide: str | None
     keep_tokens: Sequence[str]
     train: str | None
+    classes: int | None
+    export_gradient: str | None
     loss: str
     learning_rate: float
     parameters: str | None

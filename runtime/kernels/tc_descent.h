@@ -181,6 +181,29 @@ TC_INLINE void tc_descend_biases(const int32_t *parameter, const int32_t *gradie
     }
 }
 
+/* What accumulators have is in units that are so many bits finer than those of the parameters. */
+#define TC_ACCUMULATOR_FRACTION_BITS 8
+
+/* Changes int16 master weights by what was accumulated, and begins again. */
+TC_INLINE void tc_apply_weights(int16_t *parameter, int32_t *accumulator, int32_t count)
+{
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t moved = parameter[i] + tc_shift_right_rounded(accumulator[i], TC_ACCUMULATOR_FRACTION_BITS);
+        parameter[i] = (int16_t)tc_clamp(moved, -TC_MASTER_LIMIT, TC_MASTER_LIMIT - 1);
+        accumulator[i] = 0;
+    }
+}
+
+/* The same of int32 biases. */
+TC_INLINE void tc_apply_biases(int32_t *parameter, int32_t *accumulator, int32_t count)
+{
+    for (int32_t i = 0; i < count; ++i) {
+        const int32_t moved = parameter[i] + tc_shift_right_rounded(accumulator[i], TC_ACCUMULATOR_FRACTION_BITS);
+        parameter[i] = tc_clamp(moved, -TC_BIAS_LIMIT, TC_BIAS_LIMIT);
+        accumulator[i] = 0;
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

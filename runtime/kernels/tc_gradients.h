@@ -132,10 +132,13 @@ typedef struct tc_joined_shape {
     int32_t count;
 } tc_joined_shape;
 
-/* A value of 16 bits / 2^shift for a shift in [0, 31], by half of that. */
+/* With so many bits more gradients join: the exponent of one may be that of values that were clamped. */
+#define TC_GUARD_BITS 14
+
+/* A value of 16 bits / 2^shift, with the guard bits, for a shift in [0, 31], by half of that. */
 TC_INLINE int32_t tc_joined_part(int32_t value, int32_t half, int32_t shift)
 {
-    return (value + half) >> shift;
+    return (value * (1 << TC_GUARD_BITS) + half) >> shift;
 }
 
 /* The sum of two gradients at the larger exponent; the output may be the first one's memory. */
@@ -152,7 +155,7 @@ TC_INLINE void tc_joined_gradients(const int16_t *a, const int32_t *a_exponent, 
     for (int32_t i = 0; i < shape->count; ++i) {
         bits = tc_or_magnitude(bits, tc_joined_part(a[i], a_half, a_shift) + tc_joined_part(b[i], b_half, b_shift));
     }
-    const int32_t shift = tc_renormalizing_shift(bits, common, exponent);
+    const int32_t shift = tc_renormalizing_shift(bits, common - TC_GUARD_BITS, exponent);
     for (int32_t i = 0; i < shape->count; ++i) {
         const int32_t sum = tc_joined_part(a[i], a_half, a_shift) + tc_joined_part(b[i], b_half, b_shift);
         output[i] = tc_gradient_value(sum, shift);

@@ -29,6 +29,7 @@ from tests.kernels import (
     test_lane_packed,
     test_lane_tiles,
     test_layer_norm,
+    test_linear_attention,
     test_lstm,
     test_mve,
     test_mve_packed,
@@ -222,7 +223,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
     wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases(), *test_float_blocks.cases()]
-    wide += [*test_attention.cases(), *test_layer_norm.cases()]
+    wide += [*test_attention.cases(), *test_layer_norm.cases(), *test_linear_attention.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 

@@ -272,6 +272,8 @@ def weight_update(site: Site, core: Core) -> Kernel | None:
     gradient, descent = first.node.op, second.node.op
     if not (isinstance(gradient, WeightGradient) and isinstance(descent, GradientDescent)):
         return None
+    if second.sig.input.dtype != INT16:  # an accumulator, which has as many bytes as the sums
+        return None
     geometry, change, units = gradient.geometry, gradient.exponent_change, second.constant(4)
     layer = geometry_fields(geometry, first.sig.inputs[2].zero_point, shift=change, change=change)
     rows = structured(mantissa=units[:, 0], exponent=units[:, 1])

@@ -260,12 +260,12 @@ def _weight_update(
     cost: int,
     block: str | None = None,
     preambles: tuple[str, ...] = (),
-) -> Kernel:
-    """`block`: the function for its products."""
+) -> Kernel | None:
+    """`block`: the function for its products. None for what adds gradients of several samples up."""
     first, second = parts_of(site)
     gradient, units = first.node.op, second.constant(4)
-    if not isinstance(gradient, WeightGradient):
-        raise ValueError(f"{name} is for gradients of weights")
+    if not isinstance(gradient, WeightGradient) or second.sig.input.dtype != INT16:
+        return None
     fields: Fields = {
         "positions": geometry.image[1],
         "inputs": geometry.image[2],

@@ -2,7 +2,8 @@
 
 The choice believes that losses add up, and that they are what trials said. So what is fitted and measured isn't only
 the choice that loses least by them, but the same number of bits for all layers as well, where the budget has room for
-it; what measures best is kept, so that choosing never does worse than not to choose.
+it and the choice isn't clearly better with all its layers at once. What measures best is kept, so that choosing never
+does worse than not to choose.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from tinycompile.quantize.network import decibels
 from tinycompile.targets.core import Core
 
 WIDTHS = (4, 3, 2)
+
+CLEAR = 2.0
+"""dB between two choices with weights that are rounded on their own, from which on a fit doesn't turn them round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +57,27 @@ class Fitted:
     written: Callable[[], Written]
 
 
+class Tried(Protocol):
+    """Layers that were given few bits, one at a time."""
+
+    @property
+    def noises(self) -> Mapping[tuple[str, int], float]:
+        """Power of the scores' error as a part of their own with few bits in one layer alone; by layer and bits."""
+        ...
+
+    def together(self, bits: Mapping[str, int]) -> float:
+        """The same of many layers, with the weights that were tried, which nothing was fitted for."""
+        ...
+
+
 class Model(Protocol):
     """What layers are tried in and fitted for, by the names of the int8 network's layers."""
 
     measured_on: str
     """Which samples, in words."""
 
-    def noises(self, layers: Sequence[str], widths: Sequence[int]) -> Mapping[tuple[str, int], float]:
-        """Power of the scores' error as a part of their own with few bits in one layer alone; by layer and bits."""
+    def tried(self, layers: Sequence[str], widths: Sequence[int]) -> Tried:
+        """Each of these layers with each number of bits."""
         ...
 
     def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
@@ -111,8 +128,11 @@ class Search:
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
         """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
-        priced = self.priced
-        return with_losses(priced, self.model.noises(self.layers, self.widths), with_code=self.with_code)
+        return with_losses(self.priced, self._tried.noises, with_code=self.with_code)
+
+    @cached_property
+    def _tried(self) -> Tried:
+        return self.model.tried(self.layers, self.widths)
 
     @cached_property
     def _at_8_bits(self) -> dict[str, list[Alternative]]:
@@ -190,11 +210,17 @@ class Search:
             DoesNotFitError: there is nothing within them.
         """
         chosen, same = self.choice(bytes_limit, instruction_limit), self.uniform(bytes_limit, instruction_limit)
+        if same is None or same.bits == chosen.bits or self._ahead(chosen, same) > CLEAR:
+            return self.fit(chosen)
         tried = [self.fit(chosen)]
-        if same is not None and same.bits != chosen.bits:
-            step("the same bits for all layers")
-            tried.append(self.fit(same))
+        step("the same bits for all layers")
+        tried.append(self.fit(same))
         return max(tried, key=lambda fit: fit.measured.order)
+
+    def _ahead(self, choice: Choice, other: Choice) -> float:
+        """By how many dB, before either is fitted."""
+        ours, theirs = (self._tried.together(each.bits) for each in (choice, other))
+        return decibels(ours) - decibels(theirs)
 
     def predicted(self, choice: Choice) -> float:
         """SQNR in dB, as if losses added up."""

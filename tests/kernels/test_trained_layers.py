@@ -101,10 +101,7 @@ def operands(site: Site) -> list[Array]:
 
 
 def test_in_assembly() -> None:
-    check_emulated([*cases(), *trained_weights(), *trained_masters_sites()], "mps2-an386", operands_of=operands)
-
-
-def test_strict_alignment() -> None:
+    """Also with tensors at any address, where only aligned words may be read."""
     check_emulated([*cases(), *trained_weights(), *trained_masters_sites()], isa=M7, strict=True, operands_of=operands)
 
 

@@ -43,8 +43,11 @@ class TrainedLayer(Op):
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         image, weights, *bias = inputs
-        limited = [np.clip(each, -self.bias_limit, self.bias_limit) for each in bias]
-        return self.layer.evaluate(sig, (image, weights, *limited))
+        return self.layer.evaluate(sig, (image, weights, *map(self.taken, bias)))
+
+    def taken(self, bias: Array) -> Array:
+        """A bias as the layer takes it."""
+        return np.clip(bias, -self.bias_limit, self.bias_limit)
 
     def access(self, sig: Signature, operand: int) -> Access:
         return self.layer.access(sig, 0) if operand == 0 else Everywhere()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -141,14 +144,14 @@ def test_an_int8_file_becomes_a_file_of_its_own_kind(folder: Path) -> None:
 
 def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(folder: Path) -> None:
     """With a stand-in for the build, since what is asked for is which file it is given, and when again."""
-    limit, seen = 4000, list[Path]()
+    limit, seen, added = 4000, list[Path](), dict[str, Any]()
 
-    def build(models: list[Path], options: Options, **_: object) -> list[set[int]]:
+    def build(models: list[Path], options: Options, **_: object) -> list[Any]:
         assert options.calibration.samples is None and options.flash == limit
         seen.append(models[0])
         if len(seen) < 2:
             raise FirmwareTooLargeError(limit + 40, limit, Options())
-        return [set()]
+        return [SimpleNamespace(add_to_report=added.__setitem__)]
 
     options = Options.of("stm32f746", calib=folder / "calib.npz", flash=limit)
     found = build_within(folder / "small.tflite", options, 1.0, output=folder / "out", build=build)  # pyright: ignore
@@ -156,5 +159,12 @@ def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(folder: Path) -
     assert found.bits is not None
     eight = min(row.choice.bytes for row in found.bits.front if not row.choice.bits)
     assert found.bits.fit.choice.bits and found.bits.fit.choice.bytes <= eight - 40
+    front = json.loads(json.dumps(added["low_bits"], allow_nan=False))["front"]
+    assert [point["weights_bytes"] for point in front] == [row.choice.bytes for row in found.bits.front]
+    (chosen,) = (point for point in front if point["chosen"])
+    assert chosen["bits"] == found.bits.fit.choice.bits
+    assert chosen["measured"]["agreement"] == found.bits.fit.measured.agreement
+    reference = next(point for point in front if not point["bits"])
+    assert reference["predicted_sqnr_db"] is None and reference["measured"] is None
     with pytest.raises(UsageError, match="--accuracy-loss needs --flash and --calib"):
         build_within(folder / "small.tflite", Options.of("stm32f746"), 1.0, output=folder / "out")

@@ -22,8 +22,9 @@ from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
-from tinycompile.mixed_precision.choice import Choice, TooManyBytesError
+from tinycompile.mixed_precision.choice import TooManyBytesError
 from tinycompile.mixed_precision.float_model import FloatModel
+from tinycompile.mixed_precision.front import HEADER, Row, front_facts
 from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
@@ -75,28 +76,6 @@ class Budget:
 
 
 @dataclass(frozen=True, eq=False)
-class Row:
-    """A point of the front: bytes and instructions of the layers that may have few bits, and what they lose."""
-
-    choice: Choice
-    predicted: float
-    fit: Fit | None
-
-    def describe(self) -> str:
-        bits = self.choice.bits.values()
-        counts = ", ".join(f"{sum(b == n for b in bits)} of {n} bits" for n in (4, 3, 2) if n in bits) or "all 8 bits"
-        measured = self.fit.measured.describe() if self.fit is not None else ""
-        return (
-            f"{self.choice.bytes:>11,} {self.choice.instructions:>14,}  {self._loss():>9}  {counts}"
-            f"{'  ' + measured if measured else ''}"
-        )
-
-    def _loss(self) -> str:
-        """Nothing is lost to the network of 8 bits by itself."""
-        return "reference" if self.predicted == float("inf") else f"{self.predicted:.1f} dB"
-
-
-@dataclass(frozen=True, eq=False)
 class Automatic:
     """What was chosen.
 
@@ -117,9 +96,13 @@ class Automatic:
     measured_on: str
     quantized: Quantized | None
 
+    def as_dict(self) -> dict[str, Any]:
+        """For `report.json`."""
+        return front_facts(self.front, self.measured_on)
+
     def lines(self) -> list[str]:
         """For the terminal."""
-        lines = ["      bytes   instructions  predicted  layers with few bits, and what was measured"]
+        lines = [HEADER]
         lines += [row.describe() for row in self.front]
         lines += [f"{name}: {bits} bits" for name, bits in self.fit.choice.bits.items()]
         measured = self.quantized.lines()[1:] if self.quantized is not None else [self.fit.measured.describe()]

@@ -75,6 +75,7 @@ def build_within(
             source.write_bytes(bits.content)
             try:
                 (found,) = build([source], plain, output=output, force=force)
+                found.add_to_report("low_bits", bits.as_dict())
                 return BuiltWithin(found, bits)
             except FirmwareTooLargeError as error:
                 if attempt == ATTEMPTS - 1:

@@ -10,7 +10,7 @@ Layers with constant weights run in onnxruntime, all samples together; other ope
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -155,24 +155,31 @@ class Network:
                     for values in runs:
                         values.pop(name, None)
 
-    def changed(
-        self,
-        start: Mapping[str, Array],
-        layer: Layer,
-        given: Parameters,
-        *,
-        rounded: bool,
-    ) -> list[Array]:
-        """The scores with one layer's parameters replaced, as `outputs`.
+    def changed(self, start: Mapping[str, Array], replaced: Mapping[str, Parameters], *, rounded: bool) -> list[Array]:
+        """The scores with the parameters of some layers replaced, as `outputs`.
 
         Args:
             start: all values of the network as it is.
         """
-        touched, values = {layer.result}, dict(start)
-        (values[layer.result],) = self.compute(layer.node, start, given, rounded)
+        return self.behind(start, (), replaced, rounded=rounded)
+
+    def behind(
+        self,
+        start: Mapping[str, Array],
+        changed: Collection[str],
+        replaced: Mapping[str, Parameters] | None = None,
+        *,
+        rounded: bool,
+    ) -> list[Array]:
+        """The scores where some values of `start` aren't what the network makes; only what depends on these and on
+        layers with other parameters is computed.
+        """
+        touched, values, others = set(changed), dict(start), replaced or {}
         for node in self.graph.nodes:
-            if node.name != layer.name and touched.intersection(node.inputs):
-                values.update(zip(node.outputs, self.compute(node, values, None, rounded), strict=True))
+            if touched.isdisjoint(node.outputs) and (node.name in others or touched.intersection(node.inputs)):
+                values.update(
+                    zip(node.outputs, self.compute(node, values, others.get(node.name), rounded), strict=True)
+                )
                 touched.update(node.outputs)
         return [flat(values[name]) for name in self.scores]
 

@@ -63,7 +63,7 @@ def sensitivities(
             tried, part = expected(rows_of(layer), operands.moment, bits, damping_of(operands))
             weights = tried.weights.reshape(layer.own.weights.shape)
             bias = wanted - means(layer, weights, operands.mean) if layer.has_bias else layer.own.bias
-            outputs = network.changed(values, layer, Parameters(weights, bias), rounded=False)
+            outputs = network.changed(values, {layer.name: Parameters(weights, bias)}, rounded=False)
             found[layer.name, bits] = part * noise(reference, outputs)
     return found
 

@@ -18,6 +18,7 @@ from tinycompile.ir import Array, Graph, Node, Op, Pass, Quantization, Source, T
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._elementwise import Unary
+from tinycompile.ops._reduce import Reduction
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.conv2d import Conv2D
@@ -103,6 +104,8 @@ def maps_channels(graph: Graph, node: Node) -> bool:
             return len(shapes) == 1 and not any(n in graph.constants for n in node.inputs)
         case Reshape():
             return keeps_channels(graph, node)
+        case Reduction(axes=axes):
+            return len(graph.types[node.inputs[0]].shape) - 1 not in axes
         case _:
             return False
 

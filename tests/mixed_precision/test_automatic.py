@@ -21,6 +21,7 @@ from tinycompile.frontend import load
 from tinycompile.frontend.tflite_schema import root
 from tinycompile.mixed_precision.build_within import build_within
 from tinycompile.options import Options
+from tinycompile.passes import optimize
 from tinycompile.pipeline import FirmwareTooLargeError
 
 
@@ -82,14 +83,50 @@ def test_a_float_model_is_quantised_once_with_the_bits_that_were_chosen(folder: 
     assert TensorProto.INT4 in stored
 
 
+def _macs(path: Path) -> tuple[int, int]:
+    """(in the file, of what a build computes)."""
+    graph = load(path)
+    return graph.macs(), optimize(graph).macs()
+
+
+@pytest.mark.parametrize(("model", "calib"), [("small.tflite", "calib.npz"), ("float.onnx", "floats.npz")])
+def test_channels_are_removed_and_said(folder: Path, model: str, calib: str, tmp_path: Path) -> None:
+    """At least as many as were asked for; from a build, while the file's shapes are what they were."""
+    made = tmp_path / f"made{Path(model).suffix}"
+    options = ("--calib", folder / calib, "--prune", "channels=25%", "--calib-method", "minmax")
+    text = _run(folder / model, *options, "-o", made)
+    assert re.search(r"\n\w+: (12|8|4) of 16 channels\n", text), text
+    assert "all 8 bits, 4 channels removed" in text and "there 8 bits and all channels have SQNR" in text
+    assert not re.search(r": [432] bits\n", text)
+    whole, computed = _macs(made)
+    assert computed < 0.8 * whole
+
+
+def test_bits_and_channels_are_chosen_together_where_bits_alone_are_not_enough(folder: Path, tmp_path: Path) -> None:
+    sampled = (folder / "small.tflite", "--calib", folder / "calib.npz", "--bits", "auto", "-o", tmp_path / "o.tflite")
+    assert "--weight-bytes 15% is too little" in _run(*sampled, "--weight-bytes", "15%")
+    text = _run(*sampled, "--weight-bytes", "15%", "--prune", "channels")
+    assert re.search(r"\n\w+: \d+ of 16 channels\n", text), text
+    whole, computed = _macs(tmp_path / "o.tflite")
+    assert computed < 0.8 * whole
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("small.tflite", "--prune", "channels"), "--prune channels needs a limit"),
+        (("small.tflite", "--prune", "filters"), "'filters' is not 'channels'; write channels, or channels=25%"),
+        (("small.tflite", "--prune", "channels=0%"), "'0%' is no part that can go"),
+        (("small.tflite", "--prune", "channels=90%"), "--prune channels=90% is too much"),
+        (
+            ("small.tflite", "--prune", "channels=25%", "--weight-bits", "4"),
+            "--prune channels is with 8 bits or --bits",
+        ),
         (("small.tflite", "--bits", "auto"), "--bits auto needs a limit"),
         (("small.tflite", "--bits", "auto", "--weight-bytes", "50%", "--flash", "64K"), "two sizes are given"),
         (("small.tflite", "--bits", "auto", "--weight-bytes", "half"), "'half' is not a size"),
         (("small.tflite", "--bits", "auto", "--accuracy-loss", "1"), "'1' is no part; write 1% or 0.5%"),
-        (("small.tflite", "--weight-bytes", "50%"), "--weight-bytes needs --bits auto"),
+        (("small.tflite", "--weight-bytes", "50%"), "--weight-bytes needs --bits auto or --prune channels"),
         (("small.tflite", "--bits", "auto", "--weight-bits", "4", "--flash", "64K"), "--bits auto chooses what"),
         (("small.tflite", "--bits", "auto", "--flash", "64K", "--group", "8"), "--group needs --weight-bits"),
         (("float.onnx", "--method", "learned"), "--method needs --weight-bits"),

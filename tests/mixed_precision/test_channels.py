@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 
 from tests.mixed_precision import nets
+from tinycompile import interpreter
+from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Array
 from tinycompile.mixed_precision.channel_classes import channels_of
 from tinycompile.mixed_precision.channel_levels import kept_counts, levels
-from tinycompile.mixed_precision.channel_ranking import Reader, cheapest, reconstructed
-from tinycompile.mixed_precision.fitting import Operands, damping_of, windows_of
+from tinycompile.mixed_precision.channel_prices import alternatives_without, priced_exactly
+from tinycompile.mixed_precision.channel_ranking import Reader, cheapest
+from tinycompile.mixed_precision.choice import Choice
+from tinycompile.mixed_precision.fitting import (
+    LowBits,
+    NewBias,
+    Operands,
+    fitted_in_order,
+    hold_of,
+    reconstructed,
+    windows_of,
+)
 from tinycompile.mixed_precision.network import Layer, Network, Parameters
 from tinycompile.mixed_precision.sensitivity import noise
+from tinycompile.mixed_precision.tflite_file import places, rewritten
+from tinycompile.passes.eliminate_channels import eliminate_channels
+from tinycompile.targets import load_board
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +73,7 @@ def test_costs_and_weights_are_those_of_least_squares(network: Network, values: 
     layer = _layer(network, name)
     operands = Operands.of(windows_of(layer, values[layer.operand]))
     moment, own = operands.moment[0].astype(np.float64), layer.own.weights.astype(np.float64)
-    moment = moment + damping_of(operands) * moment.trace() / len(moment) * np.eye(len(moment))
+    moment = moment + hold_of(operands) * moment.trace() / len(moment) * np.eye(len(moment))
 
     def lost(weights: Array) -> float:
         return float(np.einsum("op,pq,oq->", weights - own, moment, weights - own))
@@ -88,3 +105,63 @@ def test_what_removal_loses_is_measured_at_the_scores(network: Network, values: 
     dropped = {each.name: Parameters(each.own.weights * kept, each.own.bias) for each in readers}
     plain = network.changed(values, dropped, rounded=False)
     assert losses[-1] < noise([values[name].reshape(24, -1) for name in network.scores], plain) / 4
+
+
+@pytest.fixture(scope="module")
+def without_six(network: Network) -> tuple[Array, dict[str, LowBits | NewBias]]:
+    """(six channels of the class, layers that do without them)."""
+    gone, readers = np.array([1, 4, 5, 9, 14, 15]), [_layer(network, name).name for name in ("second", "scores")]
+    inputs = network.inputs({"x": nets.samples(24)})
+    return gone, fitted_in_order(network, inputs, {readers[0]: 4}, gone=dict.fromkeys(readers, gone))
+
+
+def test_a_file_without_channels_computes_what_was_fitted_and_loses_them_when_compiled(
+    network: Network, without_six: tuple[Array, dict[str, LowBits | NewBias]]
+) -> None:
+    """Through a residual sum, a depthwise convolution and a mean."""
+    gone, changes = without_six
+    at = places(nets.content(), network.graph, network.layers)
+    made = import_tflite(rewritten(nets.content(), at, network.layers, changes, "ours"), "made", "made")
+    layers = Network(made).layers
+    for name, change in changes.items():
+        fitted = change.parameters(network.layers[name])
+        assert np.array_equal(fitted.weights, layers[name].own.weights)
+        assert not isinstance(change, LowBits) or not change.codes[:, gone].any()
+    after = eliminate_channels(made)
+    kept = np.setdiff1d(np.arange(nets.CHANNELS), gone)
+    for name in ("first", "second", "both", "third", "average"):
+        assert np.array_equal(cast(Array, after.sources[name].channels), kept)
+    for x in np.random.default_rng(0).integers(-128, 128, (3, *made.types["x"].shape)).astype(np.int8):
+        whole, smaller = (interpreter.run(graph, {"x": x})["scores"] for graph in (made, after))
+        assert np.array_equal(whole, smaller)
+
+
+def test_other_weights_and_biases_make_up_for_what_is_missing(
+    network: Network, without_six: tuple[Array, dict[str, LowBits | NewBias]]
+) -> None:
+    gone, changes = without_six
+    inputs = network.inputs({"x": nets.samples(40, 5)})
+    kept = ~np.isin(np.arange(nets.CHANNELS), gone)
+    readers = [_layer(network, name) for name in ("second", "scores")]
+    dropped = {each.name: Parameters(each.own.weights * kept, each.own.bias) for each in readers}
+    fitted = {name: change.parameters(network.layers[name]) for name, change in changes.items()}
+    own, ours, plain = (network.outputs(inputs, each, rounded=True) for each in ({}, fitted, dropped))
+    assert noise(own, ours) < noise(own, plain) / 4
+
+
+def test_prices_between_levels_are_near_those_of_the_kernels(network: Network) -> None:
+    core, channels = load_board("stm32f746").core, channels_of(network, network.layers)
+    kept, layers = {"first": [16, 12, 8, 4]}, ["first", "second", "scores"]
+    found = alternatives_without(network, layers, {(n, 4): 0.1 for n in layers}, core, channels, kept)
+    assert set(found) == set(network.layers)  # the depthwise convolution loses channels as well
+    assert {(a.bits, a.reads, a.makes) for a in found["third"]} == {(8, level, level) for level in range(4)}
+    for name, each in found.items():
+        levels_read = {a.reads for a in each}
+        assert levels_read == (set(range(4)) if name != "first" else {0}), name
+        for level in sorted({(a.reads, a.makes) for a in each}):
+            for chosen in (a for a in each if (a.reads, a.makes) == level):
+                (exact,) = priced_exactly(network, Choice({name: chosen}), core, channels, kept).chosen.values()
+                if all(at in (0, 3) for at in level):
+                    assert exact == chosen
+                assert exact.bytes == pytest.approx(chosen.bytes, rel=0.1, abs=64)
+                assert exact.instructions == pytest.approx(chosen.instructions, rel=0.25)

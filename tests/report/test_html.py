@@ -68,6 +68,7 @@ def _add_profile(folder: Path) -> None:
                 "instructions_estimate": work,
                 "predicted_sqnr_db": loss,
                 "bits": bits,
+                "channels": {"d": {"kept": 12, "of": 16}} if size == 4000 else {},
                 "chosen": size == 5000,
                 "measured": measured if size == 5000 else None,
             }
@@ -175,6 +176,7 @@ def test_it_loads_without_console_errors_and_its_numbers_equal_the_report(folder
         assert paths <= shown
     front = re.findall(r'aria-label="weights in bytes against [^"]*"(.*?)</svg>', html, re.DOTALL)
     assert [(picture.count("<circle"), picture.count('class="chosen"')) for picture in front] == [(3, 1), (4, 1)]
+    assert "1 of 3 bits, 1 of 2 bits, 4 channels removed" in html
     assert {"certificate:values", "certificate:differences", "certificate:samples"} <= shown
 
 

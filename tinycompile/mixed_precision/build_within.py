@@ -37,12 +37,14 @@ def build_within(
     *,
     output: Path,
     force: bool = False,
+    prune: bool = False,
     build: Callable[..., list[Build]] = compile_together,
 ) -> BuiltWithin:
     """Build a model with 8 bits, and if that exceeds `options.flash` with as few as it takes.
 
     Args:
         accuracy_loss: with more than that, as a part of 1, there is a warning.
+        prune: whether channels may be removed as well.
         build: as `compile_together`.
 
     Raises:
@@ -64,7 +66,7 @@ def build_within(
         bits = automatic(
             model,
             samples,
-            Budget(saving=saving, accuracy_loss=accuracy_loss),
+            Budget(saving=saving, accuracy_loss=accuracy_loss, prune=prune),
             target=options.target,
             evaluation=options.calibration.evaluation,
             form="tflite" if quantized else "onnx",

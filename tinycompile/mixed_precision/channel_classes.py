@@ -8,9 +8,10 @@ convolutions and pools, which are what its classes of values come from.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from tinycompile.ir import Array
 from tinycompile.mixed_precision.network import Network
 from tinycompile.passes.eliminate_channels import Links, is_matrix, maps_channels
 
@@ -46,6 +47,31 @@ class Channels:
     classes: dict[str, ChannelClass]
     reads: dict[str, str]
     makes: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Removed:
+    """Channels that are removed, by layer.
+
+    Attributes:
+        reads: int64, channels that a layer mixes, and does without. makes: output channels that nobody reads then.
+    """
+
+    reads: dict[str, Array] = field(default_factory=dict[str, Array])
+    makes: dict[str, Array] = field(default_factory=dict[str, Array])
+
+    def __bool__(self) -> bool:
+        return bool(self.reads)
+
+    @staticmethod
+    def of(channels: Channels, gone: Mapping[str, Array]) -> Removed:
+        """Args: gone: channels by class."""
+        found = Removed()
+        for name, numbers in gone.items():
+            if numbers.size:
+                found.reads.update(dict.fromkeys(channels.classes[name].readers, numbers))
+                found.makes.update(dict.fromkeys(channels.classes[name].makers, numbers))
+        return found
 
 
 def channels_of(network: Network, rewritable: Collection[str]) -> Channels:
@@ -84,4 +110,4 @@ def channels_of(network: Network, rewritable: Collection[str]) -> Channels:
     )
 
 
-__all__ = ["LEAST_CHANNELS", "ChannelClass", "Channels", "channels_of"]
+__all__ = ["LEAST_CHANNELS", "ChannelClass", "Channels", "Removed", "channels_of"]

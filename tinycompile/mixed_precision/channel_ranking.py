@@ -20,12 +20,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.mixed_precision.fitting import Operands, damping_of, means, rows_of
+from tinycompile.mixed_precision.fitting import LARGEST_DEPTH, LEAST_POWER, Operands, hold_of, means, rows_of
 from tinycompile.mixed_precision.network import Layer, Parameters
-
-_LARGEST_DEPTH = 2304
-"""Products of an output from which on no inverse is taken: then weights stay, and channels cost their own power."""
-_LEAST_POWER = 1e-30
 
 
 class Reader:
@@ -36,7 +32,9 @@ class Reader:
     """
 
     def __init__(self, layer: Layer, operands: Operands, weight: float = 1.0) -> None:
-        """Args: operands: of one group, as `fitting.windows_of` has them: channels are what changes fastest."""
+        """Beyond `LARGEST_DEPTH` weights stay, and channels cost their own power.
+
+        Args: operands: of one group, as `fitting.windows_of` has them: channels are what changes fastest."""
         self.layer, self.operands, self.weight = layer, operands, weight
         self._rows: Array = rows_of(layer)[0].astype(np.float64)
         depth = int(self._rows.shape[1])
@@ -44,15 +42,15 @@ class Reader:
         self._columns: Array = products.reshape(-1, layer.sig.input.shape[-1]).swapaxes(0, 1)
         moment = operands.moment[0].astype(np.float64)
         self._moment: Array = moment
-        hold = damping_of(operands) * max(float(moment.trace()) / depth, _LEAST_POWER)
+        hold = hold_of(operands) * max(float(moment.trace()) / depth, LEAST_POWER)
         identity: Array = hold * np.eye(depth)
-        self._inverse: Array | None = np.linalg.inv(moment + identity) if depth <= _LARGEST_DEPTH else None
+        self._inverse: Array | None = np.linalg.inv(moment + identity) if depth <= LARGEST_DEPTH else None
 
     @property
     def power(self) -> float:
         """Of the layer's own results, without their mean."""
         own = rows_of(self.layer)[0].astype(np.float64)
-        return max(float(np.einsum("op,op->", own @ self._moment, own)), _LEAST_POWER)
+        return max(float(np.einsum("op,op->", own @ self._moment, own)), LEAST_POWER)
 
     def costs(self, left: Array) -> Array:
         """float64: by how much the power of the results' error grows without each of these channels.
@@ -89,30 +87,3 @@ def cheapest(readers: Sequence[Reader], left: Array) -> int:
     """The channel without which all readers together lose least."""
     costs = sum(reader.weight * reader.costs(left) for reader in readers)
     return int(left[int(np.argmin(costs))])
-
-
-def reconstructed(layer: Layer, given: Operands, cross: Array, gone: Array) -> Array:
-    """float32 (outputs, products): weights without some input channels, whose results are nearest to what is wanted.
-
-    Least squares that hold on to the layer's own weights as far as operands say little.
-
-    Args:
-        given: operands in a network whose layers in front have changed already, of one group.
-        cross: float64 (outputs, products), the mean of what is wanted times these operands, both without their means.
-        gone: channels that are removed.
-    """
-    own = rows_of(layer)[0].astype(np.float64)
-    products: Array = np.arange(int(own.shape[1]))
-    kept = ~np.isin(products % layer.sig.input.shape[-1], gone)
-    weights = np.zeros_like(own)
-    if own.shape[1] > _LARGEST_DEPTH:
-        weights[:, kept] = own[:, kept]
-        return weights.astype(np.float32)
-    moment = given.moment[0].astype(np.float64)
-    strength = damping_of(given) * max(float(moment.trace()) / len(moment), _LEAST_POWER)
-    moment, hold = moment[np.ix_(kept, kept)], strength * np.eye(int(kept.sum()))
-    wanted: Array = cross[:, kept] + own[:, kept] @ hold
-    flat: Array = moment + hold
-    solved = np.linalg.solve(flat, wanted.transpose())
-    weights[:, kept] = np.swapaxes(solved, 0, 1)
-    return weights.astype(np.float32)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
@@ -21,15 +21,19 @@ class Row:
     Attributes:
         predicted: SQNR of the scores against the network of 8 bits, dB; infinite for that network itself.
         fit: how it was fitted and measured; None for points that are only predicted.
+        channels: (left, of how many) by the value that loses some.
     """
 
     choice: Choice
     predicted: float
     fit: Fit | None
+    channels: Mapping[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     def describe(self) -> str:
         bits = self.choice.bits.values()
         counts = ", ".join(f"{sum(b == n for b in bits)} of {n} bits" for n in (4, 3, 2) if n in bits) or "all 8 bits"
+        gone = sum(width - kept for kept, width in self.channels.values())
+        counts += f", {gone} channels removed" if gone else ""
         measured = self.fit.measured.describe() if self.fit is not None else ""
         return (
             f"{self.choice.bytes:>11,} {self.choice.instructions:>14,}  {self._loss():>9}  {counts}"
@@ -48,6 +52,7 @@ class Row:
             "instructions_estimate": self.choice.instructions,
             "predicted_sqnr_db": _finite(self.predicted),
             "bits": dict(self.choice.bits),
+            "channels": {name: {"kept": kept, "of": width} for name, (kept, width) in self.channels.items()},
             "chosen": self.fit is not None,
             "measured": None
             if measured is None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tinycompile.ir import Array
+from tinycompile.mixed_precision.channel_classes import Removed
 from tinycompile.mixed_precision.fitting import fitted_in_order, spread
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
@@ -20,13 +22,15 @@ class Int8Model:
         self.measured_on = samples.measured_on
 
     def noises(self, layers: Sequence[str], widths: Sequence[int]) -> Mapping[tuple[str, int], float]:
-        count = samples_of(self.network, len(layers) * len(widths))
-        few = {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
+        few = self.few_inputs(self.network, samples_of(self.network, len(layers) * len(widths)))
         return sensitivities(self.network, few, [self.network.layers[name] for name in layers], widths)
 
-    def fitted(self, bits: Mapping[str, int]) -> Fitted:
+    def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
+        return {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
+
+    def fitted(self, bits: Mapping[str, int], removed: Removed) -> Fitted:
         network = self.network
-        changes = fitted_in_order(network, self.samples.calibration, bits)
+        changes = fitted_in_order(network, self.samples.calibration, bits, gone=removed.reads)
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:

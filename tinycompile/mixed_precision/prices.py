@@ -32,12 +32,12 @@ def alternatives(
         layer = network.layers[name]
         each = [*_priced(network.graph.site(layer.node), core, 8, 0.0)]
         for bits in (bits for tried, bits in noises if tried == name):
-            each.extend(_priced(site_with(network.graph, layer, _nearest(layer, bits)), core, bits, noises[name, bits]))
+            each.extend(_priced(site_with(network.graph, layer, nearest(layer, bits)), core, bits, noises[name, bits]))
         found[name] = useful(sensible(each))
     return found
 
 
-def _nearest(layer: Layer, bits: int) -> LowBits:
+def nearest(layer: Layer, bits: int) -> LowBits:
     """Weights to ask for prices with."""
     found = fit_weights(rows_of(layer), None, bits, method="nearest")
     scales = found.scales.reshape(layer.outputs)

@@ -1,8 +1,11 @@
 """Bits for the layers of a network under a budget: what single layers lose, choices, fits, and what came of them.
 
+With channels that may be removed, how many of each class are left is part of the same choice.
+
 The choice believes that losses add up, and that they are what trials said. So what is fitted and measured isn't only
 the choice that loses least by them, but the same number of bits for all layers as well, where the budget has room for
-it; what measures best is kept, so that choosing never does worse than not to choose.
+it; what measures best is kept, so that choosing never does worse than not to choose. The same holds of channels: bits
+without any removal are tried beside both together.
 """
 
 from __future__ import annotations
@@ -15,16 +18,23 @@ from typing import Protocol
 import numpy as np
 
 from tinycompile.errors import DoesNotFitError
-from tinycompile.mixed_precision.choice import Alternative, Choice, choose
+from tinycompile.ir import Array
+from tinycompile.mixed_precision.channel_classes import Channels, Removed
+from tinycompile.mixed_precision.channel_levels import Level, kept_counts, levels
+from tinycompile.mixed_precision.channel_prices import alternatives_without, priced_exactly
+from tinycompile.mixed_precision.choice import Alternative, Choice, Levels, choose
 from tinycompile.mixed_precision.measure import Measured
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.prices import alternatives
+from tinycompile.mixed_precision.sensitivity import samples_of
 from tinycompile.progress import step
 from tinycompile.quantize import Quantized
 from tinycompile.quantize.network import decibels
 from tinycompile.targets.core import Core
 
 WIDTHS = (4, 3, 2)
+_REPAIRS = 4
+"""How often a choice is made again whose exact bytes or instructions exceed a limit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +72,12 @@ class Model(Protocol):
         """Power of the scores' error as a part of their own with few bits in one layer alone; by layer and bits."""
         ...
 
-    def fitted(self, bits: Mapping[str, int]) -> Fitted:
-        """With these bits; layers that aren't named have 8."""
+    def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
+        """Some calibration samples, as `Network.inputs` makes them of the int8 network's inputs."""
+        ...
+
+    def fitted(self, bits: Mapping[str, int], removed: Removed) -> Fitted:
+        """With these bits, without some channels; layers that aren't named have 8."""
         ...
 
 
@@ -84,31 +98,68 @@ class Search:
 
     Attributes:
         layers: names of those that may get few bits.
+        channels: that may be removed; None for none. least_removed: how many of them, at least.
     """
 
     def __init__(
-        self, network: Network, model: Model, core: Core, layers: Sequence[str], widths: Sequence[int] = WIDTHS
+        self,
+        network: Network,
+        model: Model,
+        core: Core,
+        layers: Sequence[str],
+        widths: Sequence[int] = WIDTHS,
+        channels: Channels | None = None,
     ) -> None:
         self.network, self.model, self.core = network, model, core
-        self.layers, self.widths = layers, widths
+        self.layers, self.widths, self.channels = layers, widths, channels
+        self.least_removed = 0
+
+    @cached_property
+    def levels(self) -> dict[str, list[Level]]:
+        """Of the classes of channels that may be removed."""
+        if self.channels is None:
+            return {}
+        trials = sum(1 + len(kept_counts(each.width)) for each in self.channels.classes.values())
+        few = self.model.few_inputs(self.network, samples_of(self.network, trials))
+        return levels(self.network, few, self.channels)
+
+    @cached_property
+    def _choices(self) -> Levels | None:
+        """The levels, as the integer programme takes them."""
+        if self.channels is None:
+            return None
+        losses = {name: [level.loss for level in each] for name, each in self.levels.items()}
+        removed = {name: [level.gone.size for level in each] for name, each in self.levels.items()}
+        return Levels(losses, removed, self.channels.reads, self.channels.makes)
+
+    @cached_property
+    def _kept(self) -> dict[str, list[int]]:
+        return {name: [level.kept for level in each] for name, each in self.levels.items()}
 
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
         """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
-        noises = self.model.noises(self.layers, self.widths)
+        noises = dict(self.model.noises(self.layers, self.widths)) if self.widths else {}
         step("asking the compiler for bytes and instructions")
+        if self.channels is not None:
+            return alternatives_without(self.network, self.layers, noises, self.core, self.channels, self._kept)
         return alternatives(self.network, self.layers, noises, self.core)
 
     @property
     def at_8_bits(self) -> Choice:
-        """Every layer with the fastest kernel for its own weights."""
-        own = {name: [a for a in each if a.bits == 8] for name, each in self.alternatives.items()}
+        """Every layer with all channels and the fastest kernel for its own weights."""
+        own = {name: _with(each, 8) for name, each in self.alternatives.items()}
         return Choice({name: min(each, key=lambda a: (a.instructions, a.bytes)) for name, each in own.items()})
 
     @property
     def smallest_8_bits(self) -> int:
-        """Bytes of all of these layers with the kernels that need the fewest for 8 bits."""
-        return sum(min(a.bytes for a in each if a.bits == 8) for each in self.alternatives.values())
+        """Bytes of all of these layers with the kernels that need the fewest for 8 bits and all channels."""
+        return sum(min(a.bytes for a in _with(each, 8)) for each in self.alternatives.values())
+
+    @property
+    def most_bytes(self) -> int:
+        """Of all layers, with the kernels that need the most."""
+        return sum(max(a.bytes for a in each) for each in self.alternatives.values())
 
     @property
     def weights(self) -> int:
@@ -129,10 +180,50 @@ class Search:
         return sum(min(a.bytes for a in each) for each in self.alternatives.values())
 
     def choice(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice:
-        return choose(self.alternatives, bytes_limit, instruction_limit)
+        """The least loss within the limits, of bits and of channels if these may be removed.
+
+        What levels between those that kernels were asked for cost is interpolated: the choice is priced exactly, and
+        made again with less where it takes too much.
+        """
+        if self.channels is None:
+            return choose(self.alternatives, bytes_limit, instruction_limit)
+        size, work = bytes_limit, instruction_limit
+        for _ in range(_REPAIRS):
+            found = choose(self.alternatives, size, work, self._choices, self.least_removed)
+            exact = priced_exactly(self.network, found, self.core, self.channels, self._kept)
+            if exact.bytes <= bytes_limit and (instruction_limit is None or exact.instructions <= instruction_limit):
+                return exact
+            size = min(size, size - (exact.bytes - bytes_limit))
+            if work is not None and instruction_limit is not None:
+                work = min(work, work - (exact.instructions - instruction_limit))
+        raise DoesNotFitError(f"no choice takes exactly {bytes_limit:,} bytes or less", hint="grant some bytes more")
+
+    def removed(self, choice: Choice) -> Removed:
+        """Channels that a choice does without."""
+        if self.channels is None:
+            return Removed()
+        gone = {name: self.levels[name][level].gone for name, level in choice.levels.items()}
+        return Removed.of(self.channels, gone)
+
+    def kept(self, choice: Choice) -> dict[str, tuple[int, int]]:
+        """(channels that are left, of how many) of the classes that lose some."""
+        levels = ((name, self.levels[name], level) for name, level in choice.levels.items() if level)
+        return {name: (each[level].kept, each[0].kept) for name, each, level in levels}
+
+    def with_all_channels(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
+        """The choice of bits alone; None where that isn't enough, or channels have to go."""
+        if self.least_removed:
+            return None
+        full = {name: [a for a in each if not (a.reads or a.makes)] for name, each in self.alternatives.items()}
+        try:
+            return choose(full, bytes_limit, instruction_limit)
+        except DoesNotFitError:
+            return None
 
     def uniform(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
         """The most bits that all layers can have within the limits; None if the fewest are too many."""
+        if self.least_removed:
+            return None
         for bits in (8, *self.widths):
             only = {name: _with(each, bits) for name, each in self.alternatives.items()}
             try:
@@ -148,7 +239,7 @@ class Search:
         return [self.choice(max(int(limit), least)) for limit in limits]
 
     def fit(self, choice: Choice) -> Fit:
-        return Fit(choice, self.model.fitted(choice.bits))
+        return Fit(choice, self.model.fitted(choice.bits, self.removed(choice)))
 
     def best(self, bytes_limit: int, instruction_limit: int | None = None) -> Fit:
         """What measures best within the limits.
@@ -156,11 +247,13 @@ class Search:
         Raises:
             DoesNotFitError: there is nothing within them.
         """
-        chosen, same = self.choice(bytes_limit, instruction_limit), self.uniform(bytes_limit, instruction_limit)
-        tried = [self.fit(chosen)]
-        if same is not None and same.bits != chosen.bits:
-            step("the same bits for all layers")
-            tried.append(self.fit(same))
+        limits = bytes_limit, instruction_limit
+        others = [self.with_all_channels(*limits)] if self.channels is not None else []
+        tried = list[Fit]()
+        for choice in (self.choice(*limits), *others, self.uniform(*limits)):
+            if choice is not None and not any(alike(choice, each.choice) for each in tried):
+                step("fitting what was chosen" if not tried else "fitting another choice to compare with")
+                tried.append(self.fit(choice))
         return max(tried, key=lambda fit: fit.measured.order)
 
     def predicted(self, choice: Choice) -> float:
@@ -169,5 +262,13 @@ class Search:
 
 
 def _with(alternatives: Sequence[Alternative], bits: int) -> list[Alternative]:
-    """With these bits; with 8 where there are none."""
-    return [a for a in alternatives if a.bits == bits] or [a for a in alternatives if a.bits == 8]
+    """With these bits and all channels; with 8 bits where there are none."""
+    full = [a for a in alternatives if not (a.reads or a.makes)]
+    return [a for a in full if a.bits == bits] or [a for a in full if a.bits == 8]
+
+
+def alike(one: Choice, other: Choice) -> bool:
+    """Whether both come to the same weights."""
+    levels = ({name: level for name, level in each.levels.items() if level} for each in (one, other))
+    first, second = levels
+    return one.bits == other.bits and first == second

@@ -80,10 +80,11 @@ def low_bits_pictures(report: dict[str, Any]) -> list[Markup]:
 
 
 def counted_bits(point: dict[str, Any]) -> str:
-    """How many layers have how many bits at a point of `low_bits`."""
+    """How many layers have how many bits at a point of `low_bits`, and how many channels are removed."""
     bits = list(point["bits"].values())
     counts = [f"{bits.count(number)} of {number} bits" for number in (4, 3, 2) if number in bits]
-    return ", ".join(counts) or "all of 8 bits"
+    gone = sum(each["of"] - each["kept"] for each in point["channels"].values())
+    return ", ".join([*(counts or ["all of 8 bits"]), *([f"{gone} channels removed"] if gone else [])])
 
 
 def _low_bits_title(point: dict[str, Any]) -> str:

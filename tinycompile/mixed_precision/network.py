@@ -31,6 +31,7 @@ from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 from tinycompile.passes.fold_pad import fold_pad
+from tinycompile.passes.merge_reshapes import merge_reshapes
 from tinycompile.quantize.execution import onnxruntime_module
 
 THREADS = 2
@@ -124,7 +125,7 @@ class Network:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = fold_pad(graph)
+        self.graph = fold_pad(merge_reshapes(graph))
         self.scores = scores_of(self.graph)
         found = (layer_of(self.graph, node) for node in self.graph.nodes)
         self.layers = {layer.name: layer for layer in found if layer is not None}

@@ -15,7 +15,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
 RISCV_TOOLS = riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc
 RISCV_FILES = /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf
 
-.PHONY: help setup tools riscv demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-operators bench-property bench-sliding bench-strict quantisers clean
+.PHONY: help setup tools riscv demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-search-prices bench-operators bench-property bench-sliding bench-strict quantisers training-gradients clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -33,6 +33,7 @@ help:
 	@echo "make bench-quick   whether the small models got worse since the committed results"
 	@echo "make quantisers   what nine quantisation tools write of twelve nets, and what tinycompile makes of it (10 GB, an hour)"
 	@echo "make bench-property   instructions of a product in 300 random layers x 4 cores x 2 levels; layers that fell off the fast road"
+	@echo "make training-gradients   integer gradients of NETWORKS (300) random networks against PyTorch's (pip install tinycompile[training])"
 	@echo "make bench-planner   how long planning takes"
 	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
 	@echo "make bench-sliding   what a step of a sliding window takes"
@@ -120,6 +121,9 @@ bench-sliding: setup
 bench-cost: setup
 	$(BIN)/python -m benchmarks.cost
 
+bench-search-prices: setup
+	$(BIN)/python -m benchmarks.search_prices
+
 bench-property: setup
 	$(BIN)/python -m benchmarks.property
 
@@ -131,6 +135,10 @@ bench-strict: setup
 
 quantisers: setup
 	$(BIN)/python -m benchmarks.quantisers.run
+
+NETWORKS ?= 300
+training-gradients: setup
+	$(BIN)/python -m tests.training.autograd $(NETWORKS)
 
 clean:
 	rm -rf build dist *.egg-info

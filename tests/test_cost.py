@@ -27,6 +27,7 @@ from tinycompile.options import Options
 from tinycompile.planner import LayerPlanner
 from tinycompile.targets import load_board
 from tinycompile.typical import is_linear, typical_kernels_of
+from tinycompile.with_memories import CodePrice, WithMemories
 
 GOLDEN = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww")
 
@@ -141,6 +142,26 @@ def test_layers_computed_together_have_typical_prices_as_well(target: str) -> No
     covers, again = (Covers(core, offer=typical_kernels_of)(each) for each in (graph, other))
     assert covers
     assert all(a.kernel is b.kernel for a, b in zip(covers, again, strict=True))
+
+
+def test_prices_with_waiting_are_looked_up_as_well() -> None:
+    """On a board whose memories make the core wait: whatever the weights; at another price of RAM they are others."""
+    board, code = load_board("stm32f746"), CodePrice.of(load_board("stm32f746"), Options("stm32f746"))
+    graph = ARCHITECTURES["keyword_spotting"](np.random.default_rng(4))
+    other = replace(graph, constants={name: value // 2 for name, value in graph.constants.items()})
+    offers = [WithMemories.of(typical_kernels_of, each, board, code) for each in (graph, other)]
+    found, again = (
+        [kernel for node in each.nodes for kernel in offer(each.site(node), board.core)]
+        for each, offer in zip((graph, other), offers, strict=True)
+    )
+    assert all(a is b for a, b in zip(found, again, strict=True))
+    assert any(kernel.copies is not None for kernel in found)
+    dearer = WithMemories.of(typical_kernels_of, graph, board, replace(code, byte=1e3))
+    assert any(
+        a.price < b.price
+        for node in graph.nodes
+        for a, b in zip(offers[0](graph.site(node), board.core), dearer(graph.site(node), board.core), strict=False)
+    )
 
 
 def test_memory_that_is_too_small_is_not_planned_for(monkeypatch: pytest.MonkeyPatch) -> None:

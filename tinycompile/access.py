@@ -3,8 +3,8 @@
 A tensor is (N, positions ..., C): a signal has one axis of positions, an image two (rows, columns), a volume three.
 Axes are counted among those, from 0. A position has all channels of one place. A description is about one image, N = 1.
 
-There are `Whole`, `Given`, `Pointwise`, `Across`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`. For each of
-them `along` tells what is read along one axis; the receptive field of a box (`needs`) is the product of these.
+There are `Whole`, `Everywhere`, `Given`, `Pointwise`, `Across`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`.
+For each of them `along` tells what is read along one axis; the receptive field of a box (`needs`) is their product.
 Execution by rows or patches knows nothing else of an operator.
 """
 
@@ -86,6 +86,11 @@ class Whole(Access):
 
     def along(self, axis: int) -> Reach | None:
         return None
+
+
+@dataclass(frozen=True)
+class Everywhere(Whole):
+    """All of it, and it has no positions: what a layer multiplies with, where that is in memory."""
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,16 @@ class Build:
     def outputs(self) -> list[TensorType]:
         return [_tensor_type(entry) for entry in self.report["outputs"]]
 
+    @property
+    def label(self) -> TensorType | None:
+        """What a step of training takes beside the inputs: a class' number, int32 (1,), or what the output should be;
+        None for a model that doesn't learn.
+        """
+        training = self.report.get("training")
+        if training is None:
+            return None
+        return next(_tensor_type(state) for state in self.report["states"] if state["name"] == training["label"])
+
     @cached_property
     def source(self) -> Path:
         return self.folder / "source" / self.report["source"]["file"]
@@ -122,6 +132,7 @@ class Build:
             self.report["ram"]["arena_bytes"],
             streamed=self.report["input_stream"] == "rows",
             weights=self.weights,
+            label=self.label,
         )
 
     @property

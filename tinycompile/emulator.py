@@ -62,7 +62,7 @@ def execute(
     """
     if board.qemu is None:
         raise ValueError(f"{board.name} has no QEMU machine")
-    samples, tools = len(inputs[0]), board.toolchain
+    samples = len(inputs[0])
     with tempfile.TemporaryDirectory(prefix="tinycompile-run-") as name:
         folder = Path(name)
         with (folder / f"{prefix}input.bin").open("wb") as file:
@@ -71,14 +71,7 @@ def execute(
                     file.write(array[sample].tobytes())
         if steps:
             (folder / f"{prefix}steps.bin").write_bytes(struct.pack("<I", steps))
-        command = [require(tools.emulator, tools), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
-        command += ["-serial", "none", *tools.emulator_flags]
-        command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
-        command += [word for plugin in plugins for word in ("-plugin", plugin)]
-        for image, address in (*images, *_bootloader(folder, elf, board)):
-            file = str(image.resolve()).replace(",", ",,")  # QEMU's separator
-            command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
-        run(command, cwd=folder, timeout=timeout)
+        emulate(elf, board, folder, plugins=plugins, images=images, timeout=timeout)
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():
             raise ToolFailedError(
@@ -90,6 +83,33 @@ def execute(
             int(stats[:, 2].max()),
             _split_trace(folder / f"{prefix}trace.bin", board, samples),
         )
+
+
+def emulate(
+    elf: Path,
+    board: Board,
+    folder: Path,
+    *,
+    plugins: Sequence[str] = (),
+    images: Sequence[tuple[Path, int]] = (),
+    timeout: float = 1800,
+) -> None:
+    """Run `elf` to its end, with the files of a folder on the debugging host; otherwise as `execute`.
+
+    Raises:
+        ToolMissingError: no QEMU. ToolFailedError: the firmware crashed, or ended with another exit code than 0.
+    """
+    if board.qemu is None:
+        raise ValueError(f"{board.name} has no QEMU machine")
+    tools = board.toolchain
+    command = [require(tools.emulator, tools), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+    command += ["-serial", "none", *tools.emulator_flags]
+    command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
+    command += [word for plugin in plugins for word in ("-plugin", plugin)]
+    for image, address in (*images, *_bootloader(folder, elf, board)):
+        file = str(image.resolve()).replace(",", ",,")  # QEMU's separator
+        command += ["-device", f"loader,file={file},addr={address:#x},force-raw=on"]
+    run(command, cwd=folder, timeout=timeout)
 
 
 def _bootloader(folder: Path, elf: Path, board: Board) -> list[tuple[Path, int]]:

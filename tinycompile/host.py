@@ -59,7 +59,13 @@ void *tc_state(void *context)
 {
     return ((MODEL_context *)context)->state;
 }
+
+uint32_t tc_checkpoint_bytes = PREFIX_CHECKPOINT_BYTES;
 """
+
+
+_NO_CHECKPOINT = 11
+"""<MODEL>_ERROR_CHECKPOINT."""
 
 
 class HostModel:
@@ -101,6 +107,8 @@ class HostModel:
             given = "int32_t" if label.dtype == INT32 else "const void *"
             self._ffi.cdef(f"int {model}_train_step(void *, {given}, int32_t *); void *tc_state(void *);")
             self._ffi.cdef(f"int {model}_set_learning_rate(void *, int32_t, int32_t);")
+            self._ffi.cdef(f"int {model}_save(void *, void *, void *); int {model}_load(void *, void *, void *);")
+            self._ffi.cdef(f"uint32_t {model}_checkpoint_number(void *); extern uint32_t tc_checkpoint_bytes;")
         for kind, types in (("input", () if streamed else tuple(inputs)), ("output", tuple(outputs))):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
@@ -122,7 +130,7 @@ class HostModel:
         own = [f"{self._model}.c"] if separate else [f"{self._model}.c", f"{self._model}_weights.c"]
         included = "".join(f'#include "{name}"\n' for name in own)
         shim = _SHIM if self._label is None else _SHIM + _TRAINING_SHIM
-        program.write_text(included + shim.replace("MODEL", self._model))
+        program.write_text(included + shim.replace("MODEL", self._model).replace("PREFIX", self._model.upper()))
         flags = ["-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE", "-iquote", str(folder)]
         run([require("cc"), *flags, program.name, "-lm", "-o", str(library)], cwd=work)
         return library
@@ -155,8 +163,11 @@ class HostModel:
             raise ToolFailedError(f"{self._model} has no training step")
         self._give(inputs)
         loss: Any = self._ffi.new("int32_t *")
-        packed = None if isinstance(label, int) else self._label.dtype.pack(label).tobytes()
-        self._call("train_step", label if packed is None else self._ffi.from_buffer(packed), loss)
+        if self._label.dtype == INT32:
+            self._call("train_step", int(np.asarray(label).item()), loss)
+        else:
+            packed = self._label.dtype.pack(np.asarray(label)).tobytes()
+            self._call("train_step", self._ffi.from_buffer(packed), loss)
         return int(loss[0])
 
     def set_learning_rate(self, mantissa: int, exponent: int) -> None:
@@ -166,6 +177,56 @@ class HostModel:
     def state(self, offset: int, t: TensorType) -> Array:
         """A state of a model with a training step, at its place in the memory of states."""
         return self._read(self._ffi.cast("char *", self._library.tc_state(self._context)) + offset, t)
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """Of a slot."""
+        return int(self._library.tc_checkpoint_bytes)
+
+    @property
+    def checkpoint_number(self) -> int:
+        """Of the checkpoint that the parameters are from; 0 if there is none."""
+        return int(getattr(self._library, f"{self._model}_checkpoint_number")(self._context))
+
+    def save(self, slots: Sequence[bytearray], power: int | None = None) -> None:
+        """Writes the trained parameters to the one of two slots that isn't in use.
+
+        Args:
+            power: it fails after so many bytes; None for never.
+
+        Raises:
+            ToolFailedError: power failed, or `load` wasn't called before.
+        """
+        left = self.checkpoint_bytes if power is None else power
+
+        def write(_user: object, slot: int, offset: int, data: object, size: int) -> int:
+            nonlocal left
+            written = min(size, left)
+            slots[slot][offset : offset + written] = bytes(self._ffi.buffer(data, written))
+            left -= written
+            return int(written < size)
+
+        callback: Any = self._ffi.callback("int32_t(void *, uint32_t, uint32_t, const void *, uint32_t)", write)
+        self._call("save", self._ffi.cast("void *", callback), self._ffi.NULL)
+
+    def load(self, slots: Sequence[bytes | bytearray]) -> bool:
+        """Reads the newer intact one of two checkpoints; False if there is none."""
+
+        def read(_user: object, slot: int, offset: int, data: Any, size: int) -> int:
+            found = slots[slot][offset : offset + size]
+            self._ffi.memmove(data, bytes(found), len(found))
+            return int(len(found) < size)
+
+        callback: Any = self._ffi.callback("int32_t(void *, uint32_t, uint32_t, void *, uint32_t)", read)
+        load = getattr(self._library, f"{self._model}_load")
+        status = load(self._context, self._ffi.cast("void *", callback), self._ffi.NULL)
+        if status not in (0, _NO_CHECKPOINT):
+            raise ToolFailedError(f"{self._model}_load returned {status} on the host")
+        return status == 0
+
+    def restart(self) -> None:
+        """As after power came back: nothing is known of checkpoints, states have their initial values."""
+        self._library.tc_init(self._context, self._weights)
 
     def _call(self, function: str, *arguments: object) -> None:
         status = getattr(self._library, f"{self._model}_{function}")(self._context, *arguments)

@@ -19,7 +19,7 @@ MARKER = "report.json"
 """The file by which an output folder of ours is recognised."""
 
 REPORTS = frozenset({MANIFEST, MARKER, "report.html", "certificate.json"})
-FIRMWARES = ("firmware", "firmware_qemu", "firmware_trace", "firmware_console")
+FIRMWARES = ("firmware", "firmware_qemu", "firmware_trace", "firmware_training", "firmware_console")
 _SOURCES = (".c", ".s", ".S")
 
 

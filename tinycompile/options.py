@@ -56,6 +56,7 @@ class PlanOptions(TypedDict, total=False):
     train: str | None
     loss: Loss
     learning_rate: float
+    parameters: str | Path | None
     fast_code: int | str
     fast_weights: int | str
     compress_weights: bool
@@ -112,7 +113,8 @@ class Options:
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, for a model that goes on learning on the device; None for one that doesn't.
-        loss: what it learns by. learning_rate: with which it begins.
+        loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
+            `tinycompile train` writes it, in the place of the model's own.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -151,6 +153,7 @@ class Options:
     train: str | None = None
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
+    parameters: Path | None = None
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -174,7 +177,7 @@ class Options:
         """
         given: dict[str, Any] = {**options, "target": target}
         shapes, states = options.get("shapes") or {}, options.get("states") or {}
-        for name in ("board_path", "compatible_with"):
+        for name in ("board_path", "compatible_with", "parameters"):
             if name in given:
                 given[name] = _path(given[name])
         given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
@@ -231,8 +234,12 @@ class Options:
 
     def _check_training(self) -> None:
         if self.train is None:
-            own = (self.loss, Options.loss, "loss"), (self.learning_rate, DEFAULT_RATE, "learning-rate")
-            for value, default, name in own:
+            own = {
+                "loss": (self.loss, Options.loss),
+                "learning-rate": (self.learning_rate, DEFAULT_RATE),
+                "parameters": (self.parameters, None),
+            }
+            for name, (value, default) in own.items():
                 if value != default:
                     raise UsageError(f"--{name} needs --train", why="it is for models that learn on the device")
             return

@@ -24,6 +24,7 @@ from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
 from tinycompile.report.collect import collect_report, firmware_stack
+from tinycompile.report.document import PARAMETERS
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
 from tinycompile.report.sections import as_json
@@ -91,7 +92,8 @@ def compile_together(
             except FirmwareTooLargeError as error:
                 if attempt == ATTEMPTS - 1 or predecessor is not None:
                     raise
-                options = replace(options, flash_spare=options.flash_spare + error.excess)
+                options = _smaller(options, error.excess, last=attempt == ATTEMPTS - 2)
+                board = options.board()
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -99,11 +101,19 @@ ATTEMPTS = 4
 """How often layers are planned: with less flash where the firmware, whose code is an estimate before, was too large."""
 
 
+def _smaller(options: Options, excess: int, *, last: bool) -> Options:
+    """Where less flash didn't do it, the last try is what wants flash least: estimates that are too small for what fits
+    in them may be right for that."""
+    if last and options.optimize in ("balanced", "speed"):
+        return replace(options, optimize="size", flash_spare=0)
+    return replace(options, flash_spare=options.flash_spare + excess)
+
+
 class FirmwareTooLargeError(DoesNotFitError):
     """A firmware exceeds `--flash`.
 
     Attributes:
-        excess: by so many bytes.
+        size: of the firmware. excess: by so many bytes.
     """
 
     def __init__(self, size: int, limit: int, options: Options) -> None:
@@ -115,7 +125,7 @@ class FirmwareTooLargeError(DoesNotFitError):
             why="kernels that need less than those chosen would not make up for it",
             hint=f"{others}a larger --flash, or a smaller model",
         )
-        self.excess = size - limit
+        self.size, self.excess = size, size - limit
 
 
 def _check_flash(report: dict[str, Any], options: Options) -> None:
@@ -145,6 +155,8 @@ def _build(
             copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
         for each in lowered:
             save_source(each.source, staging / "source" / each.source.name)
+        if options.parameters is not None:
+            save_source(options.parameters, staging / PARAMETERS)
         if predecessor is not None:
             (staging / PREDECESSOR).mkdir()
             save_source(predecessor.source, staging / PREDECESSOR / predecessor.source.name)

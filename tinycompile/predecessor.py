@@ -112,36 +112,9 @@ class Predecessor:
         return own
 
     def _own(self, options: Options) -> Options:
-        facts = self.report["options"]
         quantized = self.report.get("quantization") is not None and options.calibration.samples is not None
-        return replace(
-            options,
-            target=self.report["target"],
-            io=facts["io"],
-            optimize=facts["optimize"],
-            ram=facts["ram"],
-            schedule=facts["schedule"],
-            input_stream=self.report["input_stream"],
-            board_path=self.folder / BOARDS_FOLDER if facts.get("board_path") else None,
-            layout=facts["layout"],
-            shapes=tuple((name, tuple(shape)) for name, shape in facts["shapes"].items()),
-            states=tuple(facts.get("states", {}).items()),
-            dtype="float32" if facts["floats"] == "all" else "int8",
-            strict_int8=facts["floats"] == "none",
-            weights="separate",
-            updatable=bool(facts.get("updatable")),
-            signature=facts.get("signature"),
-            match=facts.get("match", "litert"),
-            slide=facts.get("slide"),
-            keep_tokens=tuple(facts.get("keep_tokens", ())),
-            align="strict" if facts.get("align") == "strict" else "auto",
-            flash=facts.get("flash"),
-            flash_spare=facts.get("flash_spare", 0),
-            flash_offset=facts.get("flash_offset", 0),
-            fast_code=facts.get("fast_code", 0),
-            fast_weights=facts.get("fast_weights", 0),
-            calibration=replace(options.calibration, pinned=self.source if quantized else None),
-        )
+        calibration = replace(options.calibration, pinned=self.source if quantized else None)
+        return replace(options_of_build(self.folder, self.report, options), weights="separate", calibration=calibration)
 
     def check_code(self, graph: str, *, replanned: bool, changes: Sequence[str] = ()) -> None:
         """Whether code with this number is its code.
@@ -174,3 +147,43 @@ class Predecessor:
             where=str(self.folder),
             why=f"graph {graph}, the old one has {self.graph}",
         )
+
+
+def options_of_build(folder: Path, report: dict[str, Any], options: Options) -> Options:
+    """The options that a model was built with, in the place of those given; labels and calibration are left as they
+    are.
+    """
+    facts = report["options"]
+    default = Options()
+    return replace(
+        options,
+        target=report["target"],
+        io=facts["io"],
+        optimize=facts["optimize"],
+        ram=facts["ram"],
+        schedule=facts["schedule"],
+        input_stream=report["input_stream"],
+        board_path=folder / BOARDS_FOLDER if facts.get("board_path") else None,
+        layout=facts["layout"],
+        shapes=tuple((name, tuple(shape)) for name, shape in facts["shapes"].items()),
+        states=tuple(facts.get("states", {}).items()),
+        dtype="float32" if facts["floats"] == "all" else "int8",
+        strict_int8=facts["floats"] == "none",
+        weights=facts.get("weights", default.weights),
+        updatable=bool(facts.get("updatable")),
+        signature=facts.get("signature"),
+        match=facts.get("match", "litert"),
+        slide=facts.get("slide"),
+        keep_tokens=tuple(facts.get("keep_tokens", ())),
+        align="strict" if facts.get("align") == "strict" else "auto",
+        flash=facts.get("flash"),
+        flash_spare=facts.get("flash_spare", 0),
+        flash_offset=facts.get("flash_offset", 0),
+        fast_code=facts.get("fast_code", 0),
+        fast_weights=facts.get("fast_weights", 0),
+        train=facts.get("train"),
+        loss=facts.get("loss", default.loss),
+        learning_rate=facts.get("learning_rate", default.learning_rate),
+        parameters=folder / facts["parameters"] if facts.get("parameters") else None,
+        compress_weights=bool(facts.get("compress_weights")),
+    )

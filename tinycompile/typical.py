@@ -46,7 +46,7 @@ _PERIOD = 4 * len(_SLOPES)
 _SEED = 27
 
 
-class _Priced:
+class Priced:
     """A site that equals every other with the same signature."""
 
     def __init__(self, site: Site, core: Core) -> None:
@@ -54,7 +54,7 @@ class _Priced:
         self.signature = signature_of(site), core, site.latitude
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Priced) and self.signature == other.signature
+        return isinstance(other, Priced) and self.signature == other.signature
 
     def __hash__(self) -> int:
         return hash(self.signature)
@@ -68,15 +68,17 @@ def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
     Raises:
         UnsupportedError: as `kernels_of`.
     """
-    return list(_kept(_Priced(site, core)))
+    return list(_kept(Priced(site, core)))
 
 
 @lru_cache(KEPT_PRICES)
-def _kept(priced: _Priced) -> tuple[Kernel, ...]:
-    return tuple(
-        replace(kernel, constants=tuple(map(_without_values, kernel.constants)))
-        for kernel in kernels_of(typical(priced.site), priced.core)
-    )
+def _kept(priced: Priced) -> tuple[Kernel, ...]:
+    return tuple(map(without_values, kernels_of(typical(priced.site), priced.core)))
+
+
+def without_values(kernel: Kernel) -> Kernel:
+    """The same with the sizes of its constants, and the values of those alone that follow from shapes."""
+    return replace(kernel, constants=tuple(map(_without_values, kernel.constants)))
 
 
 def _without_values(constant: Constant) -> Constant:

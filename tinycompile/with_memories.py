@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tinycompile.choices import AUTO
 from tinycompile.ir import Graph, Node, Site
@@ -19,7 +20,10 @@ from tinycompile.kernels.waiting import with_stalls
 from tinycompile.layout import CODE_BYTES, SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.targets import Board, Core, Memory
+from tinycompile.targets.board import Fetch
 from tinycompile.targets.memory import ram_choices
+from tinycompile.targets.memory_system import MemorySystem
+from tinycompile.typical import KEPT_PRICES, Priced, typical, typical_kernels_of, without_values
 from tinycompile.work import node_macs
 
 LAYER_CODE_BYTES = 4096
@@ -62,8 +66,20 @@ class CodePrice:
         return CodePrice(best, LEAST_PER_BYTE if options.fast_code == AUTO else 0.0)
 
 
+Known = dict[tuple[Priced, str], list[Kernel]]
+"""The kernels of nodes by what they are, and by the memory of their constants."""
+
+
+@lru_cache(32)
+def _known_on(system: MemorySystem, fetch: Fetch | None, in_ram: bool, code: CodePrice) -> Known:
+    """Kernels with typical weights that are priced with these memories: a dictionary to look in, and to fill."""
+    return {}
+
+
 class WithMemories:
     """See the module.
+
+    Kernels with typical weights are made once for nodes of the same signature, as `typical_kernels_of` does.
 
     Args:
         offer: the kernels of each node.
@@ -74,6 +90,9 @@ class WithMemories:
     def __init__(self, offer: Offer, board: Board, external: frozenset[str] | None, code: CodePrice) -> None:
         self._offer, self._board, self._external, self._code = offer, board, external, code
         self._system = board.memory_system
+        self._known: Known | None = None
+        if offer is typical_kernels_of:
+            self._known = _known_on(self._system, board.fetch, external is None, code)
 
     @staticmethod
     def of(offer: Offer, graph: Graph, board: Board, code: CodePrice, *, in_ram: bool = False) -> Offer:
@@ -88,11 +107,21 @@ class WithMemories:
 
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Raises UnsupportedError."""
+        memory = self._memory_of(site.node)
+        if self._known is None:
+            return self._found(site, core, memory)
+        key = Priced(site, core), memory.name
+        if key not in self._known:
+            if len(self._known) >= KEPT_PRICES:
+                self._known.clear()
+            self._known[key] = [without_values(kernel) for kernel in self._found(typical(site), core, memory)]
+        return list(self._known[key])
+
+    def _found(self, site: Site, core: Core, memory: Memory) -> list[Kernel]:
         kernels = [self._with_fetches(kernel, core) for kernel in self._offer(site, core)]
         if self._external is None:
             return kernels
         macs = site.node.op.macs(site.sig)
-        memory = self._memory_of(site.node)
         plain = [self._priced(kernel, macs, memory) for kernel in kernels]
         if not any(kernel.stalls for kernel in plain):
             return plain

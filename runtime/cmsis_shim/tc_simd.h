@@ -120,6 +120,17 @@ static inline uint32_t tc_load4(const void *bytes)
 #endif
 }
 
+/* Two lanes to memory, at any alignment that int16 has. */
+static inline void tc_store_lanes(int16_t *values, uint32_t lanes)
+{
+#if TC_CHECKED_WORDS
+    values[0] = (int16_t)(lanes & 0xFFFFu);
+    values[1] = (int16_t)(lanes >> 16);
+#else
+    memcpy(values, &lanes, 4);
+#endif
+}
+
 static inline uint32_t tc_ror(uint32_t x, unsigned bits)
 {
     return (x >> (bits & 31u)) | (x << ((32u - bits) & 31u));
@@ -169,6 +180,29 @@ static inline uint32_t tc_qadd8(uint32_t a, uint32_t b)
         sum |= ((uint32_t)s & 0xFFu) << bit;
     }
     return sum;
+#endif
+}
+
+/* QADD16, QSUB16: both lanes, saturating. */
+static inline uint32_t tc_qadd16(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__qadd16((int16x2_t)a, (int16x2_t)b);
+#else
+    const int32_t low = tc_low(a) + tc_low(b);
+    const int32_t high = tc_high(a) + tc_high(b);
+    return tc_lanes(low > 32767 ? 32767 : low < -32768 ? -32768 : low, high > 32767 ? 32767 : high < -32768 ? -32768 : high);
+#endif
+}
+
+static inline uint32_t tc_qsub16(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__qsub16((int16x2_t)a, (int16x2_t)b);
+#else
+    const int32_t low = tc_low(a) - tc_low(b);
+    const int32_t high = tc_high(a) - tc_high(b);
+    return tc_lanes(low > 32767 ? 32767 : low < -32768 ? -32768 : low, high > 32767 ? 32767 : high < -32768 ? -32768 : high);
 #endif
 }
 
@@ -346,6 +380,18 @@ static inline int32_t tc_clamp8(int32_t x, int32_t low, int32_t high)
         return tc_ssat8(x);
     }
     return x > high ? high : x < low ? low : x;
+}
+
+/* SSAT of x / 2, rounded down, to 16 bits. */
+static inline int32_t tc_ssat16_of_half(int32_t x)
+{
+#if TC_THUMB2
+    int32_t result;
+    __asm__("ssat %0, #16, %1, asr #1" : "=r"(result) : "r"(x));
+    return result;
+#else
+    return tc_ssat(x >> 1, 16);
+#endif
 }
 
 /* SSAT to 16 bits; USAT to 15 bits, the numbers of int16 that aren't negative. */

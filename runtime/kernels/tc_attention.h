@@ -7,13 +7,18 @@
  * output             rows of results, each contiguous; each may be where its query is
  * row                scratch: a score for each key
  *
+ * Where somebody prunes tokens, the columns of the probabilities of all matrices are added up as they pass.
+ *
  * Every step rounds as the operators one after the other: the product, f as a table, the softmax, the last product.
  */
 #ifndef TC_ATTENTION_H
 #define TC_ATTENTION_H
 
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
+#include "kernels/tc_attention_mask.h"
 #include "kernels/tc_batch_matmul.h"
 #include "kernels/tc_finish.h"
 #include "kernels/tc_inline.h"
@@ -43,20 +48,37 @@ typedef void tc_attention_softmax(const int8_t *scores, int8_t *probabilities, c
 
 /* The functions between scores and softmax. */
 typedef struct tc_attention_functions {
-    const int8_t *table;  /* by the score's byte; NULL where the softmax reads scores */
-    const uint8_t *masks; /* which of several tables, for each query and key; NULL if there is one */
+    const int8_t *table; /* by the score's byte; NULL where the softmax reads scores */
+    const tc_attention_run *runs; /* of all queries; NULL where all scores have the table */
+    int32_t run_count;            /* of a query */
     tc_attention_softmax *softmax;
     const int32_t *exponentials;
+    int32_t *sums; /* of columns, one for each key; NULL where nobody wants them */
 } tc_attention_functions;
 
-/* count: of scores, of all rows. masks: theirs. */
-TC_INLINE void tc_attention_probabilities(int8_t *scores, int32_t count, const uint8_t *masks,
+TC_INLINE void tc_attention_begin(int32_t keys, const tc_attention_functions *functions)
+{
+    if (functions->sums != NULL) {
+        memset(functions->sums, 0, (size_t)keys * sizeof *functions->sums);
+    }
+}
+
+/* Adds the probabilities of a query to the sums of their columns. */
+TC_INLINE void tc_attention_weigh(const int8_t *probabilities, int32_t keys, const tc_attention_functions *functions)
+{
+    for (int32_t i = 0; i < (functions->sums == NULL ? 0 : keys); ++i) {
+        functions->sums[i] += probabilities[i];
+    }
+}
+
+/* Of as many rows as the softmax has.
+ *
+ * count: of scores. runs: theirs, of which there are `run_count`. */
+TC_INLINE void tc_attention_probabilities(int8_t *scores, int32_t count, const tc_attention_run *runs, int32_t run_count,
                                           const tc_attention_functions *functions)
 {
-    if (masks != NULL) {
-        for (int32_t i = 0; i < count; ++i) {
-            scores[i] = functions->table[masks[i] * 256 + (uint8_t)scores[i]];
-        }
+    if (runs != NULL) {
+        tc_attention_mask(scores, runs, run_count, functions->table);
     } else if (functions->table != NULL) {
         const tc_lookup_shape shape = {count};
         tc_lookup(scores, scores, functions->table, &shape);
@@ -65,9 +87,9 @@ TC_INLINE void tc_attention_probabilities(int8_t *scores, int32_t count, const u
 }
 
 /* Of the rows from a query on. */
-TC_INLINE const uint8_t *tc_attention_masks(const tc_attention_functions *functions, int32_t query, int32_t keys)
+TC_INLINE const tc_attention_run *tc_attention_runs(const tc_attention_functions *functions, int32_t query)
 {
-    return functions->masks == NULL ? NULL : functions->masks + query * keys;
+    return functions->runs == NULL ? NULL : functions->runs + query * functions->run_count;
 }
 
 TC_INLINE void tc_attention_one(const int8_t *query, const int8_t *key, const int8_t *value, int8_t *output, int8_t *row,
@@ -77,8 +99,9 @@ TC_INLINE void tc_attention_one(const int8_t *query, const int8_t *key, const in
     for (int32_t i = 0; i < shape->queries; ++i) {
         tc_batch_matmul_one(query + i * shape->scores.a.vector_stride, key, row, scores->channels, scores->finish,
                             &shape->scores);
-        tc_attention_probabilities(row, shape->scores.b.vectors,
-                                   tc_attention_masks(functions, i, shape->scores.b.vectors), functions);
+        tc_attention_probabilities(row, shape->scores.b.vectors, tc_attention_runs(functions, i), functions->run_count,
+                                   functions);
+        tc_attention_weigh(row, shape->scores.b.vectors, functions);
         tc_batch_matmul_one(row, value, output + i * shape->output_stride, shares->channels, shares->finish,
                             &shape->shares);
     }
@@ -89,6 +112,7 @@ TC_INLINE void tc_attention_s8(const int8_t *query, const int8_t *key, const int
                                const tc_attention_finish *shares, const tc_attention_shape *shape)
 {
     const int32_t *const to = shape->output_batch_stride;
+    tc_attention_begin(shape->scores.b.vectors, functions);
     for (int32_t i = 0; i < shape->batch[0]; ++i) {
         for (int32_t j = 0; j < shape->batch[1]; ++j) {
             for (int32_t k = 0; k < shape->batch[2]; ++k) {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "kernels/tc_attention.h"
+#include "kernels/tc_average.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_matrix_product.h"
 
@@ -55,8 +56,37 @@ TC_INLINE tc_attention_scratch tc_attention_divided(uint32_t *scratch, const tc_
     return places;
 }
 
+/* `tc_attention_weigh` of two queries whose probabilities follow each other, or of the first where it is alone. */
+TC_INLINE void tc_attention_weigh_two(const int8_t *probabilities, int32_t present, int32_t keys,
+                                      const tc_attention_functions *functions)
+{
+    if (present < 2 || functions->sums == NULL) {
+        tc_attention_weigh(probabilities, keys, functions);
+        return;
+    }
+    int32_t i = 0;
+    for (; i < keys / 4 * 4; i += 4) {
+        tc_sum4 sum = {0, 0, 0};
+        tc_sum4_run(&sum, probabilities + i, 2, keys);
+        tc_sum4_flush(&sum, functions->sums + i);
+    }
+    for (; i < keys; ++i) {
+        functions->sums[i] += probabilities[i] + probabilities[keys + i];
+    }
+}
+
+/* Of two rows of scores: so many that the rest is filled in both, or is no whole block of four. */
+TC_INLINE int32_t tc_attention_seen_by_two(const tc_attention_run *runs, int32_t count, int32_t keys)
+{
+    if (runs == NULL) {
+        return keys;
+    }
+    const int32_t seen = tc_max(tc_attention_seen(runs, count, keys), tc_attention_seen(runs + count, count, keys));
+    return tc_min((seen + 3) / 4 * 4, keys);
+}
+
 TC_INLINE void tc_attention_two_queries(const int8_t *query, int8_t *output, int32_t present,
-                                        const uint8_t *masks, const tc_attention_scratch *places,
+                                        const tc_attention_run *runs, const tc_attention_scratch *places,
                                         const tc_attention_product *scores,
                                         const tc_attention_functions *functions, const tc_attention_product *shares,
                                         const tc_attention_lanes_shape *shape)
@@ -65,8 +95,10 @@ TC_INLINE void tc_attention_two_queries(const int8_t *query, int8_t *output, int
     const int32_t keys = shape->row.depth;
     tc_matrix_job job = {places->rows + 2 * tc_matrix_pairs(depth), places->keys, (uint32_t)keys, scores->requant};
     tc_matrix_pack(query, 2, present, places->rows, &shape->query.vectors);
-    tc_matrix_two_rows(places->rows, places->keys, keys, places->scores, scores->compute, &job, depth);
-    tc_attention_probabilities(places->scores, 2 * keys, masks, functions);
+    tc_matrix_two_rows(places->rows, places->keys, tc_attention_seen_by_two(runs, functions->run_count, keys),
+                       places->scores, scores->compute, &job, depth);
+    tc_attention_probabilities(places->scores, 2 * keys, runs, 2 * functions->run_count, functions);
+    tc_attention_weigh_two(places->scores, present, keys, functions);
     job.rows_end = places->rows + 2 * tc_matrix_pairs(keys);
     job.step = present > 1 ? (uint32_t)shape->output_stride : 0u;
     job.requant = shares->requant;
@@ -88,7 +120,7 @@ TC_INLINE void tc_attention_lanes_one(const int8_t *query, const int8_t *key, co
     tc_matrix_pack_columns(value, shape->value.count, places->values, &shape->value.vectors);
     for (int32_t i = 0; i < shape->query.count; i += 2) {
         tc_attention_two_queries(query + i * shape->query.vectors.vector_stride, output + i * shape->output_stride,
-                                 shape->query.count - i, tc_attention_masks(functions, i, shape->row.depth), places,
+                                 shape->query.count - i, tc_attention_runs(functions, i), places,
                                  scores, functions, shares, shape);
     }
 }
@@ -100,6 +132,7 @@ TC_INLINE void tc_attention_lanes_s8(const int8_t *query, const int8_t *key, con
 {
     const tc_attention_scratch places = tc_attention_divided((uint32_t *)scratch, shape);
     const int32_t *const to = shape->output_batch_stride;
+    tc_attention_begin(shape->row.depth, functions);
     for (int32_t i = 0; i < shape->batch[0]; ++i) {
         for (int32_t j = 0; j < shape->batch[1]; ++j) {
             for (int32_t k = 0; k < shape->batch[2]; ++k) {

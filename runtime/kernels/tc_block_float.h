@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_requant.h"
 
@@ -71,16 +72,58 @@ TC_INLINE int32_t tc_renormalizing_shift(uint32_t largest, int32_t exponent, int
     return shift;
 }
 
+/* A number with as many bits as the largest of some sums. */
+TC_INLINE uint32_t tc_largest_bits(const int32_t *sums, int32_t count)
+{
+    uint32_t bits = 0u;
+    for (int32_t i = 0; i < count; ++i) {
+        bits |= tc_magnitude(sums[i]);
+    }
+    return bits;
+}
+
+/* Two gradient values of sums as lanes; `shift` from 1 on. SSAT leaves -32768, which is pushed against int16's end. */
+TC_INLINE uint32_t tc_gradient_lanes(int32_t low, int32_t high, int32_t shift)
+{
+    const int32_t first = tc_ssat16_of_half((low >> (shift - 1)) + 1);
+    const int32_t second = tc_ssat16_of_half((high >> (shift - 1)) + 1);
+    const uint32_t lanes = tc_pkhbt((uint32_t)first, (uint32_t)second, 16);
+    return tc_sadd16(tc_qsub16(lanes, 0x00010001u), 0x00010001u);
+}
+
+/* Gradient values of sums, by the shift that `tc_renormalizing_shift` finds. */
+TC_INLINE void tc_gradient_values(const int32_t *sums, int16_t *values, int32_t count, int32_t shift)
+{
+    int32_t i = 0;
+#if TC_DSP
+    if (shift > 0) {
+        for (; i + 2 <= count; i += 2) {
+            tc_store_lanes(values + i, tc_gradient_lanes(sums[i], sums[i + 1], shift));
+        }
+    }
+#endif
+    for (; i < count; ++i) {
+        values[i] = tc_gradient_value(sums[i], shift);
+    }
+}
+
 TC_INLINE void tc_renormalize(const int32_t *sums, int16_t *values, int32_t count, int32_t exponent, int32_t *found)
 {
-    uint32_t largest = 0u;
-    for (int32_t i = 0; i < count; ++i) {
-        const uint32_t own = tc_magnitude(sums[i]);
-        largest = own > largest ? own : largest;
+    const int32_t shift = tc_renormalizing_shift(tc_largest_bits(sums, count), exponent, found);
+    tc_gradient_values(sums, values, count, shift);
+}
+
+/* The same of rows that are `pitch` sums apart; sums between them are 0. */
+TC_INLINE void tc_renormalize_rows(const int32_t *sums, int32_t pitch, int16_t *values, int32_t rows, int32_t count,
+                                   int32_t exponent, int32_t *found)
+{
+    if (pitch == count) {
+        tc_renormalize(sums, values, rows * count, exponent, found);
+        return;
     }
-    const int32_t shift = tc_renormalizing_shift(largest, exponent, found);
-    for (int32_t i = 0; i < count; ++i) {
-        values[i] = tc_gradient_value(sums[i], shift);
+    const int32_t shift = tc_renormalizing_shift(tc_largest_bits(sums, rows * pitch), exponent, found);
+    for (int32_t row = 0; row < rows; ++row, sums += pitch, values += count) {
+        tc_gradient_values(sums, values, count, shift);
     }
 }
 

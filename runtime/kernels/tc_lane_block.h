@@ -13,6 +13,8 @@
  *     x        expanded pixels, per 4 inputs: p of each pixel, q of each pixel (tc_lane.h)
  *     weights  per pair of channels: 2 starts, 2 words per 4 inputs, then the parameters of each channel
  *     output   first channel of pixel 0; pixels are job->stride bytes apart
+ *
+ * In the forms `_apart` the weights have no starts: those of all pairs of channels, int32, end where x begins.
  */
 #ifndef TC_LANE_BLOCK_H
 #define TC_LANE_BLOCK_H
@@ -42,13 +44,22 @@ typedef void tc_lane_block(const uint32_t *x, const int32_t *weights, int8_t *ou
 TC_INLINE void tc_lane_block_portable(const uint32_t *x, const int32_t *weights, int8_t *output, const tc_lane_job *job,
                                       uint32_t pixels, const tc_requant_block *requant)
 {
+    const int32_t *apart = weights;
+    if (requant->is_apart != 0) {
+        apart = (const int32_t *)(const void *)x - (job->stride + 1u) / 2u * 2u;
+    }
     while (weights != job->last_end) {
         int32_t sum[2][4];
+        const int32_t *const starts = requant->is_apart != 0 ? apart : weights;
         for (uint32_t pixel = 0; pixel < pixels; pixel++) {
-            sum[0][pixel] = weights[0];
-            sum[1][pixel] = weights[1];
+            sum[0][pixel] = starts[0];
+            sum[1][pixel] = starts[1];
         }
-        weights += 2;
+        if (requant->is_apart != 0) {
+            apart += 2;
+        } else {
+            weights += 2;
+        }
         for (const uint32_t *group = x; group != job->x_end; group += 2u * pixels) {
             for (uint32_t channel = 0; channel < 2u; channel++) {
                 const uint32_t weight = (uint32_t)*weights++;
@@ -82,6 +93,23 @@ TC_INLINE void tc_lane_block_portable(const uint32_t *x, const int32_t *weights,
     TC_KEEP(r5, 3) \
     TC_KEEP(r6, 4) \
     TC_KEEP(r8, 6)
+
+/* The starts of a pair of channels; those that lie apart are walked by slot 10, which is set where x is in r0, stride in r5. */
+#define TC_LANE_STARTS_smmla(a, b) "ldrd " #a ", " #b ", [r12], #8\n\t"
+#define TC_LANE_STARTS_smmla_signed TC_LANE_STARTS_smmla
+#define TC_LANE_STARTS_smmla_apart(a, b) \
+    TC_FETCH(r0, 10) \
+    "ldrd " #a ", " #b ", [r0], #8\n\t" \
+    TC_KEEP(r0, 10)
+#define TC_LANE_STARTS_smmla_signed_apart TC_LANE_STARTS_smmla_apart
+#define TC_LANE_STARTS_OPEN_smmla ""
+#define TC_LANE_STARTS_OPEN_smmla_signed ""
+#define TC_LANE_STARTS_OPEN_smmla_apart \
+    "add r10, r5, #1\n\t" \
+    "bic r10, r10, #1\n\t" \
+    "sub r10, r0, r10, lsl #2\n\t" \
+    TC_KEEP(r10, 10)
+#define TC_LANE_STARTS_OPEN_smmla_signed_apart TC_LANE_STARTS_OPEN_smmla_apart
 
 /* Enters the loop over 4 groups of 4 inputs so that its last round is a full one. */
 #define TC_LANE_LOOP(spare, group, at_end) \
@@ -197,6 +225,8 @@ TC_INLINE void tc_lane_block_portable(const uint32_t *x, const int32_t *weights,
     TC_LANE_FINISH_4(r4, r5, r6, r7, smmla_signed, saturate, bits, shift, r0, r1) \
     "ldmia r12!, {r0, r1, r2}\n\t" \
     TC_LANE_FINISH_4(r8, r9, r10, r11, smmla_signed, saturate, bits, shift, r0, r1)
+#define TC_LANE_FINISH_PAIR_4_smmla_apart TC_LANE_FINISH_PAIR_4_smmla
+#define TC_LANE_FINISH_PAIR_4_smmla_signed_apart TC_LANE_FINISH_PAIR_4_smmla_signed
 
 #define TC_LANE_STORE_4(a0, a1, a2, a3) \
     "strb " #a1 ", [r0, r2]\n\t" \
@@ -207,10 +237,11 @@ TC_INLINE void tc_lane_block_portable(const uint32_t *x, const int32_t *weights,
 #define TC_LANE_BLOCK_4_TEXT(group, before, spare, form, saturate, bits, shift, low, high) \
     TC_LANE_OPEN \
     TC_KEEP(r11, 5) \
+    TC_LANE_STARTS_OPEN_##form \
     "mov r12, r1\n" \
     "1:\n\t" /* a pair of channels */ \
     TC_FETCH(lr, 0) \
-    "ldrd r7, r11, [r12], #8\n\t" \
+    TC_LANE_STARTS_##form(r7, r11) \
     before \
     group(r7, r7, r7, r11, r11, r11) \
     TC_LANE_LOOP(spare, group(r4, r5, r6, r8, r9, r10), TC_FETCH(spare, 5) "cmp lr, " #spare "\n\t") \
@@ -292,6 +323,8 @@ TC_INLINE void tc_lane_block_portable(const uint32_t *x, const int32_t *weights,
     TC_LANE_FINISH_3(r4, r5, r6, smmla_signed, saturate, bits, shift, r0, r1) \
     "ldmia r12!, {r0, r1, r2}\n\t" \
     TC_LANE_FINISH_3(r8, r9, r10, smmla_signed, saturate, bits, shift, r0, r1)
+#define TC_LANE_FINISH_PAIR_3_smmla_apart TC_LANE_FINISH_PAIR_3_smmla
+#define TC_LANE_FINISH_PAIR_3_smmla_signed_apart TC_LANE_FINISH_PAIR_3_smmla_signed
 
 #define TC_LANE_STORE_3(a0, a1, a2) \
     "strb " #a1 ", [r0, r2]\n\t" \
@@ -300,10 +333,11 @@ TC_INLINE void tc_lane_block_portable(const uint32_t *x, const int32_t *weights,
 
 #define TC_LANE_BLOCK_3_TEXT(group, before, spare, form, saturate, bits, shift, low, high) \
     TC_LANE_OPEN /* r11 stays the end of x */ \
+    TC_LANE_STARTS_OPEN_##form \
     "mov r12, r1\n" \
     "1:\n\t" /* a pair of channels */ \
     TC_FETCH(lr, 0) \
-    "ldrd r6, r10, [r12], #8\n\t" \
+    TC_LANE_STARTS_##form(r6, r10) \
     before \
     group(r6, r6, r10, r10) \
     TC_LANE_LOOP(spare, group(r4, r5, r8, r9), "cmp lr, r11\n\t") \

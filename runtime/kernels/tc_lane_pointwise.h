@@ -63,7 +63,7 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
  * Slots as in tc_lane_straight.h: 0 the block, 1 input, 2 output, 3 end of the pairs at hand, 4 end of the input, 5 end of
  * the block, 6 end with the last pair; 8 weights, 9 end of the pairs side by side.
  */
-#define TC_LANE_CALL_TEXT(expand, advance, once, each, group, before, spare, groups, unrolled, stride, ...) \
+#define TC_LANE_CALL_TEXT(expand, advance, once, each, group, before, spare, groups, unrolled, stride, form, ...) \
     TC_LANE_PAIRS_OF_ROUND(groups, stride) \
     TC_LANE_ON_LAST_PAIR \
     "ldm r3, {r4, r5, r6, r8}\n\t" \
@@ -76,6 +76,7 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
     TC_KEEP(r4, 5) \
     "8:\n\t" /* a block */ \
     TC_FETCH_PAIR(r2, r0, 0, 1) \
+    TC_LANE_CALL_STARTS_##form(stride) \
     TC_LANE_EXPAND_CONSTANTS \
     expand \
     TC_ADD_TO(r0, advance, r4) \
@@ -85,13 +86,22 @@ TC_INLINE void tc_lane_pointwise_portable(const int8_t *input, const int32_t *we
     TC_FETCH(r4, 9) \
     TC_KEEP(r4, 3) \
     ".endif\n\t" \
-    TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, __VA_ARGS__) \
+    TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, form, __VA_ARGS__) \
     "add r0, r0, #3 * " #stride "\n\t" \
     TC_KEEP(r0, 2) \
     TC_FETCH(r0, 1) \
     TC_FETCH(r1, 4) \
     "cmp r0, r1\n\t" \
     "bne 8b\n\t"
+
+/* Slot 10 to where starts that lie apart begin. */
+#define TC_LANE_CALL_STARTS_smmla(stride) ""
+#define TC_LANE_CALL_STARTS_smmla_signed TC_LANE_CALL_STARTS_smmla
+#define TC_LANE_CALL_STARTS_smmla_apart(stride) \
+    "movw r4, #4 * ((" #stride " + 1) / 2 * 2)\n\t" \
+    "sub r4, r2, r4\n\t" \
+    TC_KEEP(r4, 10)
+#define TC_LANE_CALL_STARTS_smmla_signed_apart TC_LANE_CALL_STARTS_smmla_apart
 
 /* The same with all loads in pairs or of single words. `advance`: bytes from a block's inputs to the next one's. */
 #define TC_LANE_CALL_PAIRS(expand, advance, ...) \

@@ -148,7 +148,7 @@
     ".set .Ltc_pair, 2 - 2 * .Ltc_pairs\n\t" \
     ".rept .Ltc_pairs\n\t" \
     each \
-    "ldrd r7, r11, [r12], #8\n\t" \
+    TC_LANE_STARTS_##form(r7, r11) \
     before \
     TC_LANE_STRAIGHT_GROUPS(group(r7, r7, r7, r11, r11, r11), group(r4, r5, r6, r8, r9, r10), \
                             TC_FETCH(spare, 5) "cmp lr, " #spare "\n\t", groups, unrolled) \
@@ -167,20 +167,22 @@
     ".endr\n\t" \
     TC_LANE_STRAIGHT_NEXT(stride)
 
-#define TC_LANE_STRAIGHT_4_TEXT(once, each, group, before, spare, groups, unrolled, stride, ...) \
+#define TC_LANE_STRAIGHT_4_TEXT(once, each, group, before, spare, groups, unrolled, stride, form, ...) \
     TC_LANE_PAIRS_OF_ROUND(groups, stride) \
     TC_LANE_ON_LAST_PAIR \
     TC_LANE_STRAIGHT_OPEN(stride) \
     TC_KEEP(r11, 5) \
-    TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, __VA_ARGS__)
+    TC_LANE_STARTS_OPEN_##form \
+    TC_LANE_STRAIGHT_PAIRS(once, each, group, before, spare, groups, unrolled, stride, form, __VA_ARGS__)
 
 #define TC_LANE_STRAIGHT_3_TEXT(group, before, groups, unrolled, stride, form, saturate, bits, shift, low, high) \
     TC_LANE_STRAIGHT_OPEN(stride) /* r11 stays the end of x */ \
+    TC_LANE_STARTS_OPEN_##form \
     ".set .Ltc_pairs, 1\n\t" \
     ".set .Ltc_pair, 0\n\t" \
     "1:\n\t" /* a pair of channels */ \
     TC_FETCH(lr, 0) \
-    "ldrd r6, r10, [r12], #8\n\t" \
+    TC_LANE_STARTS_##form(r6, r10) \
     before \
     TC_LANE_STRAIGHT_GROUPS(group(r6, r6, r10, r10), group(r4, r5, r8, r9), "cmp lr, r11\n\t", groups, unrolled) \
     TC_LANE_FINISH_PAIR_3_##form(saturate, bits, shift) \

@@ -9,7 +9,8 @@
  * channel's parameters are multiplier, offset and, in the signed form, step; the rest is the same for a whole layer and
  * written into the code: the macros that define block functions end with the arguments
  *
- *     form       smmla, smmla_signed or smmlar, the last of them
+ *     form       smmla, smmla_signed or smmlar, the last of them; the first two with `_apart` where a layer's sums begin with
+ *                what the block function is given in RAM, not with what the weights have
  *     saturate   ssat or usat
  *     bits       to which it saturates
  *     shift      to the right, at most 31
@@ -30,9 +31,18 @@ extern "C" {
 #define TC_IS_SIGNED_smmla 0
 #define TC_IS_SIGNED_smmla_signed 1
 #define TC_IS_SIGNED_smmlar 0
+#define TC_IS_SIGNED_smmla_apart 0
+#define TC_IS_SIGNED_smmla_signed_apart 1
 #define TC_IS_ROUNDED_smmla 0
 #define TC_IS_ROUNDED_smmla_signed 0
 #define TC_IS_ROUNDED_smmlar 1
+#define TC_IS_ROUNDED_smmla_apart 0
+#define TC_IS_ROUNDED_smmla_signed_apart 0
+#define TC_IS_APART_smmla 0
+#define TC_IS_APART_smmla_signed 0
+#define TC_IS_APART_smmlar 0
+#define TC_IS_APART_smmla_apart 1
+#define TC_IS_APART_smmla_signed_apart 1
 #define TC_IS_UNSIGNED_ssat 0
 #define TC_IS_UNSIGNED_usat 1
 
@@ -45,10 +55,11 @@ typedef struct tc_requant_block {
     int32_t shift;
     int32_t low;
     int32_t high;
+    int32_t is_apart;
 } tc_requant_block;
 
 #define TC_REQUANT_BLOCK(form, saturate, bits, shift, low, high) \
-    {TC_IS_SIGNED_##form, TC_IS_ROUNDED_##form, TC_IS_UNSIGNED_##saturate, bits, shift, low, high}
+    {TC_IS_SIGNED_##form, TC_IS_ROUNDED_##form, TC_IS_UNSIGNED_##saturate, bits, shift, low, high, TC_IS_APART_##form}
 
 /* int32 parameters of a channel. */
 TC_INLINE uint32_t tc_requant_block_words(const tc_requant_block *requant)

@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.conftest import DIGITS
+from tinycompile import pipeline
 from tinycompile.cli import main
+from tinycompile.options import Options
 
 MODEL = DIGITS / "digits_int8.tflite"
 ESCAPE = re.compile(r"\x1b")
@@ -58,8 +60,23 @@ def test_a_limit_on_flash(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "--flash allows 5,120" in result.output
-    assert "try: --optimize size" in result.output
+    assert "try: --compress-weights" in result.output  # --optimize size was tried
     assert not (tmp_path / "none").exists()
+
+
+def test_what_less_flash_does_not_make_small_enough_is_built_for_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How functions are compiled included; with a stand-in for the build, which only fits then."""
+    seen = list[tuple[str, int, bool]]()
+
+    def build(board, layout, lowered, options, *_) -> list[str]:
+        seen.append((options.optimize, options.flash_spare, board.core.compact))
+        if options.optimize != "size":
+            raise pipeline.FirmwareTooLargeError(40_100, 40_000, options)
+        return ["built"]
+
+    monkeypatch.setattr(pipeline, "_build", build)
+    assert pipeline.compile_together([MODEL], Options(flash=40_000)) == ["built"]
+    assert seen == [("balanced", spare, False) for spare in (0, 100, 200)] + [("size", 0, True)]
 
 
 def test_less_than_a_screen_with_what_matters(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ CASES = {
     "SkipSimplifiedLayerNormalization": ("com.microsoft", ("input", "skip", "columns"), ("y", "", "", "sum")),
     "SkipSimplifiedLayerNormalization with a bias": ("com.microsoft", ("input", "skip", *["columns"] * 2), ("y",)),
     "SimplifiedLayerNormalization": ("", ("input", "columns"), ("y",)),
+    "LayerNormalization": ("", ("input", "columns", "columns"), ("y",)),
     "FastGelu": ("com.microsoft", ("input", "columns"), ("y",)),
 }
 """(domain, operands, results) by operator."""

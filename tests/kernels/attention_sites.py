@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from math import prod
 
 import numpy as np
 
 from tests.support.fused_nodes import Nodes
 from tests.support.kernel_checks import int8
-from tinycompile.ir import Graph
+from tinycompile.dtypes import INT32
+from tinycompile.ir import Graph, Node, TensorType
 from tinycompile.numerics.step_requant import exact_requant, real_product
 from tinycompile.ops._elementwise import Framework
 from tinycompile.ops.add import Add
@@ -17,6 +20,7 @@ from tinycompile.ops.mul import Mul
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.select import Select
 from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.ops.transpose import Transpose
 
 PROBABILITIES = int8((), 1 / 256, -128)
@@ -49,7 +53,8 @@ def masked_graph(heads: int, queries: int, keys: int, depth: int, way: str) -> G
     """Where no key behind the query is looked at.
 
     Args:
-        way: "choice": a low score takes the place of others. "sum": of a large number and the score little is left.
+        way: "choice": a low score takes the place of others, "local": also of keys far before the query. "sum": of a
+            large number and the score little is left.
     """
     n = Nodes()
     q, *others = (
@@ -58,7 +63,9 @@ def masked_graph(heads: int, queries: int, keys: int, depth: int, way: str) -> G
     k, v = others
     s = n.add("s", BatchMatMul(adj_y=True), [q, k], int8((), 0.1, 5))
     seen = np.tril(np.ones((1, queries, keys), bool), keys - queries)
-    if way == "choice":
+    if way == "local":
+        seen &= ~np.tril(np.ones((1, queries, keys), bool), keys - queries - 4)
+    if way in ("choice", "local"):
         s = n.add(
             "m",
             Select(),
@@ -122,3 +129,18 @@ def reshaped_graph(
     p = n.add("r", Reshape(probabilities), [p])
     n.add("y", BatchMatMul(), [p, n.given("v", value, 0.05, 11)], int8((), 0.02, -3))
     return n.graph
+
+
+def weighed(graph: Graph) -> Graph:
+    """The same, with sums of the columns of probabilities, as where tokens are pruned."""
+    at = next(i for i, node in enumerate(graph.nodes) if isinstance(node.op, Softmax))
+    (image,) = graph.nodes[at].outputs
+    t, nodes = graph.types[image], list[Node]()
+    types = {**graph.types, "sums": TensorType((1, 1, 1, t.shape[-1]), INT32)}
+    if len(t.shape) != 4:
+        shape = (1, prod(t.shape[:-2]), *t.shape[-2:])
+        types["image"] = replace(t, shape=shape)
+        nodes.append(Node("image", Reshape(shape), (image,), ("image",)))
+        image = "image"
+    nodes.append(Node("sums", SpatialSum(), (image,), ("sums",)))
+    return replace(graph, nodes=(*graph.nodes[: at + 1], *nodes, *graph.nodes[at + 1 :]), types=types)

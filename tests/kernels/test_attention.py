@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.kernels.attention_sites import graph_of, masked_graph, plain_graph, reshaped_graph, torch_graph
+from tests.kernels.attention_sites import graph_of, masked_graph, plain_graph, reshaped_graph, torch_graph, weighed
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.fused_nodes import site_of
@@ -18,6 +18,7 @@ from tinycompile.kernels.attention import attention_rows
 from tinycompile.kernels.attention_lanes import attention_lanes
 from tinycompile.kernels.attention_pattern import attention_of
 from tinycompile.kernels.base import Factory
+from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 
 M0 = core_named("cortex-m0plus")
@@ -32,20 +33,41 @@ GRAPHS = {
     "onnx": plain_graph(4, 8, "onnx"),
     "causal choice": masked_graph(2, 5, 5, 4, "choice"),
     "causal sum": masked_graph(1, 4, 6, 4, "sum"),
+    "weighed": weighed(graph_of(2, 5, 7, 4, scale=0.17)),
+    "weighed by torch": weighed(torch_graph(3, 7, 4)),
+    "weighed masks": weighed(masked_graph(2, 6, 6, 4, "choice")),
+    "local": masked_graph(1, 13, 13, 4, "local"),
 }
 
 
-@pytest.mark.parametrize("name", ["another scale", "cross", "onnx", "causal sum"])
+@pytest.mark.parametrize("name", ["another scale", "cross", "onnx", "causal sum", "weighed"])
 def test_one_query_after_the_other(name: str) -> None:
     kernel = check(attention_rows, site_of(GRAPHS[name]), M0 if name == "cross" else M7)
-    assert kernel.in_place == (name in ("another scale", "torch", "causal sum"))
+    assert kernel.in_place == (name in ("another scale", "torch", "causal sum", "weighed"))
     assert kernel.scratch_bytes <= 16
 
 
-@pytest.mark.parametrize("name", ["another scale", "one element", "torch", "one tensor", "onnx", "causal choice"])
+@pytest.mark.parametrize("name", sorted(GRAPHS.keys() - {"keras", "cross", "weighed"}))
 def test_two_queries_at_a_time(name: str) -> None:
     kernel = check(attention_lanes, site_of(GRAPHS[name]))
-    assert kernel.in_place == (name in ("another scale", "one element", "torch", "causal choice"))
+    assert kernel.in_place == (name not in ("one tensor", "onnx"))
+
+
+@pytest.mark.parametrize("way", ["choice", "sum", "local"])
+def test_a_mask_costs_less_in_one_function_than_apart(way: str) -> None:
+    """Its runs are few, and what is masked at the end of a row isn't computed."""
+    graph = masked_graph(4, 32, 32, 16, way)
+    apart = sum(min(kernel.instructions for kernel in kernels_of(graph.site(node), M7)) for node in graph.nodes)
+    together = attention_lanes(site_of(graph), M7)
+    assert together is not None and together.instructions < apart
+
+
+def test_no_kernel_for_masks_of_many_runs() -> None:
+    """The operators apart cost less."""
+    graph = masked_graph(1, 12, 12, 4, "choice")
+    seen = np.random.default_rng(0).random((1, 12, 12)) < 0.5
+    site = site_of(replace(graph, constants={**graph.constants, "seen": seen}))
+    assert attention_lanes(site, M7) is None and attention_rows(site, M7) is None
 
 
 def test_short_rows_are_not_computed_one_element_at_a_time() -> None:
@@ -59,12 +81,13 @@ def test_short_rows_are_not_computed_one_element_at_a_time() -> None:
 
 def cases() -> list[tuple[Factory, Site]]:
     """Pairs of lanes that are full and those that aren't; queries and columns that are left over."""
-    found = [(attention_lanes, site_of(GRAPHS[name])) for name in ("keras", "cross", "one tensor")]
+    found = [(attention_lanes, site_of(GRAPHS[name])) for name in ("keras", "weighed", "one tensor")]
+    found.append((attention_lanes, site_of(GRAPHS["local"])))
     return [*found, (attention_rows, site_of(GRAPHS["another scale"]))]
 
 
 def test_in_assembly() -> None:
-    check_emulated(cases()[:3])
+    check_emulated(cases()[:4])
 
 
 def test_what_is_known_of_where_vectors_are() -> None:
@@ -84,6 +107,16 @@ def test_a_scale_of_its_own_is_a_table() -> None:
     assert found is not None
     assert found.functions is not None and found.mask is None
     assert np.all(np.diff(found.functions[0, np.r_[128:256, 0:128]]) >= 0)
+
+
+def test_no_kernel_for_sums_of_other_columns() -> None:
+    graph = weighed(plain_graph(6, 4))
+    image = next(i for i, node in enumerate(graph.nodes) if node.name == "image")
+    nodes = list(graph.nodes)
+    nodes[image] = replace(nodes[image], op=Reshape((1, 4, 3, 3)))
+    types = {**graph.types, "image": replace(graph.types["image"], shape=(1, 4, 3, 3))}
+    types["sums"] = replace(types["sums"], shape=(1, 1, 1, 3))
+    assert attention_of(site_of(replace(graph, nodes=tuple(nodes), types=types))) is None
 
 
 def test_a_mask_chooses_among_functions() -> None:

@@ -17,10 +17,13 @@ from tinycompile.kernels.lane import fully_connected_long
 from tinycompile.kernels.lane_conv2d import Convolution
 from tinycompile.kernels.lane_packed import (
     conv2d_2_bits,
+    conv2d_2_bits_looped,
     conv2d_2_bits_small,
     conv2d_3_bits,
+    conv2d_3_bits_looped,
     conv2d_3_bits_small,
     conv2d_4_bits,
+    conv2d_4_bits_looped,
     conv2d_4_bits_small,
     packed_kernel,
 )
@@ -93,6 +96,10 @@ CASES = [
     ),
     (fully_connected_4_bits, extreme(4, 518, 1)),
     (fully_connected_2_bits, extreme(2, 518, 1)),
+    *(
+        (looped, low_bits(bits, Conv2D(), (1, 4, 5, 28), (9, 1, 1, 28), bits))
+        for looped, bits in ((conv2d_4_bits_looped, 4), (conv2d_3_bits_looped, 3), (conv2d_2_bits_looped, 2))
+    ),
 ]
 """Windows at edges and odd channels, pixels of no whole words, all weights in one tile, pixels that fill no block, two
 tiles; rows as a whole, and in parts; taps of no whole words."""
@@ -123,17 +130,19 @@ def test_on_the_core():
 def test_bytes_are_fewer_and_instructions_few_more(bits, price, small_price):
     """In 3x3 and 1x1 layers of a usual size, whatever the tiles."""
     factories = {
-        4: (conv2d_4_bits, conv2d_4_bits_small),
-        3: (conv2d_3_bits, conv2d_3_bits_small),
-        2: (conv2d_2_bits, conv2d_2_bits_small),
+        4: (conv2d_4_bits, conv2d_4_bits_small, conv2d_4_bits_looped),
+        3: (conv2d_3_bits, conv2d_3_bits_small, conv2d_3_bits_looped),
+        2: (conv2d_2_bits, conv2d_2_bits_small, conv2d_2_bits_looped),
     }[bits]
     for image, shape in (((8, 8, 64), (64, 3, 3, 64)), ((12, 12, 64), (128, 1, 1, 64))):
         padding = (shape[1] // 2,) * 4
         site = low_bits(bits, Conv2D(padding=padding), (1, *image), shape, 1)
         plain = Pointwise.of(site, M7) or Convolution.of(site, M7, straight=True)
-        fast, small = (factory(site, M7) for factory in factories)
+        fast, small, looped = (factory(site, M7) for factory in factories)
         assert fast.constant_bytes == plain.weights.bytes - int(np.prod(shape)) * (8 - bits) // 8
         assert small is None or small.constant_bytes == fast.constant_bytes
+        assert looped.constant_bytes == fast.constant_bytes and looped.code_bytes < 0.4 * fast.code_bytes
+        assert looped.cycles < 1.5 * fast.cycles
         assert plain.work.cycles < fast.cycles < price * plain.work.cycles
         assert small is None or fast.cycles < small.cycles < small_price * plain.work.cycles
         assert small is None or small.scratch_bytes < fast.scratch_bytes <= plain.scratch_bytes + plain.weights.bytes

@@ -33,6 +33,7 @@ from tests.kernels import (
     test_mve,
     test_mve_packed,
     test_svdf,
+    test_trained_layers,
     test_wide,
     test_wide_dsp,
     test_wide_onnx,
@@ -277,7 +278,7 @@ def name_of(factory: Factory) -> str:
 
 
 def test_no_kernel_is_left_out() -> None:
-    cases = (*generic_cases(), *own_cases(), *training_cases.cases())
+    cases = (*generic_cases(), *own_cases(), *training_cases.cases(), *test_trained_layers.cases())
     tested = {name_of(factory) for factory, _ in cases}
     no_cases = NO_CODE | IN_RESULT | SEVERAL_RESULTS
     registered = {name_of(f) for factories in base._FACTORIES.values() for f in factories}  # pyright: ignore[reportPrivateUsage]

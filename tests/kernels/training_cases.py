@@ -13,22 +13,34 @@ from tests.support.several_results import first_result
 from tests.training.networks import KINDS, RandomNetwork
 from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, Site, TensorType
-from tinycompile.kernels import base, kernels_of, training_gradients, training_layers
+from tinycompile.kernels import (
+    base,
+    kernels_of,
+    trained_weights,
+    training_functions,
+    training_gradients,
+    training_layers,
+    training_products,
+)
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.kernels.cover import matches
 from tinycompile.ops._training.losses import SquaredErrorGradient
-from tinycompile.training.scheme import read_scheme
+from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 
-MODULES = {training_gradients.__name__, training_layers.__name__}
+MODULES = {
+    module.__name__
+    for module in (trained_weights, training_functions, training_gradients, training_layers, training_products)
+}
 
 
 @cache
 def step_and_values() -> tuple[Graph, dict[str, Array]]:
-    """A step of a network with all operators that can be trained through."""
+    """A step of a network with all operators that can be trained through; of every second layer the bias alone is."""
     network = RandomNetwork(6)  # windows fit, so that there are both poolings
-    graph = network.chain(KINDS)
-    step = training_step(graph, read_scheme("all", graph)).graph
+    graph = network.chain((*KINDS, "table"))
+    whole = ", ".join(node.name for node in layers_of(graph)[::2])
+    step = training_step(graph, read_scheme(f"{whole}, biases", graph)).graph
     return step, run(step, [network.sample], initial(step))
 
 

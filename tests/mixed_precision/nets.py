@@ -28,7 +28,7 @@ def _weights(random: np.random.Generator, shape: tuple[int, ...], axis: int | No
 
 
 @cache
-def content() -> bytes:
+def content(channels: int = CHANNELS) -> bytes:
     """3x3 convolution with RELU, 1x1 convolution, their sum, depthwise, average over the image, fully connected."""
     random = np.random.default_rng(34)
     tensors, operators = list[Tensor](), list[Operator]()
@@ -57,21 +57,21 @@ def content() -> bytes:
         }[kind]
         operators.append(Operator(kind, 3, [x, weights, bias], [result], table, options))
 
-    image = (1, SIZE, SIZE, CHANNELS)
+    image = (1, SIZE, SIZE, channels)
     x = add("x", (1, SIZE, SIZE, 3), activation(0.02, 3))
     first = add("first", image, activation(0.03, -128))
     second, both = add("second", image, activation(0.05, 5)), add("both", image, activation(0.06, -20))
-    third, average = add("third", image, activation(0.05, 0)), add("average", (1, CHANNELS), activation(0.02, 0))
+    third, average = add("third", image, activation(0.05, 0)), add("average", (1, channels), activation(0.02, 0))
     scores = add("scores", (1, CLASSES), activation(0.05, 7))
     window = {"StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
-    layer("CONV_2D", x, (CHANNELS, 3, 3, 3), 0, first, **window, FusedActivationFunction=1)
-    layer("CONV_2D", first, (CHANNELS, 1, 1, CHANNELS), 0, second, **window)
+    layer("CONV_2D", x, (channels, 3, 3, 3), 0, first, **window, FusedActivationFunction=1)
+    layer("CONV_2D", first, (channels, 1, 1, channels), 0, second, **window)
     operators.append(Operator("ADD", 2, [first, second], [both], "AddOptions"))
-    layer("DEPTHWISE_CONV_2D", both, (1, 3, 3, CHANNELS), 3, third, **window, DepthMultiplier=1)
+    layer("DEPTHWISE_CONV_2D", both, (1, 3, 3, channels), 3, third, **window, DepthMultiplier=1)
     axes = len(tensors)
     tensors.append(Tensor("axes", (2,), INT32, None, np.array([1, 2], np.int32)))
     operators.append(Operator("MEAN", 2, [third, axes], [average], "ReducerOptions", {"KeepDims": False}))
-    layer("FULLY_CONNECTED", average, (CLASSES, CHANNELS), None, scores)
+    layer("FULLY_CONNECTED", average, (CLASSES, channels), None, scores)
     return TfliteModel(tensors, operators, [x], [scores], "").content()
 
 

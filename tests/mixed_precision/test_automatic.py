@@ -16,10 +16,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.mixed_precision import nets
 from tinycompile.cli import main
-from tinycompile.errors import UsageError
+from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite_schema import root
-from tinycompile.mixed_precision.build_within import build_within
+from tinycompile.mixed_precision.build_within import BuiltWithin, build_within
 from tinycompile.options import Options
 from tinycompile.passes import optimize
 from tinycompile.pipeline import FirmwareTooLargeError
@@ -179,29 +179,65 @@ def test_an_int8_file_becomes_a_file_of_its_own_kind(folder: Path) -> None:
     assert "-o out.tflite" in _run(folder / "small.tflite", *options, "-o", folder / "no.onnx")
 
 
-def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(folder: Path) -> None:
-    """With a stand-in for the build, since what is asked for is which file it is given, and when again."""
-    limit, seen, added = 4000, list[Path](), dict[str, Any]()
+@pytest.fixture(scope="module")
+def wide(folder: Path) -> Path:
+    """A network whose weights take more than the code that unpacks them, beside a tiny one."""
+    (folder / "tiny.tflite").write_bytes(nets.content(4))
+    path = folder / "wide.tflite"
+    path.write_bytes(nets.content(128))
+    return path
+
+
+def _within(model: Path, sizes: list[int]) -> tuple[BuiltWithin, list[Path]]:
+    """With a stand-in for the build, since what is asked for is which files it is given. `sizes`: of its firmware."""
+    limit, seen = 40_000, list[Path]()
 
     def build(models: list[Path], options: Options, **_: object) -> list[Any]:
         assert options.calibration.samples is None and options.flash == limit
         seen.append(models[0])
-        if len(seen) < 2:
-            raise FirmwareTooLargeError(limit + 40, limit, Options())
-        return [SimpleNamespace(add_to_report=added.__setitem__)]
+        if (size := sizes[len(seen) - 1]) > limit:
+            raise FirmwareTooLargeError(size, limit, Options())
+        added = dict[str, Any]()
+        return [SimpleNamespace(report=added, add_to_report=added.__setitem__)]
 
-    options = Options.of("stm32f746", calib=folder / "calib.npz", flash=limit)
-    found = build_within(folder / "small.tflite", options, 1.0, output=folder / "out", build=build)  # pyright: ignore
-    assert seen[0] == folder / "small.tflite" and len(seen) == 2
+    options = Options.of("stm32f746", calib=model.parent / "calib.npz", flash=limit)
+    return build_within(model, options, 1.0, output=model.parent / "out", build=build), seen  # pyright: ignore
+
+
+@pytest.mark.parametrize("sizes", [[42_000, 39_000], [42_000, 40_500, 40_000], [80_000, 39_000, 39_000]])
+def test_a_build_that_is_too_large_gets_fewer_bits_until_it_fits(wide: Path, sizes: list[int]) -> None:
+    """Fewer again where the first choice came out too large; the fewest where estimates say that nothing does."""
+    found, seen = _within(wide, sizes)
+    assert seen[0] == wide and len(seen) == len(sizes)
     assert found.bits is not None
-    eight = min(row.choice.bytes for row in found.bits.front if not row.choice.bits)
-    assert found.bits.fit.choice.bits and found.bits.fit.choice.bytes <= eight - 40
-    front = json.loads(json.dumps(added["low_bits"], allow_nan=False))["front"]
+    eight = min(row.choice.flash for row in found.bits.front if not row.choice.bits)
+    excess = sum(size - 40_000 for size in sizes[:-1])
+    saved = eight - found.bits.fit.choice.flash
+    assert found.bits.fit.choice.bits
+    front = json.loads(json.dumps(found.build.report["low_bits"], allow_nan=False))["front"]
     assert [point["weights_bytes"] for point in front] == [row.choice.bytes for row in found.bits.front]
     (chosen,) = (point for point in front if point["chosen"])
     assert chosen["bits"] == found.bits.fit.choice.bits
     assert chosen["measured"]["agreement"] == found.bits.fit.measured.agreement
     reference = next(point for point in front if not point["bits"])
     assert reference["predicted_sqnr_db"] is None and reference["measured"] is None
+    assert saved >= excess if sizes[0] < 80_000 else saved == max(eight - r.choice.flash for r in found.bits.front)
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes", "message"),
+    [
+        ("wide", [90_000, 50_000], "takes 50,000 bytes of flash at least.*--flash 50000"),
+        ("tiny", [40_040], "fewer bits save nothing here: what unpacks weights takes more.*--flash 40040"),
+    ],
+)
+def test_a_build_that_never_fits_says_the_least_that_was_measured(
+    folder: Path, wide: Path, model: str, sizes: list[int], message: str
+) -> None:
+    with pytest.raises(DoesNotFitError, match=f"(?s){message}"):
+        _within(folder / f"{model}.tflite", sizes)
+
+
+def test_accuracy_loss_needs_a_budget_and_samples(folder: Path) -> None:
     with pytest.raises(UsageError, match="--accuracy-loss needs --flash and --calib"):
         build_within(folder / "small.tflite", Options.of("stm32f746"), 1.0, output=folder / "out")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
@@ -152,7 +153,7 @@ def test_other_weights_and_biases_make_up_for_what_is_missing(
 def test_prices_between_levels_are_near_those_of_the_kernels(network: Network) -> None:
     core, channels = load_board("stm32f746").core, channels_of(network, network.layers)
     kept, layers = {"first": [16, 12, 8, 4]}, ["first", "second", "scores"]
-    found = alternatives_without(network, layers, {(n, 4): 0.1 for n in layers}, core, channels, kept)
+    found = alternatives_without(network, layers, (4,), core, channels, kept)
     assert set(found) == set(network.layers)  # the depthwise convolution loses channels as well
     assert {(a.bits, a.reads, a.makes) for a in found["third"]} == {(8, level, level) for level in range(4)}
     for name, each in found.items():
@@ -162,6 +163,6 @@ def test_prices_between_levels_are_near_those_of_the_kernels(network: Network) -
             for chosen in (a for a in each if (a.reads, a.makes) == level):
                 (exact,) = priced_exactly(network, Choice({name: chosen}), core, channels, kept).chosen.values()
                 if all(at in (0, 3) for at in level):
-                    assert exact == chosen
-                assert exact.bytes == pytest.approx(chosen.bytes, rel=0.1, abs=64)
+                    assert exact == replace(chosen, function=exact.function)
+                assert exact.bytes == pytest.approx(chosen.bytes, rel=0.1, abs=128)
                 assert exact.instructions == pytest.approx(chosen.instructions, rel=0.25)

@@ -9,37 +9,48 @@ import pytest
 
 from tests.mixed_precision import nets
 from tinycompile.errors import DoesNotFitError
-from tinycompile.mixed_precision.choice import Alternative, Levels, choose
+from tinycompile.mixed_precision.choice import Alternative, Choice, Levels, choose, smallest
 from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Measured, Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import Search
 from tinycompile.targets import load_board
 
+_CODE = {(bits, which): 40 * (9 - bits) + 30 * which for bits in (8, 4, 3, 2) for which in (0, 1)}
+"""Two functions for each number of bits, which two layers each may share."""
+
 
 def _random(seed: int) -> dict[str, list[Alternative]]:
     random = np.random.default_rng(seed)
     return {
         str(layer): [
-            Alternative(bits, 0.0 if bits == 8 else float(random.exponential(2.0 ** (8 - bits))), int(size), int(work))
+            Alternative(
+                bits,
+                0.0 if bits == 8 else float(random.exponential(2.0 ** (8 - bits))),
+                int(size),
+                int(work),
+                function=f"{bits}_{layer % 2}",
+                code=_CODE[bits, layer % 2],
+            )
             for bits, (size, work) in zip((8, 4, 3, 2), random.integers(1, 1000, (4, 2)), strict=True)
         ]
         for layer in range(4)
     }
 
 
+@pytest.mark.parametrize("with_code", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_no_other_choice_within_the_limits_loses_less(seed: int) -> None:
+def test_no_other_choice_within_the_limits_loses_less(seed: int, with_code: bool) -> None:
     found = _random(seed)
-    bytes_limit, instruction_limit = 1400, 2200
-    best = choose(found, bytes_limit, instruction_limit)
-    assert best.bytes <= bytes_limit and best.instructions <= instruction_limit
-    losses = [
-        sum(a.loss for a in each)
-        for each in product(*found.values())
-        if sum(a.bytes for a in each) <= bytes_limit and sum(a.instructions for a in each) <= instruction_limit
-    ]
+    bytes_limit, instruction_limit = 2200 if with_code else 1400, 2200
+    every = [Choice(dict(zip(found, each, strict=True))) for each in product(*found.values())]
+    size = {id(each): each.flash if with_code else each.bytes for each in every}
+    best = choose(found, bytes_limit, instruction_limit, with_code=with_code)
+    assert (best.flash if with_code else best.bytes) <= bytes_limit and best.instructions <= instruction_limit
+    losses = [each.loss for each in every if size[id(each)] <= bytes_limit and each.instructions <= instruction_limit]
     assert best.loss == pytest.approx(min(losses), rel=1e-6)
+    least = smallest(found, with_code=with_code)
+    assert (least.flash if with_code else least.bytes) == min(size.values())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -47,10 +58,10 @@ def test_bits_and_channels_are_chosen_together(seed: int) -> None:
     """Of two classes of channels, one between the first two layers, one that the last two read and make."""
     random = np.random.default_rng(seed)
     losses = {name: [0.0, *np.sort(random.exponential(20, 2)).tolist()] for name in "ab"}
-    levels = Levels(losses, dict.fromkeys("ab", (0, 4, 8)), {"1": "a", "2": "b"}, {"0": "a", "1": "b", "2": "b"})
+    levels = Levels(losses, dict.fromkeys("ab", (0, 4, 8)), {"1": "a", "2": "b"}, {"0": "a", "1": "b", "2": "b"}, 4)
     found = {
         layer: [
-            Alternative(bits, 3.0 * (8 - bits), int(size), int(work), "", reads, makes)
+            Alternative(bits, 3.0 * (8 - bits), int(size), int(work), reads=reads, makes=makes)
             for bits in (8, 4)
             for reads in range(3 if layer in levels.reads else 1)
             for makes in range(3)
@@ -59,7 +70,7 @@ def test_bits_and_channels_are_chosen_together(seed: int) -> None:
         for layer in "012"
     }
     limits = 1200, 2000
-    best = choose(found, *limits, levels, least_removed=4)
+    best = choose(found, *limits, levels=levels)
     assert best.bytes <= limits[0] and best.instructions <= limits[1]
     totals = list[float]()
     for at in product(range(3), repeat=2):
@@ -84,14 +95,28 @@ def test_bits_and_channels_are_chosen_together(seed: int) -> None:
     assert [best.chosen["0"].makes, best.chosen["1"].reads] == [best.levels["a"]] * 2
 
 
-def test_limits_that_nothing_meets_are_refused_with_what_is_needed() -> None:
+@pytest.mark.parametrize("with_code", [False, True])
+def test_limits_that_nothing_meets_are_refused_with_what_is_needed(with_code: bool) -> None:
     found = _random(0)
-    least = sum(min(a.bytes for a in each) for each in found.values())
-    assert choose(found, least).bytes == least
-    with pytest.raises(DoesNotFitError, match=f"take {least:,} bytes with the fewest bits, {least - 1:,} are granted"):
-        choose(found, least - 1)
+    fewest = smallest(found, with_code=with_code)
+    least = fewest.flash if with_code else fewest.bytes
+    again = choose(found, least, with_code=with_code)
+    assert (again.flash if with_code else again.bytes) == least
+    text = f"weights,? ?.*take {least:,} bytes with the fewest bits, {least - 1:,} are granted"
+    with pytest.raises(DoesNotFitError, match=text):
+        choose(found, least - 1, with_code=with_code)
     with pytest.raises(DoesNotFitError, match="instructions with the fastest kernels, 1 are granted"):
-        choose(found, 1 << 30, 1)
+        choose(found, 1 << 30, 1, with_code=with_code)
+
+
+def test_a_function_that_is_there_already_makes_other_layers_smaller() -> None:
+    """8 bits by a function of each layer's own, or 4 by one that all share and that only pays for two of them."""
+    own = [Alternative(8, 0.0, 1000, 10, function=f"own{i}", code=100) for i in range(3)]
+    shared = Alternative(4, 1.0, 600, 12, function="shared", code=700)
+    for layers, bits in ((1, {}), (3, dict.fromkeys("012", 4))):
+        alternatives = {str(i): [own[i], shared] for i in range(layers)}
+        assert smallest(alternatives, with_code=True).bits == bits
+        assert smallest(alternatives).bits == dict.fromkeys(alternatives, 4)
 
 
 def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from tests.support.fused_nodes import Nodes
 from tests.support.kernel_checks import int8
 from tinycompile import interpreter
-from tinycompile.dtypes import FLOAT32, INT16, DType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, DType
 from tinycompile.errors import UsageError
 from tinycompile.ir import Array, Graph, Op, Quantization, TensorType
+from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops.add import Add
 from tinycompile.ops.batch_matmul import BatchMatMul
+from tinycompile.ops.blockwise_fully_connected import BlockwiseFullyConnected
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
@@ -116,6 +119,22 @@ def test_several_attentions() -> None:
     pruned, found = keep_tokens(whole, [Keep("3", 2), Keep("1", 6)])
     assert [(each.tokens, each.kept) for each in found] == [(9, 6), (6, 2)]
     assert pruned.types["attention2"].shape == (1, 3, 6, 6) and pruned.macs() < whole.macs()
+
+
+def test_weights_with_a_scale_for_each_block() -> None:
+    """Of a layer on each token: those that are left have the same results."""
+    n, rng = Nodes(), np.random.default_rng(2)
+    stream = block(n, n.given("x", (1, TOKENS, WIDTH), 0.07, 3), 1, 2)
+    n.constant("weights", rng.integers(-8, 8, (4, WIDTH)).astype(np.int8))
+    n.constants["factors"] = rng.integers(1, 8, (4, 2)).astype(np.int32)
+    n.types |= {"weights": TensorType((4, WIDTH), INT8), "factors": TensorType((4, 2), INT32)}
+    rule = exact_requant([Fraction(1, 50)] * 4, [Fraction(0)] * 4, Fraction(1), 0, -128, 127)
+    n.add("last", BlockwiseFullyConnected(4, rule), [stream, "weights", "factors"], int8((), 0.1, 0))
+    pruned, _ = keep_tokens(n.graph, [Keep("1", 4)])
+    x = samples(n.graph, 1)[0]
+    result = run(pruned, x)
+    (positions,) = (value for name, value in result.items() if name.endswith("keep_tokens/positions"))
+    np.testing.assert_array_equal(result["last"], run(n.graph, x)["last"][:, positions])
 
 
 def of_type(graph: Graph, dtype: DType) -> Graph:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.kernels.attention_sites import graph_of
+from tests.kernels.attention_sites import graph_of, weighed
 from tests.planner.test_poison import random_inputs, run_poisoned
 from tests.support.kernel_checks import M7
 from tinycompile.ir import Graph, Node, TensorType
@@ -47,3 +47,14 @@ def test_attention_around_other_nodes() -> None:
     size = graph.types["x"].elements
     assert found.arena_bytes <= 3 * size + 32
     run_poisoned(found, random_inputs(graph, 1))
+
+
+def test_sums_of_columns_beside() -> None:
+    """A second result, which no operand is in the memory of while the first is made."""
+    graph = between(weighed(graph_of(2, 24, 24, 8)))
+    graph = replace(graph, outputs=(*graph.outputs, "sums"))
+    for optimize in ("ram", "speed"):
+        found = planned(graph, optimize)
+        (attention,) = [node for node in found.graph.nodes if " + " in node.op.title]
+        assert attention.outputs == ("z", "sums")
+        run_poisoned(found, random_inputs(graph, 1))

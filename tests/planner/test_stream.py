@@ -80,7 +80,7 @@ def with_stages(graph: Graph, stages: list[Stage], isa: Core, optimize_for: str)
 
 def possible_stages(graph: Graph, ways: Sequence[Way]) -> list[Stage]:
     """The longest first."""
-    found, geometry = list[Stage](), Geometry(graph)
+    found, geometry = list[Stage](), Geometry(graph, {name for s in graph.states for name in (s.name, s.next)})
     for first in range(len(graph.nodes)):
         for last in range(first + 1, len(graph.nodes) + 1):
             for way in ways:
@@ -107,6 +107,16 @@ def check_a_stage(seed: int, steps: int, ways: Sequence[Way], data: st.DataObjec
 @given(st.integers(0, 100_000), st.integers(1, 5), st.data())
 def test_any_stage_row_by_row(seed: int, steps: int, data: st.DataObject) -> None:
     check_a_stage(seed, steps, ROWS, data)
+
+
+def test_what_is_needed_behind_a_stage_is_left_whole() -> None:
+    graph = RandomGraph(3, spatial=True).grow(5)
+    stage = max(possible_stages(graph, ROWS), key=lambda stage: len(stage.beside))
+    assert stage.beside
+    assert not any(name in stage.lines for name in stage.beside)
+    run_planned(with_stages(graph, [stage], M7, "ram"), random_inputs(graph, 1))
+    with pytest.raises(NotStreamable, match=f"{stage.beside[0]} is needed outside"):
+        Way(2, 1, patches=True).stage(Geometry(graph), stage.first, stage.last)
 
 
 @settings(max_examples=20 if FULL else 12, deadline=None)

@@ -217,7 +217,7 @@ static m_status m_infer(const m_context *context)
 
         /* 1: add "c" */
         g();
-        /* 2: add "d" */
+        /* 2: trained conv2d + clamp_mask "d" */
         g();
     }
     return OK;

@@ -85,13 +85,18 @@ def check_emulated(
                 for t, constant in zip(site.sig.inputs, site.constants, strict=True)
             ]
         )
-        right = expected_of(kernel, site, values) if expected_of else site.node.op.evaluate(site.sig, values)[0]
+        rights = (expected_of(kernel, site, values),) if expected_of else site.node.op.evaluate(site.sig, values)
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
+        parameters = kernel.function.parameters if kernel.function else ()
+        # Some cases have results but the first among their operands.
+        count = len(parameters) - len(operands) - len(kernel.constants) - bool(kernel.scratch_bytes)
+        first, *others = site.sig.outputs[:count]
         for share in sharings(kernel)[:2]:
-            memory = memory_of(kernel, operands, site.sig.output, share)
+            memory = memory_of(kernel, operands, first, share, others)
             for shift in (0, 1 + len(runs) % 3) if strict else (0,):
-                runs.append((kernel, _shifted(memory, shift, site), len(operands), right.nbytes))
-                expected.append(right)
+                for i, right in enumerate(rights[:count]):
+                    runs.append((kernel, _shifted(memory, shift, site, count), len(operands) + i, right.nbytes))
+                    expected.append(right)
     results = _run(runs, board, (*(core or board.cflags), *flags), strict)
     for index, (data, right) in enumerate(zip(results, expected, strict=True)):
         actual = np.frombuffer(data, right.dtype).reshape(right.shape)
@@ -102,10 +107,10 @@ def check_emulated(
             np.testing.assert_array_equal(actual, right, err_msg=name)
 
 
-def _shifted(memory: Sequence[Block], shift: int, site: Site) -> list[Block]:
+def _shifted(memory: Sequence[Block], shift: int, site: Site, results: int) -> list[Block]:
     """The tensors of bytes `shift` bytes higher; constants, scratch and wider tensors keep their alignment."""
     operands = (t for t, constant in zip(site.sig.inputs, site.constants, strict=True) if constant is None)
-    bytewise = {i for i, t in enumerate((*operands, site.sig.output)) if t.dtype.bits <= 8}
+    bytewise = {i for i, t in enumerate((*operands, *site.sig.outputs[:results])) if t.dtype.bits <= 8}
     return [
         Block(b"\x5a" * shift + block.content, tuple((i, at + shift) for i, at in block.arguments))
         if bytewise.issuperset(i for i, _ in block.arguments)

@@ -47,24 +47,28 @@ def run_kernel(
     *,
     share_operand: int | None = None,
     sanitize: bool = False,
+    others: Sequence[TensorType] = (),
+    result: int = 0,
 ) -> Array:
     """The output that the kernel computes.
 
     Args:
-        kernel: with a function; its parameters are the inputs, the output, the constants, then the scratch.
+        kernel: with a function; its parameters are the inputs, the outputs, the constants, then the scratch.
         inputs: the node's operands; None for the constant ones, which are no parameters of the function.
-        output_type: shape and dtype of the output.
+        output_type: shape and dtype of the output, the first of several.
         share_operand: index of the operand whose memory the output shares: a key of `kernel.overlap`, or 0 if the
             kernel works in place.
         sanitize: run under the sanitisers.
+        others: of the outputs behind the first. result: which of all is returned.
     Raises:
         AssertionError: the C doesn't compile without warnings, or a sanitiser complains.
     """
     operands = {index: array for index, array in enumerate(inputs) if array is not None}
-    memory = memory_of(kernel, operands, output_type, share_operand)
+    memory = memory_of(kernel, operands, output_type, share_operand, others)
     run = _run_sanitized if sanitize else _run_shared
-    data = run(kernel, memory, len(operands), output_type.bytes)
-    return output_type.dtype.unpack(data, output_type.elements).reshape(output_type.shape)
+    found = (output_type, *others)[result]
+    data = run(kernel, memory, len(operands) + result, found.bytes)
+    return found.dtype.unpack(data, found.elements).reshape(found.shape)
 
 
 def compile_for_arm(kernel: Kernel, core: str = "cortex-m7", optimize: str = "-O3", *flags: str) -> str:
@@ -113,9 +117,13 @@ def _function_of(kernel: Kernel) -> Function:
 
 
 def memory_of(
-    kernel: Kernel, operands: Mapping[int, Array], output_type: TensorType, share_operand: int | None
+    kernel: Kernel,
+    operands: Mapping[int, Array],
+    output_type: TensorType,
+    share_operand: int | None,
+    others: Sequence[TensorType] = (),
 ) -> list[Block]:
-    """The blocks behind the parameters: operands, output, constants, scratch."""
+    """The blocks behind the parameters: operands, outputs, constants, scratch."""
     blocks, output_index = list[Block](), len(operands)
     for position, (operand, array) in enumerate(operands.items()):
         if operand == share_operand:
@@ -126,7 +134,8 @@ def memory_of(
             blocks.append(Block(np.ascontiguousarray(array).tobytes(), ((position, 0),)))
     if share_operand is None:
         blocks.append(Block(b"\x5a" * output_type.bytes, ((output_index, 0),)))
-    rest = [np.ascontiguousarray(constant.values).tobytes() for constant in kernel.constants]
+    rest = [b"\x5a" * other.bytes for other in others]
+    rest += [np.ascontiguousarray(constant.values).tobytes() for constant in kernel.constants]
     if kernel.scratch_bytes:
         rest.append(b"\xa5" * kernel.scratch_bytes)
     blocks += [Block(data, ((position, 0),)) for position, data in enumerate(rest, start=output_index + 1)]

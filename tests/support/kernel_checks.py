@@ -64,9 +64,11 @@ def check(factory: Factory, site: Site, isa: Core = M7, seed: int = 0) -> Kernel
         random_values(t, rng) if constant is None else constant
         for t, constant in zip(site.sig.inputs, site.constants, strict=True)
     ]
-    (expected,) = site.node.op.evaluate(site.sig, values)
+    expected = site.node.op.evaluate(site.sig, values)
+    first, *others = site.sig.outputs
     operands = [value if constant is None else None for value, constant in zip(values, site.constants, strict=True)]
     for share in sharings(kernel):
-        actual = run_kernel(kernel, operands, site.sig.output, share_operand=share, sanitize=True)
-        np.testing.assert_array_equal(actual, expected, err_msg=f"{kernel.variant}, sharing {share}")
+        for i, right in enumerate(expected):
+            actual = run_kernel(kernel, operands, first, share_operand=share, sanitize=True, others=others, result=i)
+            np.testing.assert_array_equal(actual, right, err_msg=f"{kernel.variant}, sharing {share}, result {i}")
     return kernel

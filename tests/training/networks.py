@@ -14,12 +14,17 @@ from tinycompile.ir import Array, Graph, Node, Op, Quantization, TensorType, ver
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.step_requant import exact_requant
 from tinycompile.ops._convolution import Convolution
+from tinycompile.ops._elementwise import INT8_VALUES, Unary, between_values
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.hard_swish import HardSwish
+from tinycompile.ops.identity import Identity
+from tinycompile.ops.logistic import Logistic
+from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
@@ -29,6 +34,7 @@ from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.slice import Slice
 from tinycompile.ops.sub import Sub
+from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
 CLASSES = 5
@@ -37,19 +43,24 @@ KINDS = (
     *("average", "maximum", "pad", "slice", "transpose", "concatenate", "relu"),
 )
 
-MORE_KINDS = ("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means")
+MORE_KINDS = (
+    *("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means"),
+    *("table", "hyperbolic", "swish", "sigmoid"),
+)
 """Forms of these operators."""
 
 
 class RandomNetwork:
     """Grows a network whose values have about the scale that they fill; everything follows from the seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, image: tuple[int, int] | None = None) -> None:
+        """`image`: rows and columns of the input."""
         self.rng = np.random.default_rng(seed)
         self.types: dict[str, TensorType] = {}
         self.constants: dict[str, Array] = {}
         self.nodes: list[Node] = []
-        self.types["input"] = TensorType((1, self.pick(5, 6, 8), self.pick(5, 7), self.pick(2, 4)), INT8, _quant(0.02))
+        rows, columns = image or (self.pick(5, 6, 8), self.pick(5, 7))
+        self.types["input"] = TensorType((1, rows, columns, self.pick(2, 4)), INT8, _quant(0.02))
         self.sample = self.rng.integers(-128, 128, self.types["input"].shape).astype(np.int8)
         self.values: dict[str, Array] = {"input": self.sample}
 
@@ -86,6 +97,15 @@ class RandomNetwork:
     def depthwise(self, x: str) -> str:
         kernel, op = self._window(x, DepthwiseConv2D)
         return self.linear(x, op, (1, *kernel, self.types[x].shape[3] * self.pick(1, 2)), 3)
+
+    def inverted(self, x: str) -> str:
+        """MobileNetV2's block, with rows of whole bytes of bits; every other one halves the rows."""
+        height, channels = self.types[x].shape[1], self.types[x].shape[3]
+        stride = 2 if height % 4 == 0 and channels == 8 else 1
+        y = self.linear(x, Conv2D(clamp=(-128, 100)), (16, 1, 1, channels), 0)
+        y = self.linear(y, DepthwiseConv2D((stride, 1), padding=(1, 2 - stride, 1, 1)), (1, 3, 3, 16), 3)
+        y = self.linear(y, Conv2D(), (8, 1, 1, 16), 0)
+        return self.node(Add(), y, x) if self.types[x].shape == self.types[y].shape else y
 
     def dense(self, x: str) -> str:
         """Of every position."""
@@ -158,6 +178,32 @@ class RandomNetwork:
     def requantise(self, x: str) -> str:
         return self.node(Quantize(INT8), x)
 
+    def table(self, x: str) -> str:
+        """The sine, as an importer of ONNX makes it of any function."""
+        t = self.types[x]
+        quant = _quant(1 / 100)
+        values = np.rint(100 * np.sin((INT8_VALUES.astype(float) - t.zero_point) * t.scale)) + 3
+        reals = np.sin(between_values(t))
+        op = Lookup(np.clip(values, -128, 127).astype(np.int8).tobytes(), "Sin", reals.tobytes())
+        return self.function(op, x, quant)
+
+    def hyperbolic(self, x: str) -> str:
+        return self.function(Tanh(), x, _quant(1 / 128))
+
+    def sigmoid(self, x: str) -> str:
+        return self.function(Logistic(), x, Quantization.per_tensor(1 / 256, -128))
+
+    def swish(self, x: str) -> str:
+        return self.function(HardSwish(), x, _quant(self.types[x].scale))
+
+    def function(self, op: Unary, x: str, quant: Quantization) -> str:
+        """With a scale that it has whatever the values are."""
+        y = self.node(Identity(), x, like=x)
+        self.types[y] = replace(self.types[y], quant=quant)
+        self.nodes[-1] = replace(self.nodes[-1], op=op)
+        self._evaluate(self.nodes[-1])
+        return y
+
     def row_means(self, x: str) -> str:
         return self.node(Mean((1,), keep_dims=True), x)
 
@@ -179,7 +225,8 @@ class RandomNetwork:
         node = Node(name, op, inputs, (name,))
         self.types[name] = TensorType(shape, dtype, _quant(1.0) if like is None else self.types[like].quant)
         if like is None and isinstance(op, AveragePool2D | MaxPool2D | Reshape):  # values go on as they are
-            self.types[name] = replace(self.types[name], quant=_quant(0.8 * self.types[inputs[0]].scale))
+            scale, zero_point = self.types[inputs[0]].scale, self.types[inputs[0]].zero_point
+            self.types[name] = replace(self.types[name], quant=Quantization.per_tensor(0.8 * scale, zero_point))
         elif like is None:
             self.types[name] = replace(self.types[name], quant=self._range(node))
         self.nodes.append(node)
@@ -193,11 +240,12 @@ class RandomNetwork:
             "one", node.inputs, node.outputs, (node,), {n: self.types[n] for n in (*node.inputs, *node.outputs)}, {}
         )
         scale, inputs = 1e-4 * types[0].scale, {n: self._value(n) for n in node.inputs}
+        _, high = getattr(node.op, "clamp", (-128, 127))
         while True:
             scale *= 1.5
             graph.types[node.outputs[0]] = replace(self.types[node.outputs[0]], quant=_quant(scale))  # type: ignore[index]
             values = run(graph, inputs)[node.outputs[0]]
-            if np.mean((values == -128) | (values == 127)) < 0.1:
+            if np.mean((values == -128) | (values == high)) < 0.1:
                 return _quant(scale)
 
     def _value(self, name: str) -> Array:

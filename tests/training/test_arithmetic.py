@@ -8,6 +8,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tinycompile.dtypes import INT8
+from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.numerics.block_floating import (
     EXPONENT_OF_ZERO,
     LARGEST,
@@ -24,6 +26,16 @@ from tinycompile.numerics.block_floating import (
     width,
 )
 from tinycompile.numerics.training_losses import LOSS_BITS, binary_logarithm, cross_entropy, squared_error
+from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops._training.rule import NoGradientError
+from tinycompile.ops.exp import Exp
+from tinycompile.ops.hard_swish import HardSwish
+from tinycompile.ops.leaky_relu import LeakyRelu
+from tinycompile.ops.logistic import Logistic
+from tinycompile.ops.lookup import Lookup
+from tinycompile.ops.neg import Neg
+from tinycompile.ops.sqrt import Sqrt
+from tinycompile.ops.tanh import Tanh
 
 RNG = np.random.default_rng(0)
 
@@ -149,3 +161,33 @@ def test_squared_error_is_that_of_floats(scales):
     exact = 2 * difference / 60
     np.testing.assert_allclose(np.ldexp(values.astype(float), exponent), exact, atol=np.abs(exact).max() * 2**-12)
     assert loss / (1 << LOSS_BITS) == pytest.approx((difference**2).mean(), rel=0.002)
+
+
+X = TensorType((256,), INT8, Quantization.per_tensor(0.04, -10))
+FUNCTIONS = {
+    Tanh(): (1 / 128, 0, lambda x: 1 - np.tanh(x) ** 2),
+    Logistic(): (1 / 256, -128, lambda x: np.exp(-x) / (1 + np.exp(-x)) ** 2),
+    HardSwish(): (0.05, 0, lambda x: np.where(np.abs(x) < 3, (2 * x + 3) / 6, x > 0)),
+    LeakyRelu(0.25): (0.02, -100, lambda x: np.where(x < 0, 0.25, 1)),
+    Exp(): (1.0, -128, np.exp),
+    Sqrt(): (0.01, -128, lambda x: np.where(x > 0, 0.5 / np.sqrt(np.maximum(x, 1e-9)), 0)),
+    Neg(): (0.04, 0, lambda x: -np.ones_like(x)),
+}
+
+
+@pytest.mark.parametrize("op", FUNCTIONS, ids=lambda op: op.kind)
+def test_slopes_are_those_of_the_real_function(op):
+    """Between the ends of the output's range, where it is smooth; nothing beyond these."""
+    scale, zero_point, derivative = FUNCTIONS[op]
+    sig = Signature((X,), (TensorType((256,), INT8, Quantization.per_tensor(scale, zero_point)),))
+    x = (INT8_VALUES.astype(float) - X.zero_point) * X.scale
+    y, slopes = op.table(sig), op.slopes(sig)
+    inside = (y > -128) & (y < 127)
+    assert not slopes[~inside].any()
+    smooth = inside & (np.abs(x) > 0.1) & (np.abs(np.abs(x) - 3) > 0.1)
+    np.testing.assert_allclose(slopes[smooth], derivative(x)[smooth], rtol=4e-3, atol=1e-4)
+
+
+def test_a_table_of_no_function_has_no_slopes():
+    with pytest.raises(NoGradientError, match="its table is of no function of real numbers"):
+        Lookup(bytes(256)).slopes(Signature((X,), (X,)))

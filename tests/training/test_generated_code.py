@@ -23,6 +23,7 @@ from tinycompile.layout import choose_ram
 from tinycompile.numerics.block_floating import factor
 from tinycompile.options import Options
 from tinycompile.passes.own_states import own_states
+from tinycompile.planner import Planned
 from tinycompile.plans import Plans
 from tinycompile.staging import write_files
 from tinycompile.targets import load_board
@@ -33,13 +34,15 @@ from tinycompile.training.trainer import Trainer
 SANITIZED = ("-O0", "-fsanitize=undefined", "-fno-sanitize-recover")
 
 
-def built(step: TrainingStep, folder: Path, flags: Sequence[str], scratch: int | None) -> tuple[Program, HostModel]:
-    """`scratch`: a limit for each layer."""
+def built(
+    step: TrainingStep, folder: Path, flags: Sequence[str], scratch: int | None, known: Planned | None = None
+) -> tuple[Program, HostModel]:
+    """`scratch`: a limit for each layer. `known`: another plan than by layers."""
     board, options = load_board("stm32f746"), Options()
     plans = Plans(own_states(step.graph), board, options)
     (planned,), layout = choose_ram(
         board,
-        lambda schedule, ram, _: [plans.within(schedule, ram, scratch)],
+        lambda schedule, ram, _: [known or plans.within(schedule, ram, scratch)],
         options.ram,
         state_bytes=plans.state_bytes,
     )
@@ -58,10 +61,15 @@ def built(step: TrainingStep, folder: Path, flags: Sequence[str], scratch: int |
 
 
 def compare(
-    step: TrainingStep, folder: Path, flags: Sequence[str] = ("-O0",), scratch: int | None = None, steps: int = 3
+    step: TrainingStep,
+    folder: Path,
+    flags: Sequence[str] = ("-O0",),
+    scratch: int | None = None,
+    steps: int = 3,
+    known: Planned | None = None,
 ) -> tuple[Program, HostModel]:
     """Leaves the host's model as it began."""
-    program, host = built(step, folder, flags, scratch)
+    program, host = built(step, folder, flags, scratch, known)
     trainer, rng = Trainer(step), np.random.default_rng(0)
     (t,), target = (step.graph.types[name] for name in step.graph.inputs), step.graph.types[step.label]
     for number in range(steps):

@@ -11,14 +11,14 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from tests.training.gradients import gradients, real
 from tests.training.networks import KINDS, MORE_KINDS, RandomNetwork, with_factors
 from tinycompile.dtypes import FLOAT32
-from tinycompile.interpreter import initial, run
+from tinycompile.interpreter import run
 from tinycompile.ir import Array, Graph, Node, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops._convolution import Convolution
-from tinycompile.ops._elementwise import Binary
-from tinycompile.ops._training.parameters import GradientDescent
+from tinycompile.ops._elementwise import Binary, Unary
 from tinycompile.ops._training.rule import Differentiable
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -29,8 +29,7 @@ from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
-from tinycompile.training.scheme import layers_of, read_scheme
-from tinycompile.training.step import training_step
+from tinycompile.training.scheme import layers_of
 
 WITHIN = 2.0**-9
 """Of the product of the norms: gradients have 15 bits, and are rounded a few times."""
@@ -39,15 +38,6 @@ HANDS_ON = (AveragePool2D, MaxPool2D, Pad, Reshape, Transpose)
 """Hand int8 values on as they are, whatever scales say."""
 
 Values = dict[str, Array]
-
-
-def real(values: Array, t: TensorType) -> Array:
-    quant = t.quant
-    assert quant is not None
-    shape = [1] * values.ndim
-    if quant.axis is not None:
-        shape[quant.axis] = -1
-    return (values.astype(np.float64) - quant.zero_point.reshape(shape)) * quant.scale.astype(np.float64).reshape(shape)
 
 
 class Tangents:
@@ -81,6 +71,9 @@ class Tangents:
         moved = [tangents.get(name, np.zeros(self.points[name].shape)) for name in node.inputs]
         if isinstance(node.op, Relu | Quantize):
             return moved[0]
+        if isinstance(node.op, Unary):
+            sig = self.graph.signature(node)
+            return moved[0] * node.op.slopes(sig)[self.values[node.inputs[0]].view(np.uint8)]
         if isinstance(node.op, HANDS_ON):
             moved = [moved[0] * self.graph.types[node.outputs[0]].scale / self.graph.types[node.inputs[0]].scale]
         if isinstance(node.op, MaxPool2D):
@@ -133,23 +126,6 @@ def _grown(seed: int) -> tuple[Graph, Array]:
 NETWORKS = [_grown(seed) for seed in range(12)]
 
 
-def gradients(graph: Graph, sample: Array) -> tuple[Array, dict[str, Array]]:
-    """Of all parameters, real numbers by the network's own names, and of the scores."""
-    step = training_step(graph, read_scheme("all", graph))
-    states = initial(step.graph) | {step.label: np.array([2], np.int32)}
-    values = run(step.graph, [sample], states)
-    loss = next(node for node in step.graph.nodes if node.op.kind == "cross_entropy_gradient")
-    first = np.ldexp(values[loss.outputs[0]].astype(np.float64), values[loss.outputs[1]][0])
-    found = dict[str, Array]()
-    for node in step.graph.nodes:
-        if isinstance(node.op, GradientDescent):
-            layer = next(n for n in graph.nodes if node.inputs[0].rpartition("/")[0] == n.name)
-            is_bias = values[node.inputs[0]].ndim == 1
-            sums = np.ldexp(values[node.inputs[1]].astype(np.float64), values[node.inputs[2]][0])
-            found[layer.inputs[1 + is_bias]] = sums if is_bias else sums * graph.types[layer.inputs[0]].scale
-    return first, found
-
-
 @pytest.mark.parametrize("form", [None, with_factors])
 @pytest.mark.parametrize("seed", range(len(NETWORKS)))
 def test_products_with_directions(seed, form):
@@ -169,8 +145,10 @@ def test_networks_have_every_rule():
     """Else the test above says less than it seems to."""
     kinds = {type(node.op) for graph, _ in NETWORKS for node in graph.nodes}
     all_ops()  # loads them
+    functions = {op for op in _subclasses(Unary) if op.vjp is Unary.vjp}
     rules = {op for op in _subclasses(Differentiable) if "kind" in vars(op)}
-    assert not rules - kinds
+    assert not rules - functions - kinds
+    assert len(functions & kinds) > 2
 
 
 def _subclasses(base: type) -> set[type[Differentiable]]:

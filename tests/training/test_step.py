@@ -153,7 +153,8 @@ def test_what_has_no_rule():
     nodes = (*GRAPH.nodes[:-1], Node("f", Lookup(table), inner.outputs, ("function",)))
     graph = replace(GRAPH, nodes=(*nodes, replace(last, inputs=("function", *last.inputs[1:]))), types=types)
     with pytest.raises(
-        UnsupportedError, match=r"lookup 'f': there is no gradient rule[^:]*try: --train with layers behind 'f'"
+        UnsupportedError,
+        match=r"lookup 'f': its table is of no function of real numbers[^:]*try: --train with layers behind 'f'",
     ):
         step_of("all", graph)
     step_of("head", graph)
@@ -226,3 +227,15 @@ def test_models_that_cannot_be_trained():
     ):
         with pytest.raises(UsageError, match=said):
             step_of("head", graph)
+
+
+def test_layers_without_a_bias_get_one():
+    """Of zeros: predictions stay."""
+    first = GRAPH.nodes[0]
+    bare = replace(GRAPH, nodes=(replace(first, inputs=first.inputs[:2]), *GRAPH.nodes[1:]))
+    trainer = Trainer(step_of("biases", bare))
+    own = f"{first.name}/bias"
+    assert not trainer.states[own].any()
+    np.testing.assert_array_equal(trainer.predict(SAMPLE)[GRAPH.outputs[0]], run(bare, [SAMPLE])[GRAPH.outputs[0]])
+    trainer.train(2, SAMPLE)
+    assert trainer.states[own].any()

@@ -13,6 +13,7 @@ from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import bisect, run, verify
+from tinycompile.cli.training import train
 from tinycompile.version import __version__
 
 EXIT_CODES = """Exit codes: 0 success; 1 the answer is no (firmware and reference disagree, a budget is exceeded); 2 a
@@ -41,6 +42,7 @@ COMMANDS = (
     run,
     verify,
     bisect,
+    train,
     profile,
     check,
     diff,

@@ -83,7 +83,7 @@ def automatic_bits(
         limits: as they were given, by the options' names; None for those that weren't.
         few_bits: whether bits are chosen. prune: the part of channels that goes at least; None to keep all.
     """
-    from tinycompile.mixed_precision.automatic import Budget, automatic
+    from tinycompile.mixed_precision.automatic import Budget, Freedom, automatic
 
     if calib is None:
         option, what = ("--bits auto", "few bits cost") if few_bits else ("--prune", "channels are worth")
@@ -95,14 +95,12 @@ def automatic_bits(
         flash=None if flash is None else int(flash),
         accuracy_loss=limits["accuracy_loss"],
         instruction_factor=None if slower is None else 1 + slower,
-        few_bits=few_bits,
-        prune=prune is not None,
-        removed_part=prune or 0.0,
     )
     found = automatic(
         model,
         calib,
         budget,
+        freedom=Freedom(few_bits=few_bits, prune=prune is not None, removed_part=prune or 0.0),
         target=target,
         evaluation=evaluation,
         form="tflite" if output.suffix == TFLITE else "onnx",

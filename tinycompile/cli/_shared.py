@@ -282,6 +282,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option(
                 "--learning-rate", type=float, default=0.01, show_default=True, help="The first one of --train."
             ),
+            click.option("--parameters", type=PATH, help="What --train begins with: a file that `train` wrote."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
             _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
             _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),

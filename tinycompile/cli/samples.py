@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinycompile.cli._shared import PATH, P, explained, force_option, print_json
+from tinycompile.cli.training import verify_steps
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.staging import may_write
 from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
@@ -113,6 +114,9 @@ def _save_outputs(path: Path, outputs: list[Any], steps: int) -> None:
 @click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--check-certificate", "check", is_flag=True, help="Only whether certificate.json holds for the files.")
+@click.option(
+    "--train", is_flag=True, help="Training steps, by their definition; --limit says how many.  [default: 20]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON, also if something differs.")
 @explained
 def verify(
@@ -122,6 +126,7 @@ def verify(
     sequence: bool,
     model: str | None,
     check: bool,
+    train: bool,
     as_json: bool,
 ) -> None:
     """Compare the firmware of FOLDER with the reference, tensor by tensor; writes certificate.json."""
@@ -135,6 +140,9 @@ def verify(
             print_json(found)
         else:
             click.echo(f"the certificate holds: {_compared(found)}")
+        return
+    if train:
+        verify_steps(result, samples_file, limit, as_json=as_json)
         return
     if samples_file is None:
         raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")

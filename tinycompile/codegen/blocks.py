@@ -73,7 +73,7 @@ def _stage(stage: StageLoop, output: str, known: set[str]) -> StageBlock:
         declared.append(_new(turn.values, named.union(lines[-1])))
         if stage.mode == "patch":  # one scope for all turns
             named.update(turn.values)
-    after = _new([output], known)
+    after = _new([*(name for _, name in stage.beside), output], known)
     known.update(after)
     return StageBlock(stage, before, tuple(lines), tuple(declared), after)
 

@@ -102,7 +102,7 @@ def weights_files(project: Project) -> dict[str, bytes]:
 
 def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     """The model alone: header, code, weights unless they are separate, and the kernel headers it includes."""
-    values = {
+    values: dict[str, object] = {
         "program": program,
         "blocks": blocks_of(program),
         "provenance": provenance,
@@ -117,6 +117,9 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         "comment_text": comment_text,
         "quantization_text": quantization_text,
     }
+    if program.training is not None:
+        words = program.training.checkpoint_words(provenance.sha256)
+        values["checkpoint_words"] = [f"0x{word:08x}u" for word in words]
     model = program.model
     files = {
         f"{model}.h": render("model.h.j2", **values),
@@ -153,6 +156,8 @@ def _firmware(project: Project) -> dict[str, str]:
     files = {f"firmware/{source.name}": source.read_text() for source in board.toolchain.sources}
     files["firmware/main.c"] = render("main.c.j2", **_values(project))
     files["firmware/main_console.c"] = render("main_console.c.j2", **_values(project))
+    if len(project.programs) == 1 and project.programs[0].training is not None:
+        files["firmware/main_training.c"] = render("main_training.c.j2", **_values(project))
     headers = [*common.glob("*.h"), *board.toolchain.file.parent.glob("*.h")]
     for source in project.memory_sources:
         files[f"firmware/{_board_source(board, source)}"] = source.read_text()

@@ -34,6 +34,7 @@ ALIGN_HEADER = "kernels/tc_align.h"
 SCRATCH_HEADER = "kernels/tc_scratch.h"
 ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
+CHECKPOINT_HEADER = "kernels/tc_checkpoint.h"
 
 
 def any_alignment(t: TensorType, const: str = "") -> str:
@@ -208,6 +209,7 @@ class Program:
         rows = [self.streamed_input] if self.streamed_input else []
         for tensor in (*rows, *self.inputs, *self.outputs, *(state.tensor for state in self.states)):
             facts += [tensor.offset, str(tensor.type)]
+        facts += ["training"] if self.training else []
         return zlib.crc32(" ".join(map(str, facts)).encode())
 
     @property
@@ -228,7 +230,8 @@ class Program:
     @property
     def interface_headers(self) -> list[str]:
         """What the public header includes."""
-        return [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
+        edges = [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
+        return edges + ([CHECKPOINT_HEADER] if self.training else [])
 
     def text_of(self, named: NamedFunction) -> str:
         """The statements of a function, with the names that those it calls have in this program."""

@@ -50,7 +50,7 @@ class PartDone:
 
 @dataclass(frozen=True)
 class TurnDone:
-    """Reports a turn of the last layer, whose output is reported whole, after the stage."""
+    """Reports a turn of a layer whose output is reported whole, after the stage."""
 
     kind: ClassVar[str] = "turn"
     layer: int
@@ -135,6 +135,7 @@ class StageLoop:
         ticks: of the loop over rows. tiles: of the loop over columns.
         sums: to be set before everything.
         initial: rows above a tensor, to be set before the ticks.
+        beside: (layer, key) of other results than the last layer's that are whole in memory.
     """
 
     mode: str
@@ -146,6 +147,7 @@ class StageLoop:
     turns: tuple[Turn, ...]
     sums: tuple[Fill, ...]
     initial: tuple[Fill, ...]
+    beside: tuple[tuple[int, str], ...] = ()
 
     @property
     def columns(self) -> bool:
@@ -184,6 +186,7 @@ class StageWriter:
             turns=tuple(self._turn(firing) for firing in stage.firings),
             sums=tuple(sums),
             initial=tuple(initial),
+            beside=tuple((f.step, name) for f in stage.firings if (name := self._output(f)) in stage.beside),
         )
 
     def copies(self) -> Iterator[tuple[str, str, str]]:
@@ -198,6 +201,9 @@ class StageWriter:
 
     def input(self, firing: Firing, operand: int) -> Argument:
         """Where turn n reads an operand."""
+        name = self._graph.nodes[firing.step].inputs[operand]
+        if name in firing.entire:
+            return Place(name)
         source = next(s for s in firing.sources if s.operand == operand)
         size = self._item_bytes(source.tensor)
         if source.first is not None:
@@ -224,6 +230,7 @@ class StageWriter:
             yield source.tensor
             if (copy := copy_name(firing.step, source.operand)) in self._parts:
                 yield copy
+        yield from firing.entire
         if firing.put:
             yield put_name(firing.step)
         yield self._output(firing)
@@ -304,7 +311,7 @@ class StageWriter:
         """Trace what was made; fill what lies outside the tensor; copy the patch to its place."""
         name = self._output(firing)
         t, made = self._graph.types[name], firing.site.sig.output
-        if lines is None:  # the stage's output is traced whole, after it; here the time counts
+        if lines is None:  # what is whole in memory is traced after the stage; here the time counts
             yield TurnDone(firing.step)
         if firing.sums:
             return

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tinycompile.ir import Graph
-from tinycompile.training.step import training_of
+from tinycompile.training.step import TrainingStep, training_of
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,8 @@ class TrainingMemory:
     Attributes:
         begin: the layer behind which only training follows.
         label_bytes: of the label. classes: of how many it is the number; None where it is what the output should be.
+        parts: (offset, bytes) of the trained parameters, those that follow one another joined.
+        identity: a digest of what they are and begin with.
     """
 
     begin: int
@@ -24,6 +27,19 @@ class TrainingMemory:
     rate: int
     loss: int
     classes: int | None
+    parts: tuple[tuple[int, int], ...]
+    identity: bytes
+
+    @property
+    def parameter_bytes(self) -> int:
+        return sum(size for _, size in self.parts)
+
+    def checkpoint_words(self, source_sha256: str) -> list[int]:
+        """What tells checkpoints of this model from others, four words: by the model's file, what is trained of it, and
+        what that begins with. Boards and plans don't matter.
+        """
+        found = hashlib.sha256(source_sha256.encode() + self.identity).digest()
+        return [int.from_bytes(found[i : i + 4], "little") for i in range(0, 16, 4)]
 
 
 def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory | None:
@@ -42,4 +58,26 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
         offsets[step.learning_rate],
         offsets[step.loss],
         step.classes,
+        _joined((offsets[name], graph.types[name].bytes) for name in step.parameters),
+        _identity(step),
     )
+
+
+def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    found = list[tuple[int, int]]()
+    for offset, size in parts:
+        if found and sum(found[-1]) == offset:
+            found[-1] = found[-1][0], found[-1][1] + size
+        else:
+            found.append((offset, size))
+    return tuple(found)
+
+
+def _identity(step: TrainingStep) -> bytes:
+    digest = hashlib.sha256()
+    for state in step.graph.states:
+        if state.name in step.parameters:
+            t = step.graph.types[state.name]
+            digest.update(f"{state.name} {t.dtype} {t.shape} ".encode())
+            digest.update(t.dtype.pack(state.initial).tobytes())
+    return digest.digest()

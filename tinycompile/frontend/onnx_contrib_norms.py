@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.frontend.onnx_expansion import Expansion
+from tinycompile.frontend.onnx_schema import FOUNDLINGS
 from tinycompile.frontend.tflite_scope import Rejected
 
 _LAYER, _ROOT_MEAN_SQUARE = 17, 23
@@ -32,14 +33,26 @@ def _skip_simplified(step: Expansion, inputs: list[str]) -> list[Any]:
     return [*nodes, *rows_normalised(step, total, gamma, "", centred=False)]
 
 
+def _layer(step: Expansion, inputs: list[str]) -> list[Any]:
+    """LayerNormalization(X, Scale, B), which onnxruntime has in ONNX's own domain before opset 17."""
+    _check_rows(step, inputs)
+    x, gamma, beta = [*inputs, *[""] * (3 - len(inputs))]
+    return rows_normalised(step, x, gamma, beta, centred=True)
+
+
 def _simplified(step: Expansion, inputs: list[str]) -> list[Any]:
     """SimplifiedLayerNormalization(X, scale), which onnxruntime has in ONNX's own domain: RMSNormalization."""
+    _check_rows(step, inputs)
+    return rows_normalised(step, inputs[0], inputs[1], "", centred=False)
+
+
+def _check_rows(step: Expansion, inputs: list[str]) -> None:
+    """Raises Rejected: it isn't rows that are normalised, or a second result is asked for."""
     if step.take("axis", -1) not in (-1, step.rank(inputs[0]) - 1):
         raise Rejected("the attribute axis, supported is the last one")
     step.take("stash_type", 1)
     if any(step.node.output[1:]):
-        raise Rejected("the result inv_std_var is not supported")
-    return rows_normalised(step, inputs[0], inputs[1], "", centred=False)
+        raise Rejected("the results mean and inv_std_var are not supported")
 
 
 def _sum(step: Expansion, parts: list[str]) -> tuple[str, list[Any]]:
@@ -61,10 +74,7 @@ def _sum(step: Expansion, parts: list[str]) -> tuple[str, list[Any]]:
 
 def rows_normalised(step: Expansion, x: str, gamma: str, beta: str, *, centred: bool) -> list[Any]:
     """The node's first result."""
-    y, epsilon = (
-        step.node.output[0],
-        float(step.take("epsilon", 1e-5 if step.node.op_type == "SimplifiedLayerNormalization" else 1e-12)),
-    )
+    y, epsilon = step.node.output[0], float(step.take("epsilon", 1e-5 if step.node.op_type in FOUNDLINGS else 1e-12))
     if step.opset >= (_LAYER if centred else _ROOT_MEAN_SQUARE):
         kind = "LayerNormalization" if centred else "RMSNormalization"
         return [step.make(kind, [x, gamma, *([beta] if beta else [])], y, axis=-1, epsilon=epsilon)]
@@ -93,6 +103,7 @@ def _mean(step: Expansion, x: str, result: str) -> Any:
 
 
 NORMS: Mapping[str, Callable[[Expansion, list[str]], list[Any]]] = {
+    "LayerNormalization": _layer,
     "SimplifiedLayerNormalization": _simplified,
     "SkipLayerNormalization": _skip,
     "SkipSimplifiedLayerNormalization": _skip_simplified,

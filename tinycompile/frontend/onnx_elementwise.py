@@ -51,7 +51,7 @@ from tinycompile.frontend.onnx_values import (
 from tinycompile.frontend.onnx_wide import has_wide_sums, quantized_wide
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
-from tinycompile.ops._elementwise import INT8_VALUES
+from tinycompile.ops._elementwise import INT8_VALUES, between_values
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.lookup import Lookup
 
@@ -265,7 +265,10 @@ def _of_bytes(scope: Scope, values: Sequence[Value]) -> bool:
             return True
     table = np.clip(INT8_VALUES, low, high).tobytes()
     at = value.at
-    name = scope.state.emit(Lookup(table, scope.kind), [at.name], scope.name, scope.state.type_of(at).quant)
+    t = scope.state.type_of(at)
+    ends = (np.array([low, high]) - t.zero_point) * t.scale if t.quant else None
+    reals = b"" if ends is None else np.clip(between_values(t), *ends).astype(np.float32).tobytes()
+    name = scope.state.emit(Lookup(table, scope.kind, reals), [at.name], scope.name, t.quant)
     scope.set(Quantized(replace(at, name=name), value.dtype))
     return True
 

@@ -29,11 +29,22 @@ def evaluate_node(node: Any, operands: Mapping[str, Array], opset: int) -> list[
 
 def table_of(x: Quantization, function: Step | None, y: Quantization, opset: int) -> Array:
     """int8 (256,), or (C, 256): DequantizeLinear, the function, QuantizeLinear, for every int8 value by its bits."""
-    floats = values_of(x, function, opset)
+    return rounded_values(values_of(x, function, opset), y)
+
+
+def rounded_values(floats: Array, y: Quantization) -> Array:
+    """int8: QuantizeLinear of floats."""
     with np.errstate(all="ignore"):
         steps = np.rint(floats / y.scale[0]).astype(np.float64) + y.zero_point[0]
     # ONNX leaves open what a NaN becomes: onnxruntime's smallest value.
     return np.clip(np.where(np.isnan(steps), -128, steps), -128, 127).astype(np.int8)
+
+
+def values_and_between(x: Quantization, function: Step | None, opset: int) -> tuple[Array, Array]:
+    """(`values_of` every int8 value by its bits, float32 (257,): half a step below -128, -127, ... and above 127)."""
+    inputs = np.concatenate([INT8_VALUES.astype(np.float32), np.arange(-128, 129, dtype=np.float32) - np.float32(0.5)])
+    values, between = np.split(values_of(x, function, opset, inputs), [INT8_VALUES.size], axis=-1)
+    return values, between
 
 
 def values_of(x: Quantization, function: Step | None, opset: int, inputs: Array = INT8_VALUES) -> Array:

@@ -18,7 +18,7 @@ from tinycompile.frontend.onnx_ml_shapes import infer_shapes
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.frontend.onnx_order import sort_nodes
 from tinycompile.frontend.onnx_rewrite import label_of
-from tinycompile.frontend.onnx_schema import FOUNDLING_ATTRIBUTES, MICROSOFT, ML
+from tinycompile.frontend.onnx_schema import FOUNDLINGS, MICROSOFT, ML
 from tinycompile.frontend.onnx_shapes import inferred, shapes_of, type_names_of
 from tinycompile.frontend.onnx_untrusted import (
     array_of,
@@ -298,10 +298,10 @@ def _source_value(name: str, shapes: Mapping[str, tuple[int, ...]], types: Mappi
 
 
 def _move_to_microsoft(model: Any) -> None:
-    """onnxruntime has an operator in ONNX's domain that ONNX hasn't: it is read as one of com.microsoft's."""
-    found = [
-        node for node in model.graph.node if node.op_type in FOUNDLING_ATTRIBUTES and node.domain in ("", "ai.onnx")
-    ]
+    """onnxruntime has operators in ONNX's domain that ONNX hasn't (yet): they are read as com.microsoft's."""
+    opset = opset_of(model)
+    unknown = {kind for kind, since in FOUNDLINGS.items() if since is None or opset < since}
+    found = [node for node in model.graph.node if node.op_type in unknown and node.domain in ("", "ai.onnx")]
     for node in found:
         node.domain = MICROSOFT
     if found and all(o.domain != MICROSOFT for o in model.opset_import):

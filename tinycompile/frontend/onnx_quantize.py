@@ -12,7 +12,7 @@ import numpy as np
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, UINT8, UINT16, DType
 from tinycompile.frontend.onnx_blocks import blockwise
 from tinycompile.frontend.onnx_channels import by_channel
-from tinycompile.frontend.onnx_evaluate import nodes_of, table_of, values_of
+from tinycompile.frontend.onnx_evaluate import nodes_of, rounded_values, values_and_between, values_of
 from tinycompile.frontend.onnx_scope import FLOAT_ARITHMETIC, NOT_ROUNDED, Scope, arranged, common_order
 from tinycompile.frontend.onnx_values import (
     Arranged,
@@ -172,7 +172,11 @@ def _settled(scope: Scope, value: Dequantized, function: Step) -> tuple[str, Qua
     if value.channel is not None or function.boolean:
         raise Rejected(NOT_ROUNDED)
     numbers = value.numbers
-    floats = values_of(value.quant, function, scope.opset, numbers)
+    floats, between = (
+        values_and_between(value.quant, function, scope.opset)
+        if value.dtype == INT8
+        else (values_of(value.quant, function, scope.opset, numbers), None)
+    )
     state, name = scope.state, function.node.output[0]
     zero_point = int(value.quant.zero_point[0])
     centred = numbers.astype(np.float32) - np.float32(zero_point)
@@ -181,11 +185,13 @@ def _settled(scope: Scope, value: Dequantized, function: Step) -> tuple[str, Qua
         quant = Quantization.per_tensor(float(step), zero_point)
         result = state.emit(Reshape(state.type_of(value.at).shape), [value.at.name], f"{name}_scaled", quant)
         return result, quant
-    rounded = _rounded_array(floats, value.quant, value.dtype)
-    if not np.array_equal((rounded.astype(np.float32) - np.float32(zero_point)) * value.quant.scale[0], floats):
+    nearest = _rounded_array(floats, value.quant, value.dtype)
+    if not np.array_equal((nearest.astype(np.float32) - np.float32(zero_point)) * value.quant.scale[0], floats):
         raise Rejected(NOT_ROUNDED)
     names = called(function)
-    op = Lookup(rounded.tobytes(), names) if value.dtype == INT8 else WideLookup(floats.tobytes(), INT16, names)
+    op = WideLookup(floats.tobytes(), INT16, names)
+    if between is not None:
+        op = Lookup(nearest.tobytes(), names, between.tobytes())
     return state.emit(op, [value.at.name], f"{name}_values", value.quant), value.quant
 
 
@@ -214,8 +220,9 @@ def _of_dequantized(scope: Scope, value: Dequantized, quant: Quantization) -> Pl
         raise Rejected("its operand is bool")
     if value.channel is not None:
         return by_channel(scope, value, value.channel, quant)
-    table = table_of(value.quant, value.function, quant, scope.opset)
-    result = scope.state.emit(Lookup(table.tobytes(), called(value.function)), [value.at.name], scope.name, quant)
+    values, between = values_and_between(value.quant, value.function, scope.opset)
+    op = Lookup(rounded_values(values, quant).tobytes(), called(value.function), between.tobytes())
+    result = scope.state.emit(op, [value.at.name], scope.name, quant)
     return Placed(result, value.shape, value.at.order, value.at.folded)
 
 

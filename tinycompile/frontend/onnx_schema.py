@@ -106,10 +106,14 @@ MICROSOFT_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
 }
 """The com.microsoft operators that are imported (onnxruntime, docs/ContribOperators.md), as of version 1."""
 
-FOUNDLING_ATTRIBUTES: Mapping[str, Mapping[str, Any]] = {
-    "SimplifiedLayerNormalization": {"axis": -1, "epsilon": 1e-5, "stash_type": 1}
-}
-"""Operators that onnxruntime has in ONNX's own domain and ONNX hasn't; they are read as com.microsoft's."""
+FOUNDLINGS: Mapping[str, int | None] = {"LayerNormalization": 17, "SimplifiedLayerNormalization": None}
+"""Operators that onnxruntime has in ONNX's own domain before ONNX: the opset since which ONNX has them, None for never.
+
+Its optimiser puts them into models of any opset (findings/onnxruntime_saves_norms_outside_onnx.sh). They are read as
+com.microsoft's.
+"""
+
+_FOUNDLING_ATTRIBUTES = {"axis": -1, "epsilon": 1e-5, "stash_type": 1}
 
 
 _WITH_BLOCKS, _BLOCKS = ("DequantizeLinear", "QuantizeLinear"), 21
@@ -124,7 +128,7 @@ def defaults(kind: str, domain: str, opset: int) -> Mapping[str, Any] | None:
         opset: the version of the domain.
     """
     if domain == MICROSOFT:
-        return MICROSOFT_ATTRIBUTES.get(kind, FOUNDLING_ATTRIBUTES.get(kind))
+        return _FOUNDLING_ATTRIBUTES if kind in FOUNDLINGS else MICROSOFT_ATTRIBUTES.get(kind)
     onnx = onnx_module()
     try:
         newest = max(opset, _BLOCKS) if kind in _WITH_BLOCKS else opset

@@ -19,6 +19,7 @@ from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, 
 from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_blocks import Blocks, blocks_of, dequantized_blocks
 from tinycompile.frontend.tflite_bodies import FIELDS, bodies_of
+from tinycompile.frontend.tflite_decode import DECODE, decoded
 from tinycompile.frontend.tflite_quantization import ZERO_POINTS, ContradictionError, Parameters, understood
 from tinycompile.frontend.tflite_resources import (
     INITIALISE,
@@ -204,9 +205,12 @@ class _Reader:
             self.operator(graph.Operators(i), i, codes) for i in self.count(graph.OperatorsLength(), "operators")
         )
         inputs, outputs = self.ints(graph.InputsAsNumpy()), self.ints(graph.OutputsAsNumpy())
+        count = self.count(graph.TensorsLength(), "tensors")
+        constants = self.decoded(graph, operators)
+        operators = tuple(operator for operator in operators if operator.name != DECODE)
         written = {*inputs, *(index for operator in operators for index in operator.outputs)}
         self.blocks = {}
-        tensors = [self.tensor(graph.Tensors(i), i, i in written) for i in self.count(graph.TensorsLength(), "tensors")]
+        tensors = [self.tensor(graph.Tensors(i), i, i in written, constants.get(i)) for i in count]
         for index, blocks in self.blocks.items():
             tensors[index] = self.in_blocks(tensors[index], tensors, blocks)
         return SourceModel(tuple(tensors), operators, inputs, outputs)
@@ -307,16 +311,52 @@ class _Reader:
             self.ints(operator.IntermediatesAsNumpy()),
         )
 
-    def tensor(self, tensor: Any, index: int, written: bool) -> SourceTensor:
-        """`written`: by the caller or an operator; a tensor without elements that isn't is an empty constant."""
+    def decoded(self, graph: Any, operators: Sequence[SourceOperator]) -> dict[int, bytes | str]:
+        """The bytes of constants that DECODE operators compute, by tensor; in words which can't be read, as their
+        operands can't: these have the quantisation of what they stand for.
+        """
+        found = dict[int, bytes | str]()
+        for operator in operators:
+            if operator.name != DECODE:
+                continue
+            here = f"operator {operator.index} (TFLM_DECODE)"
+            if len(operator.inputs) != 2 * len(operator.outputs):
+                raise self.fail(f"{here} has {len(operator.inputs)} operands for {len(operator.outputs)} results")
+            for index in (*operator.inputs, *operator.outputs):
+                if not 0 <= index < graph.TensorsLength():
+                    raise self.fail(f"{here} refers to tensor {index} of {graph.TensorsLength()}")
+            for number, index in enumerate(operator.outputs):
+                parts = [graph.Tensors(i) for i in operator.inputs[2 * number : 2 * number + 2]]
+                encoded, ancillary = (self.buffer(part, here) for part in parts)
+                found[index] = self.decoded_tensor(graph.Tensors(index), encoded, ancillary)
+            found.update(dict.fromkeys(operator.inputs, "is a compressed constant"))
+        count = sum(isinstance(value, bytes) for value in found.values())
+        if count:
+            self.notes.append(f"{count} constants of the file are compressed; --compress-weights compresses what fits")
+        return found
+
+    def decoded_tensor(self, tensor: Any, encoded: bytes | None, ancillary: bytes | None) -> bytes | str:
+        shape = self.ints(tensor.ShapeAsNumpy())
+        if _strange(tensor, shape, constant=True):
+            return ""  # `tensor` says why
+        size = prod(shape)
+        if size > 8 * len(encoded or b""):  # an index has a bit at least
+            return "has fewer indices than elements"
+        self.spend(size // 8)
+        return decoded(encoded, ancillary, shape, DTYPES[tensor.Type()])
+
+    def tensor(self, tensor: Any, index: int, written: bool, given: bytes | str | None = None) -> SourceTensor:
+        """`written`: by the caller or an operator; a tensor without elements that isn't is an empty constant.
+        `given`: what it decodes to, or why that can't be read.
+        """
         name = self.text(tensor.Name()) or f"tensor_{index}"
         here = f"tensor {index} {name!r}"
         shape, signature = self.ints(tensor.ShapeAsNumpy()), self.ints(tensor.ShapeSignatureAsNumpy())
-        data = self.buffer(tensor, here)
+        data = given if isinstance(given, bytes) else self.buffer(tensor, here)
         if data is None and 0 in shape and not written:
             data = b""
         variable = bool(tensor.IsVariable())
-        reason = _strange(tensor, shape, data is not None)
+        reason = (given if isinstance(given, str) else "") or _strange(tensor, shape, data is not None)
         if reason:
             return SourceTensor(index, name, None, reason, None)
         blocks = blocks_of(tensor)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from tinycompile.dtypes import INT8
-from tinycompile.ir import Node, Signature, Site, TensorType
+from tinycompile.ir import Array, Node, Signature, Site, TensorType
+from tinycompile.kernels.attention_mask import MaskRuns
 from tinycompile.kernels.attention_pattern import Attention, AttentionPattern, Vectors, attention_of
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.batch_matmul import batch_matmul_instructions, reachable_sums
@@ -67,7 +68,8 @@ def parameters_of(attention: Attention, site: Site) -> tuple[tuple[str, ...], Ma
         if vectors.operand is not None:
             names.setdefault(vectors.operand, role)
     declared = tuple(f"const int8_t *{names[index]}" for index, _ in site.dynamic_inputs())
-    return (*declared, "int8_t *output"), {role: names[v.operand or 0] for role, v in roles.items()}
+    results = ("int8_t *output", *(("int32_t *sums",) if attention.sums else ()))
+    return (*declared, *results), {role: names[v.operand or 0] for role, v in roles.items()}
 
 
 def is_usable(attention: Attention, site: Site) -> bool:
@@ -127,32 +129,55 @@ def _shape(attention: Attention, scores: Finish, shares: Finish) -> Fields:
 def stem_of(attention: Attention) -> str:
     """Queries x depth x keys x results of a head, and heads."""
     sizes = attention.query.count, attention.query.depth, attention.key.count, attention.value.count
-    return f"attention_{'x'.join(map(str, sizes))}_{prod(attention.batch)}"
+    return f"attention_{'x'.join(map(str, sizes))}_{prod(attention.batch)}{'_summed' if attention.sums else ''}"
 
 
-def function_table(attention: Attention) -> tuple[Constant, ...]:
-    """The functions in front of the softmax, and which score has which."""
-    if attention.functions is None:
-        return ()
-    entries = "entry (uint8_t)q is what becomes of the score q"
-    tables = Constant("table", "int8_t", attention.functions.reshape(-1), entries)
-    if attention.mask is None:
-        return (tables,)
-    # Two rows at a time: behind a last query that is alone there is a row that nobody needs.
-    rows = np.concatenate([attention.mask, attention.mask[-1:]]) if attention.query.count % 2 else attention.mask
-    return (tables, Constant("mask", "uint8_t", rows.reshape(-1), "which of the tables a score has, by query and key"))
+@dataclass(frozen=True, eq=False)
+class Functions:
+    """What becomes of scores in front of the softmax.
+
+    Attributes:
+        constants: tables, and runs of scores that have the same one.
+        run_count: of a row; 0 where all scores have the same function.
+        seen: (rows,), how many scores of a row are needed.
+        instructions: of all rows of a matrix.
+    """
+
+    constants: tuple[Constant, ...]
+    run_count: int
+    seen: Array
+    instructions: int
+
+    @staticmethod
+    def of(attention: Attention) -> Functions | None:
+        """None where a mask has too many runs."""
+        queries, keys, functions = attention.query.count, attention.key.count, attention.functions
+        all_seen = np.full(queries, keys)
+        if functions is None:
+            return Functions((), 0, all_seen, 0)
+        if attention.mask is None:
+            return Functions((_table(functions),), 0, all_seen, queries * (10 + 3 * keys))
+        # Two rows at a time: behind a last query that is alone there is a row that nobody needs.
+        rows = np.concatenate([attention.mask, attention.mask[-1:]]) if queries % 2 else attention.mask
+        found = MaskRuns.of(functions, rows)
+        if found is None:
+            return None
+        runs = Constant("runs", "tc_attention_run", found.runs, "scores of a query that have the same function")
+        tables = (_table(found.tables),) if len(found.tables) else ()
+        return Functions((*tables, runs), found.count, found.seen, found.instructions)
 
 
-def functions_struct(softmax: RowSoftmax, tables: Sequence[Constant]) -> str:
+def _table(functions: Array) -> Constant:
+    return Constant("table", "int8_t", functions.reshape(-1), "entry (uint8_t)q is what becomes of the score q")
+
+
+def functions_struct(attention: Attention, functions: Functions, softmax: RowSoftmax) -> str:
     """The C variable `functions`, by the names of the parameters."""
-    names = [constant.suffix for constant in tables]
-    table, mask = (name if name in names else "NULL" for name in ("table", "mask"))
-    return f"const tc_attention_functions functions = {{{table}, {mask}, $0, {softmax.table}}}"
-
-
-def lookup_instructions(attention: Attention) -> int:
-    """Of a score, where there are several in a row."""
-    return 0 if attention.functions is None else 3 if attention.mask is None else 7
+    names = [constant.suffix for constant in functions.constants]
+    table, runs = (name if name in names else "NULL" for name in ("table", "runs"))
+    sums = "sums" if attention.sums else "NULL"
+    members = table, runs, functions.run_count, "$0", softmax.table, sums
+    return f"const tc_attention_functions functions = {{{', '.join(map(str, members))}}}"
 
 
 @cover_for(ATTENTION)
@@ -163,16 +188,16 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         return None
     softmax = RowSoftmax.of(attention.softmax, 1, core)
     finishes = [_finish(part) for part in (attention.scores, attention.shares)]
-    if softmax is None:
+    functions = Functions.of(attention)
+    if softmax is None or functions is None:
         return None
     scores, shares = finishes
     constants = [
         replace(finish.constant, suffix=f"{name}_channels")
         for name, finish in zip(("score", "share"), finishes, strict=True)
     ]
-    tables = function_table(attention)
     parameters, names = parameters_of(attention, site)
-    between = (*tables, *softmax.kernel.constants)
+    between = (*functions.constants, *softmax.kernel.constants)
     declared = [f"const {c.ctype} *{c.suffix}" for c in (*constants, *between)]
     function = struct_call(
         f"{stem_of(attention)}_rows",
@@ -185,7 +210,7 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         variables=(
             f"const tc_attention_finish scores = {{score_channels, {scores.function}}}",
             f"const tc_attention_finish shares = {{share_channels, {shares.function}}}",
-            functions_struct(softmax, tables),
+            functions_struct(attention, functions, softmax),
         ),
     )
     rows = prod(attention.batch) * attention.query.count
@@ -193,7 +218,8 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         batch_matmul_instructions(part, finish, core)
         for part, finish in zip((attention.scores, attention.shares), finishes, strict=True)
     ]
-    lookups = rows * attention.key.count * (lookup_instructions(attention) + 1) if tables else 0
+    lookups = functions.instructions * prod(attention.batch)
+    lookups += rows * (10 + 5 * attention.key.count) if attention.sums else 0
     return Kernel(
         "attention_rows",
         replace(function, callees=(softmax.function,)),

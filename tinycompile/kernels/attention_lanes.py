@@ -8,12 +8,11 @@ from math import prod
 from tinycompile.ir import Site
 from tinycompile.kernels.attention import (
     ATTENTION,
+    Functions,
     RowSoftmax,
-    function_table,
     functions_struct,
     is_in_place,
     is_usable,
-    lookup_instructions,
     parameters_of,
     stem_of,
 )
@@ -36,14 +35,14 @@ def attention_lanes(site: Site, core: Core) -> Kernel | None:
         return None
     scores, shares = _requant(attention.scores), _requant(attention.shares)
     softmax = RowSoftmax.of(attention.softmax, 2, core)
-    if scores is None or shares is None or softmax is None:
+    functions = Functions.of(attention)
+    if scores is None or shares is None or softmax is None or functions is None:
         return None
     blocks = [
         scores.block_function(_pairs(attention.query.depth), core),
         shares.block_function(_pairs(attention.key.count), core),
     ]
-    tables = function_table(attention)
-    constants = (*tables, *softmax.kernel.constants)
+    constants = (*functions.constants, *softmax.kernel.constants)
     parameters, names = parameters_of(attention, site)
     function = struct_call(
         f"{stem_of(attention)}_lanes",
@@ -58,9 +57,9 @@ def attention_lanes(site: Site, core: Core) -> Kernel | None:
         "Attention, two queries at a time: 2 rows x 4 columns in registers.",
         (names["query"], names["key"], names["value"], "output", "scratch", "&functions"),
         tuple(dict.fromkeys(definition for _, definition in blocks)),
-        (functions_struct(softmax, tables),),
+        (functions_struct(attention, functions, softmax),),
     )
-    work = _work(attention, scores, shares, softmax, core)
+    work = _work(attention, functions, scores, shares, softmax.kernel.instructions, core)
     return Kernel(
         "attention_lanes",
         replace(function, callees=(softmax.function,)),
@@ -135,13 +134,20 @@ def _scratch_bytes(attention: Attention) -> int:
     return -(-used // 8) * 8
 
 
-def _work(attention: Attention, scores: MatrixRequant, shares: MatrixRequant, softmax: RowSoftmax, core: Core) -> Work:
-    """Of all matrices."""
+def _work(
+    attention: Attention, functions: Functions, scores: MatrixRequant, shares: MatrixRequant, softmax: int, core: Core
+) -> Work:
+    """Of all matrices.
+
+    Args:
+        softmax: instructions of two rows.
+    """
     of_query, of_row = _depths(attention)
     keys, results = attention.key.count, attention.value.count
-    rows = -(-attention.query.count // 2)
+    pairs = -(-attention.query.count // 2)
     packing = keys * (10 + of_query * (3 + 2 * bool(scores.pre))) + results * (10 + of_row * (3 + 2 * bool(shares.pre)))
-    products = scores.tile_work(of_query, core) * _fours(keys) + shares.tile_work(of_row, core) * _fours(results)
-    lookups = 20 + 2 * keys * lookup_instructions(attention) if attention.functions is not None else 0
-    pair = products + 150 + 6 * (of_query + of_row) + softmax.kernel.instructions + lookups
-    return (pair * rows + packing + 60) * prod(attention.batch) + 60
+    seen = sum(_fours(int(functions.seen[i : i + 2].max())) for i in range(0, attention.query.count, 2))
+    pair = shares.tile_work(of_row, core) * _fours(results) + 150 + 6 * (of_query + of_row) + softmax
+    pair += 10 + 6 * keys if attention.sums else 0
+    products = scores.tile_work(of_query, core) * seen
+    return (pair * pairs + products + packing + functions.instructions + 60) * prod(attention.batch) + 60

@@ -5,7 +5,7 @@
 for every matrix of a batch, such as the heads, with a function f of one value: the scale, which the framework may have
 as an operator of its own. Where a constant mask of queries and keys is added, or chooses, there are several functions,
 and the mask says which one is whose. Files transpose what is multiplied, and the result; here that's where vectors are
-read and written.
+read and written. Where tokens are pruned, the columns of the probabilities are added up: a second result.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops.batch_matmul import BatchMatMul
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
+from tinycompile.ops.spatial_sum import SpatialSum
 from tinycompile.ops.transpose import Transpose
 
 LOOPS = 3
@@ -31,8 +32,21 @@ LOOPS = 3
 MOST_FUNCTIONS = 4
 """That a mask chooses among; most masks have two values."""
 
+
+class _Neighbours(Protocol):
+    """Who makes what the nodes of a pattern read."""
+
+    def made(self, name: str, reader: Node) -> Node | None:
+        """The node that makes a value, which a node alone reads."""
+        ...
+
+    def weighed(self, name: str, reader: Node) -> tuple[Node | None, tuple[Node, ...]]:
+        """The same, where others may add up the value's columns, and the nodes that do."""
+        ...
+
+
 Made = Callable[[str, Node], Node | None]
-"""The node of a pattern that makes a value, which a node alone reads."""
+"""`_Neighbours.made`"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +57,7 @@ class Roles:
         scores: the product of queries and keys. shares: the product of probabilities and values.
         query, key, value: moves in front of the products.
         function: what becomes of scores before the softmax. between: moves behind it.
+        sums: of the columns of probabilities, behind a move perhaps; none where nobody wants to know.
         output: moves of the result.
     """
 
@@ -52,6 +67,7 @@ class Roles:
     function: tuple[Node, ...]
     softmax: Node
     between: tuple[Node, ...]
+    sums: tuple[Node, ...]
     value: tuple[Node, ...]
     shares: Node
     output: tuple[Node, ...]
@@ -59,15 +75,16 @@ class Roles:
     @property
     def nodes(self) -> tuple[Node, ...]:
         products = (*self.query, *self.key, self.scores, *self.function, self.softmax)
-        return (*products, *self.between, *self.value, self.shares, *self.output)
+        return (*products, *self.between, *self.sums, *self.value, self.shares, *self.output)
 
 
-def roles(last: Node, made: Made) -> Roles | None:
+def roles(last: Node, neighbours: _Neighbours) -> Roles | None:
     """Of the nodes of which this is the last one."""
+    made = neighbours.made
     output, shares = _back(last, made) if isinstance(last.op, Transpose) else ((), last)
     if shares is None or not isinstance(shares.op, BatchMatMul):
         return None
-    between, softmax = _before(shares.inputs[0], shares, made)
+    between, sums, softmax = _probabilities(shares, neighbours)
     if softmax is None or not isinstance(softmax.op, Softmax):
         return None
     function, scores = list[Node](), made(softmax.inputs[0], softmax)
@@ -81,7 +98,17 @@ def roles(last: Node, made: Made) -> Roles | None:
         return None
     query, key = (_moves(scores.inputs[operand], scores, made) for operand in (0, 1))
     value = _moves(shares.inputs[1], shares, made)
-    return Roles(query, key, scores, tuple(function), softmax, between, value, shares, output)
+    return Roles(query, key, scores, tuple(function), softmax, between, sums, value, shares, output)
+
+
+def _probabilities(shares: Node, neighbours: _Neighbours) -> tuple[tuple[Node, ...], tuple[Node, ...], Node | None]:
+    """(moves that make the last product's probabilities, sums of their columns, the node that makes them)."""
+    moves, (node, sums) = list[Node](), neighbours.weighed(shares.inputs[0], shares)
+    while node is not None and isinstance(node.op, Reshape | Transpose):
+        moves.insert(0, node)
+        node, more = neighbours.weighed(node.inputs[0], node)
+        sums = (*sums, *more)
+    return tuple(moves), sums, node
 
 
 def _back(last: Node, made: Made) -> tuple[tuple[Node, ...], Node | None]:
@@ -113,28 +140,86 @@ class AttentionPattern(Pattern):
     gathers: ClassVar[bool] = True
 
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
-        nodes = uses.graph.nodes
-        steps = {id(nodes[last]): last}
-
-        def made(name: str, reader: Node) -> Node | None:
-            step = uses.made_for(name, steps[id(reader)])
-            if step is None:
-                return None
-            steps[id(nodes[step])] = step
-            return nodes[step]
-
-        found = roles(nodes[last], made)
+        neighbours = _InGraph(uses, last)
+        found = roles(uses.graph.nodes[last], neighbours)
         if found is not None:
-            yield tuple(sorted(steps[id(node)] for node in found.nodes))
+            yield tuple(sorted(neighbours.steps[id(node)] for node in found.nodes))
 
     def fits(self, nodes: Sequence[Node]) -> bool:
         return _roles_among(nodes) is not None
 
 
+class _InGraph:
+    """The nodes of a graph.
+
+    Attributes:
+        steps: by the `id` of each node that was asked for.
+    """
+
+    def __init__(self, uses: Uses, last: int) -> None:
+        self._uses, self._last = uses, last
+        self.steps = {id(uses.graph.nodes[last]): last}
+
+    def made(self, name: str, reader: Node) -> Node | None:
+        return self._found(self._uses.made_for(name, self.steps[id(reader)]))
+
+    def weighed(self, name: str, reader: Node) -> tuple[Node | None, tuple[Node, ...]]:
+        step = self.steps[id(reader)]
+        others = [other for other in self._uses.readers(name) if other != step]
+        sums = self._sums(others[0]) if len(others) == 1 else ()
+        return self._found(self._uses.made_for(name, step, *others[: len(sums)])), sums
+
+    def _sums(self, step: int) -> tuple[Node, ...]:
+        """From a node on, if they add up columns, and all others can wait until the whole pattern is computed."""
+        node = self._uses.graph.nodes[step]
+        (result,) = node.outputs[:1]
+        readers = self._uses.readers(result)
+        if isinstance(node.op, SpatialSum):
+            waiting = all(reader > self._last for reader in readers) and step < self._last
+            return (self._known(step),) if waiting and not node.op.adds else ()
+        if isinstance(node.op, Reshape) and len(readers) == 1:
+            (reader,) = readers
+            rest = self._sums(reader) if self._uses.made_for(result, reader) == step else ()
+            return (self._known(step), *rest) if rest else ()
+        return ()
+
+    def _found(self, step: int | None) -> Node | None:
+        return None if step is None else self._known(step)
+
+    def _known(self, step: int) -> Node:
+        node = self._uses.graph.nodes[step]
+        self.steps[id(node)] = step
+        return node
+
+
+class _Among:
+    """Some nodes, in any order that they can be executed in."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self._makers = {name: node for node in nodes for name in node.outputs}
+        self._readers: dict[str, list[Node]] = {}
+        for node in nodes:
+            for name in node.inputs:
+                self._readers.setdefault(name, []).append(node)
+
+    def made(self, name: str, reader: Node) -> Node | None:
+        return self._makers.get(name)
+
+    def weighed(self, name: str, reader: Node) -> tuple[Node | None, tuple[Node, ...]]:
+        others = (node for node in self._readers[name] if node is not reader)
+        return self._makers.get(name), next((sums for node in others if (sums := self._sums(node))), ())
+
+    def _sums(self, node: Node) -> tuple[Node, ...]:
+        if isinstance(node.op, SpatialSum):
+            return (node,)
+        behind = self._readers.get(node.outputs[0], []) if isinstance(node.op, Reshape) else []
+        rest = self._sums(behind[0]) if behind else ()
+        return (node, *rest) if rest else ()
+
+
 def _roles_among(nodes: Sequence[Node]) -> Roles | None:
-    """If these are all of the nodes, in any order that they can be executed in."""
-    makers = {name: node for node in nodes for name in node.outputs}
-    found = roles(nodes[-1], lambda name, _: makers.get(name))
+    """If these are all of the nodes."""
+    found = roles(nodes[-1], _Among(nodes))
     return found if found is not None and set(found.nodes) == set(nodes) else None
 
 
@@ -168,6 +253,7 @@ class Attention:
         scores, softmax, shares: the parts.
         functions: int8 (n, 256), entries by a score's byte; None where scores are what the softmax reads.
         mask: uint8 (queries, keys), which function a score has; None if there is one.
+        sums: whether the columns of the probabilities of all matrices are added up, int32: the second result.
     """
 
     batch: tuple[int, ...]
@@ -180,6 +266,7 @@ class Attention:
     shares: Site
     functions: Array | None
     mask: Array | None
+    sums: bool
 
     @property
     def in_place(self) -> bool:
@@ -199,6 +286,8 @@ def attention_of(site: Site) -> Attention | None:
     moves = [parts[node].sig.output.shape[-1] for node in (found.scores, *found.function, *found.between)]
     if any(depth != keys for depth in moves) or not all(isinstance(node.op, Reshape) for node in found.between):
         return None
+    if any(parts[node].sig.input.shape[-1] != keys for node in found.sums):
+        return None
     steps = [parts[node] for node in found.function if not isinstance(node.op, Reshape)]
     masks = _masks(steps, scores.sig.output.shape[-2:])
     vectors = _vectors(site, found, parts)
@@ -213,7 +302,7 @@ def attention_of(site: Site) -> Attention | None:
     identity = site.latitude is None and len(known) == 1 and np.array_equal(known[0], INT8_VALUES)
     mask = masks.of_score if len(known) > 1 else None
     tables = None if identity else np.stack(known)
-    return Attention(batch, query, key, value, output, scores, softmax, shares, tables, mask)
+    return Attention(batch, query, key, value, output, scores, softmax, shares, tables, mask, bool(found.sums))
 
 
 @dataclass(frozen=True, eq=False)

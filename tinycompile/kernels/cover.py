@@ -34,7 +34,8 @@ class Fused(Op):
     """Several nodes as one operator.
 
     Attributes:
-        nodes: its parts, in the order of execution. Each result but the last part's is read by parts alone.
+        nodes: its parts, in the order of execution. What one of them makes is read by others alone, or by none: then it
+            is a result, as all that the last part makes.
         inner: types of the values between the parts.
         operands: what the parts read from outside, each once, in the order in which they do.
     """
@@ -54,7 +55,8 @@ class Fused(Op):
 
     @property
     def results(self) -> tuple[str, ...]:
-        return self.nodes[-1].outputs
+        """The last part's, then those of others."""
+        return (*self.nodes[-1].outputs, *(n for node in self.nodes[:-1] for n in node.outputs if n not in self.inner))
 
     @property
     def updates(self) -> Mapping[int, int]:
@@ -65,12 +67,14 @@ class Fused(Op):
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         types = dict(self.inner) | dict(zip(self.operands, inputs, strict=True))
-        for node in self.nodes[:-1]:
-            expected = [(types[name].shape, types[name].dtype) for name in node.outputs]
-            if list(node.op.infer([types[name] for name in node.inputs])) != expected:
+        found = dict[str, tuple[tuple[int, ...], DType]]()
+        for node in self.nodes:
+            made = node.op.infer([types[name] for name in node.inputs])
+            found.update(zip(node.outputs, made, strict=True))
+            expected = [(types[name].shape, types[name].dtype) for name in node.outputs if name in self.inner]
+            if [found[name] for name in node.outputs if name in self.inner] != expected:
                 raise ValueError(f"{node.name} doesn't yield {expected}")
-        last = self.nodes[-1]
-        return last.op.infer([types[name] for name in last.inputs])
+        return tuple(found[name] for name in self.results)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         values = dict(zip(self.operands, inputs, strict=True))
@@ -116,10 +120,10 @@ def first_and_rest(site: Site) -> tuple[Site, Site]:
 
 def fused(nodes: Sequence[Node], types: Mapping[str, TensorType]) -> Node:
     """Nodes in the order of execution as one, which is named after all of them."""
+    read = dict.fromkeys(name for node in nodes for name in node.inputs)
     made = {name for node in nodes[:-1] for name in node.outputs}
-    operands = tuple(dict.fromkeys(name for node in nodes for name in node.inputs if name not in made))
-    op = Fused(tuple(nodes), {name: types[name] for name in made}, operands)
-    return Node(" + ".join(node.name for node in nodes), op, operands, op.results)
+    op = Fused(tuple(nodes), {n: types[n] for n in made if n in read}, tuple(n for n in read if n not in made))
+    return Node(" + ".join(node.name for node in nodes), op, op.operands, op.results)
 
 
 def contracted(graph: Graph, nodes: Sequence[Node]) -> Graph:
@@ -213,10 +217,14 @@ class Uses:
         found = {self._producer.get(name, -1) for step in inside for name in self.graph.nodes[step].inputs}
         return sorted(step for step in found.difference(inside, [-1]) if self._is_for(step, inside))
 
-    def made_for(self, name: str, reader: int) -> int | None:
-        """The node that makes a value which node `reader` alone reads, and which isn't left in the end."""
+    def made_for(self, name: str, *readers: int) -> int | None:
+        """The node that makes a value which these nodes alone read, and which isn't left in the end."""
         step = self._producer.get(name)
-        return step if step is not None and self._is_for(step, (reader,)) else None
+        return step if step is not None and self._is_for(step, readers) else None
+
+    def readers(self, name: str) -> Collection[int]:
+        """The nodes that read a value."""
+        return self._readers.get(name, set())
 
     def read(self, inside: Collection[int]) -> set[str]:
         """The values that some nodes read of others, or of the caller; constants aren't."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -63,11 +63,18 @@ def lane_offset(matrix: Array, *, direct: bool = False) -> Array:
 
 
 def channel_stream(
-    words: Array, plan: RequantPlan, together: int, order: Array | None = None, *, words_together: int = 1
+    words: Array,
+    plan: RequantPlan,
+    together: int,
+    order: Array | None = None,
+    *,
+    words_together: int = 1,
+    starts: bool = True,
 ) -> Array:
     """int32 stream per `together` channels: their starts, their words interleaved, the parameters of each channel.
 
     Args:
+        starts: whether it has them.
         order: the channels in the order of the stream; None for all, as they are.
         words_together: so many words of a channel before the next channel's, a divisor of each one's number.
     """
@@ -79,7 +86,7 @@ def channel_stream(
     body = padded(words[taken], rows, words.shape[1]).reshape(blocks, together, -1, words_together)
     body = body.transpose(0, 2, 1, 3).reshape(blocks, -1)
     parameters = padded(np.stack(fields, axis=1)[taken], rows, len(fields)).reshape(blocks, -1)
-    return np.concatenate([start, body, parameters], axis=1).astype(np.int32).ravel()
+    return np.concatenate([*([start] if starts else []), body, parameters], axis=1).astype(np.int32).ravel()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +109,9 @@ class Lanes:
             return None
         plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
         requant = RequantBlock.of(plan)
-        return None if requant is None else Lanes(layer, direct, plan, requant)
+        if requant is None:
+            return None
+        return Lanes(layer, direct, plan, replace(requant, apart=layer.adds_bias))
 
     @property
     def groups(self) -> int:
@@ -111,14 +120,17 @@ class Lanes:
 
     @property
     def record(self) -> int:
-        """Words of a channel with its start and its requantisation."""
-        return 1 + self.groups + (3 if self.requant.signed else 2)
+        """Words of a channel with its start, if it is there, and its requantisation."""
+        return (not self.requant.apart) + self.groups + (3 if self.requant.signed else 2)
 
     def stream(self, together: int, order: Array | None = None) -> Deferred:
         """`channel_stream` of the layer."""
         channels = self.layer.channels if order is None else order.size
         size = -(-channels // together) * together * self.record
-        return Deferred(size, np.int32, lambda: channel_stream(self.words, self.plan, together, order))
+        return Deferred(size, np.int32, lambda: self._stream(together, order))
+
+    def _stream(self, together: int, order: Array | None) -> Array:
+        return channel_stream(self.words, self.plan, together, order, starts=not self.requant.apart)
 
     @property
     def words(self) -> Array:

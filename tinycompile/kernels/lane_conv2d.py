@@ -356,7 +356,9 @@ def pairs_cost(pixels: int, channels: int, groups: int, requant: RequantBlock, c
     """Of a block function, counted from the assembly: per pair of channels, and per group of 4 inputs."""
     rounds = -(-max(0, groups - 1) // 4)
     per_output = 3 + (2 if requant.signed else 0) + requant.clamp_steps
-    pair = (12 if pixels == 4 else 10) + per_output * 2 * pixels + (3 if pixels == 4 else 2) * rounds
+    pair = (
+        (12 if pixels == 4 else 10) + requant.start_steps + per_output * 2 * pixels + (3 if pixels == 4 else 2) * rounds
+    )
     single = Work(28, 16) if pixels == 4 else Work(22, 12)
     group = single if core.issue.single_loads else Work(23, 21) if pixels == 4 else Work(19, 16)
     return -(-channels // 2) * (pair + group * groups)

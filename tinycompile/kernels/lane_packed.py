@@ -89,8 +89,27 @@ def _kernels(site: Site, core: Core, bits: int) -> list[Kernel]:
     return list(dict.fromkeys((smallest(SHARE), smallest(LARGE_SHARE))))
 
 
-def packed_kernel(layer: Convolution | Pointwise, pairs: int, bits: int) -> Kernel:
-    """`pairs`: of channels in a tile; all, or as `pairs_of_tile` finds them and a multiple of `pairs_together`."""
+def _looped(site: Site, core: Core, bits: int) -> Kernel | None:
+    """With block functions that all layers share, where others are made for the layer: much less code."""
+    if not fits(site, bits):
+        return None
+    layer = Convolution.of(site, core)
+    fast = Pointwise.of(site, core) or Convolution.of(site, core, straight=True)
+    if layer is None or fast is None or layer.channels < 2:
+        return None
+    together = pairs_together(bits)
+    whole = packed_kernel(layer, (layer.channels + 1) // 2, bits, "_looped")
+    sizes = (pairs_of_tile(layer.channels, 8 * layer.lanes.record, room, together) for room in TILES)
+    kept = (pairs for pairs in dict.fromkeys(sizes) if pairs and pairs % together == 0)
+    tiled = (packed_kernel(layer, pairs, bits, "_looped") for pairs in kept)
+    return next((kernel for kernel in tiled if kernel.price <= (1 + SHARE) * whole.price), whole)
+
+
+def packed_kernel(layer: Convolution | Pointwise, pairs: int, bits: int, suffix: str = "") -> Kernel:
+    """Args:
+    pairs: of channels in a tile; all, or as `pairs_of_tile` finds them and a multiple of `pairs_together`.
+    suffix: of the names of variant and function.
+    """
     lanes, total, together = layer.lanes, (layer.channels + 1) // 2, pairs_together(bits)
     tiled = tiles_kernel(layer, pairs, 1)
     copy, size = -(-layer.scratch_bytes // 8) * 2, 8 * lanes.record * -(-pairs // together) * together
@@ -100,7 +119,7 @@ def packed_kernel(layer: Convolution | Pointwise, pairs: int, bits: int) -> Kern
         "bits": bits,
     }
     function = struct_call(
-        f"conv2d_{bits}_bits_{layer.stem}",
+        f"conv2d_{bits}_bits{suffix}_{layer.stem}",
         "tc_lane_packed_s8",
         "tc_lane_packed.h",
         PARAMETERS,
@@ -115,7 +134,7 @@ def packed_kernel(layer: Convolution | Pointwise, pairs: int, bits: int) -> Kern
     notes = {**tiled.notes, "weights": f"{bits} bits each, unpacked by way of {size:,} bytes of RAM"}
     return replace(
         tiled,
-        variant=tiled.variant.replace("_tiles", f"_{bits}_bits"),
+        variant=tiled.variant.replace("_tiles", f"_{bits}_bits{suffix}"),
         function=function,
         constants=(packed_pairs(lanes, bits),),
         scratch_bytes=4 * copy + size,
@@ -140,6 +159,12 @@ def conv2d_4_bits_small(site: Site, core: Core) -> Kernel | None:
 
 
 @kernel_for(Conv2D, needs={"dsp"})
+def conv2d_4_bits_looped(site: Site, core: Core) -> Kernel | None:
+    """The same with little code."""
+    return _looped(site, core, 4)
+
+
+@kernel_for(Conv2D, needs={"dsp"})
 def conv2d_3_bits(site: Site, core: Core) -> Kernel | None:
     """With 3 bits."""
     return next(iter(_kernels(site, core, 3)), None)
@@ -152,6 +177,12 @@ def conv2d_3_bits_small(site: Site, core: Core) -> Kernel | None:
 
 
 @kernel_for(Conv2D, needs={"dsp"})
+def conv2d_3_bits_looped(site: Site, core: Core) -> Kernel | None:
+    """With 3 bits and little code."""
+    return _looped(site, core, 3)
+
+
+@kernel_for(Conv2D, needs={"dsp"})
 def conv2d_2_bits(site: Site, core: Core) -> Kernel | None:
     """With 2 bits."""
     return next(iter(_kernels(site, core, 2)), None)
@@ -161,3 +192,9 @@ def conv2d_2_bits(site: Site, core: Core) -> Kernel | None:
 def conv2d_2_bits_small(site: Site, core: Core) -> Kernel | None:
     """With 2 bits and less scratch."""
     return next(iter(_kernels(site, core, 2)[1:]), None)
+
+
+@kernel_for(Conv2D, needs={"dsp"})
+def conv2d_2_bits_looped(site: Site, core: Core) -> Kernel | None:
+    """With 2 bits and little code."""
+    return _looped(site, core, 2)

@@ -96,7 +96,7 @@ class Straight:
         single, others = (Work(28, 16), Work(23, 21)) if self.pixels == 4 else (Work(22, 12), Work(19, 16))
         group = single if core.issue.single_loads else others
         around = 3 + requant.signed + 2 * core.issue.single_loads + 3 / self.pairs
-        return Work(0, 0) + math.ceil(around) + finish + loop + group * self.groups
+        return Work(0, 0) + math.ceil(around) + requant.start_steps + finish + loop + group * self.groups
 
     @property
     def code_bytes(self) -> int:

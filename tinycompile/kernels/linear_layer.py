@@ -17,7 +17,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
-from tinycompile.numerics.fixed_point import wrap_int32
+from tinycompile.numerics.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 from tinycompile.numerics.latitude import Form, Latitude, RequantShape
 from tinycompile.numerics.proved_requant import solve
 from tinycompile.numerics.requant import Requant
@@ -52,6 +52,19 @@ def padding_value(site: Site, layer: LinearLayer) -> int:
 
 
 @dataclass(frozen=True, eq=False)
+class SiteOfAddedBias(Site):
+    """A layer with constant weights whose bias is a value in RAM.
+
+    Kernels are made as if it had none; whoever asks for them sees to it that sums begin with it (`LinearLayer.added`).
+
+    Attributes:
+        limit: biases are within [-limit, limit].
+    """
+
+    limit: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class LinearLayer:
     """One output channel per row. Its arrays are shared by all who ask for the same layer: they are read-only.
 
@@ -61,6 +74,7 @@ class LinearLayer:
         zp_in: the input's zero point.
         rule: the requantisation, a function of acc.
         latitude: as in `Site`.
+        added: the range of a bias that is added to sums when the layer runs, beside `bias`.
     """
 
     stored: Array
@@ -68,6 +82,7 @@ class LinearLayer:
     zp_in: int
     rule: Requant
     latitude: Latitude | None = None
+    added: tuple[int, int] = (0, 0)
     _solved: Solved = field(default_factory=lambda: Solved(), repr=False)
     _fitting: dict[tuple[int, int], bool] = field(default_factory=dict[tuple[int, int], bool], repr=False)
 
@@ -90,13 +105,37 @@ class LinearLayer:
                 rows = weights[:, None, None, :]
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
+        if isinstance(site, SiteOfAddedBias):
+            none: Array = np.zeros(sig.output.shape[-1], np.int64)
+            found = LinearLayer.kept(rows, none, sig.input.zero_point, op.requant(sig), None)
+            return found.with_added_bias(site.limit)
         bias = site.constant(2) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
         return LinearLayer.kept(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude)
 
     @staticmethod
-    def kept(weights: Array, bias: Array, zp_in: int, rule: Requant, latitude: Latitude | None) -> LinearLayer:
+    def kept(
+        weights: Array,
+        bias: Array,
+        zp_in: int,
+        rule: Requant,
+        latitude: Latitude | None,
+        added: tuple[int, int] = (0, 0),
+    ) -> LinearLayer:
         """The layer with these attributes, of any integer type, as it was made when it was first asked for."""
-        return _kept(_Content(weights, bias, zp_in, rule, latitude))
+        return _kept(_Content(weights, bias, zp_in, rule, latitude, added))
+
+    def with_added_bias(self, limit: int) -> LinearLayer:
+        """The layer with a bias of any channel within [-limit, limit] that is added when it runs.
+
+        It may be clamped to `added` before: beyond, an output is at an end of its range whatever the input is.
+        """
+        added = added_range(self.rule, *self.acc_range, limit)
+        return LinearLayer.kept(self.stored, self.bias, self.zp_in, self.rule, self.latitude, added)
+
+    @property
+    def adds_bias(self) -> bool:
+        """Whether a bias is added when it runs."""
+        return self.added != (0, 0)
 
     @property
     def weights(self) -> Array:
@@ -161,9 +200,9 @@ class LinearLayer:
 
     @property
     def acc_range(self) -> tuple[Array, Array]:
-        """The same of acc."""
+        """The same of acc, with any bias that is added."""
         low, high = self.acc_raw_range
-        return low + self.base, high + self.base
+        return low + self.base + self.added[0], high + self.base + self.added[1]
 
     def fits(self, pre: int, factor: int = 1) -> bool:
         """Whether acc 2^pre factor stays in int32 on every channel whose output isn't constant.
@@ -241,7 +280,7 @@ class LinearLayer:
         if period == self.channels:
             return self
         rule = self.rule.take(np.arange(period))
-        return LinearLayer.kept(self.stored[:period], self.bias[:period], self.zp_in, rule, self.latitude)
+        return LinearLayer.kept(self.stored[:period], self.bias[:period], self.zp_in, rule, self.latitude, self.added)
 
     def _repeats(self, distance: int) -> bool:
         """Whether every channel is the one so many before it."""
@@ -250,6 +289,17 @@ class LinearLayer:
         channels = np.arange(self.channels)
         earlier, later = self.rule.take(channels[:-distance]), self.rule.take(channels[distance:])
         return all(np.array_equal(a, b) for (_, a), (_, b) in zip(_facts(earlier), _facts(later), strict=True))
+
+
+def added_range(rule: Requant, low: Array, high: Array, limit: int) -> tuple[int, int]:
+    """Least and most that a bias within [-limit, limit] has to be: beyond, outputs are at an end of their range.
+
+    Args:
+        low, high: the accumulators of each channel to which it is added.
+    """
+    thresholds = np.clip(rule.thresholds(), INT32_MIN, INT32_MAX)
+    least, most = int((thresholds[:, 0] - 1 - high).min()), int((thresholds[:, -1] - low).max())
+    return max(-limit, min(least, 0)), min(limit, max(most, 0))
 
 
 def _facts(rule: Requant) -> Iterator[tuple[str, Any]]:
@@ -267,11 +317,12 @@ class _Content:
     zp_in: int
     rule: Requant
     latitude: Latitude | None
+    added: tuple[int, int]
 
     @cached_property
     def digest(self) -> bytes:
         types = self.weights.dtype, self.bias.dtype
-        about = f"{self.weights.shape} {types} {self.zp_in} {type(self.rule).__name__} {self.latitude}"
+        about = f"{self.weights.shape} {types} {self.zp_in} {type(self.rule).__name__} {self.latitude} {self.added}"
         found = hashlib.blake2b(about.encode())
         for array in (self.weights, self.bias):
             found.update(array.tobytes())
@@ -291,4 +342,4 @@ def _kept(content: _Content) -> LinearLayer:
     stored, bias = content.weights.view(), content.bias.astype(np.int64)
     for array in (stored, bias):
         array.setflags(write=False)
-    return LinearLayer(stored, bias, content.zp_in, content.rule, content.latitude)
+    return LinearLayer(stored, bias, content.zp_in, content.rule, content.latitude, content.added)

@@ -14,6 +14,7 @@ class RequantBlock:
     Attributes:
         clamp_steps: instructions per result that narrow the saturated byte to [low, high].
         rounded: TFLite's two roundings as they are written, of twice the sum; then it isn't `signed`.
+        apart: sums begin with what is in RAM.
     """
 
     signed: bool
@@ -24,11 +25,18 @@ class RequantBlock:
     high: int
     clamp_steps: int
     rounded: bool = False
+    apart: bool = False
 
     @property
     def form(self) -> str:
         """As the macros call it."""
-        return "smmlar" if self.rounded else "smmla_signed" if self.signed else "smmla"
+        form = "smmlar" if self.rounded else "smmla_signed" if self.signed else "smmla"
+        return f"{form}_apart" if self.apart else form
+
+    @property
+    def start_steps(self) -> int:
+        """Instructions to load the starts of a pair of channels beyond those of starts among the weights."""
+        return 2 * self.apart
 
     @property
     def high_steps(self) -> int:
@@ -52,6 +60,7 @@ class RequantBlock:
             f"{'u' if self.unsigned else 's'}{self.bits}",
             f"asr{self.shift}",
             "signed" if self.signed else "rounded" if self.rounded else "",
+            "apart" if self.apart else "",
         ]
         if self.clamp_steps:
             parts.append(f"clamp_{self.low}_{self.high}".replace("-", "m"))

@@ -80,7 +80,7 @@ class Rescaling(NamedTuple):
             return None
         match op:
             case LeakyRelu():
-                multipliers, shifts = quantize_multiplier(op.slopes(sig))
+                multipliers, shifts = quantize_multiplier(op.multipliers(sig))
                 positive, negative = ((int(m), int(s)) for m, s in zip(multipliers, shifts, strict=True))
                 return Rescaling(positive, negative, *INT16.range)
             case Relu() | Quantize():

@@ -22,16 +22,16 @@ from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.ir import Graph
-from tinycompile.mixed_precision.channel_classes import LEAST_CHANNELS, channels_of
+from tinycompile.mixed_precision.channel_classes import LEAST_CHANNELS, Channels, channels_of
 from tinycompile.mixed_precision.channel_levels import kept_counts
-from tinycompile.mixed_precision.choice import TooManyBytesError
+from tinycompile.mixed_precision.choice import Choice
 from tinycompile.mixed_precision.float_model import FloatModel
 from tinycompile.mixed_precision.front import HEADER, Row, front_facts
 from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Measured, Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.qdq_names import names_in_file
-from tinycompile.mixed_precision.search import WIDTHS, Fit, Model, Search, alike
+from tinycompile.mixed_precision.search import WIDTHS, Fit, Model, Search
 from tinycompile.mixed_precision.tflite_file import places
 from tinycompile.options import Options
 from tinycompile.progress import step
@@ -41,6 +41,20 @@ POINTS = 7
 """Of the front that is shown."""
 _ROUNDS = 4
 """Fits at most where accuracy decides."""
+
+
+@dataclass(frozen=True)
+class Freedom:
+    """What may be changed.
+
+    Attributes:
+        few_bits: whether layers may have fewer than 8. prune: whether channels may be removed.
+        removed_part: of all channels of classes that can lose some, to be removed at least.
+    """
+
+    few_bits: bool = True
+    prune: bool = False
+    removed_part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -55,8 +69,6 @@ class Budget:
         accuracy_loss: accuracy that may be lost, as a part of 1; without labels: how often the largest output may be
             another one. Alone: the fewest bytes with which it isn't more.
         instruction_factor: instructions at most, as a multiple of those with 8 bits; None for any number.
-        few_bits: whether layers may have fewer than 8. prune: whether channels may be removed.
-        removed_part: of all channels that can be removed in principle, to be removed at least.
     """
 
     weight_bytes: int | None = None
@@ -65,19 +77,21 @@ class Budget:
     saving: int | None = None
     accuracy_loss: float | None = None
     instruction_factor: float | None = None
-    few_bits: bool = True
-    prune: bool = False
-    removed_part: float = 0.0
 
-    def check(self) -> None:
+    @property
+    def with_code(self) -> bool:
+        """Whether the limit is one of constants and code."""
+        return self.flash is not None or self.saving is not None
+
+    def check(self, freedom: Freedom) -> None:
         """Raises UsageError."""
         given = (self.weight_bytes, self.weight_part, self.flash, self.saving)
         sizes = [each for each in given if each is not None]
         if len(sizes) > 1:
             raise UsageError("two sizes are given", hint="one of --weight-bytes, in bytes or in percent, and --flash")
-        if not sizes and self.accuracy_loss is None and not self.removed_part:
+        if not sizes and self.accuracy_loss is None and not freedom.removed_part:
             limits = "--weight-bytes 50%, --weight-bytes 200K, --flash 256K, --accuracy-loss 1%"
-            if self.few_bits:
+            if freedom.few_bits:
                 raise UsageError("--bits auto needs a limit", hint=limits)
             raise UsageError("--prune channels needs a limit", hint=f"--prune channels=25%, {limits}")
 
@@ -132,15 +146,17 @@ def automatic(
     calib: Path,
     budget: Budget,
     *,
+    freedom: Freedom = Freedom(),
     target: str = "stm32f746",
     evaluation: Path | None = None,
     form: Form = "onnx",
     description: str = "",
     **options: Any,
 ) -> Automatic:
-    """Choose the bits of each layer's weights, and make the file.
+    """Choose the bits of each layer's weights, and channels to be removed, and make the file.
 
     Args:
+        freedom: which of these are chosen.
         calib, evaluation: as for `quantize`.
         target: the board whose kernels say what bytes and instructions are.
         options: for `quantize`, of a float model.
@@ -148,112 +164,159 @@ def automatic(
     Raises:
         UsageError, SamplesError, ModelFileError, UnsupportedError; DoesNotFitError for a budget that nothing meets.
     """
-    budget.check()
-    try:
-        graph, search = _search(model, calib, evaluation, target, form, description, budget, options)
-    except QuantizationNeededError as error:  # nothing of it could be of 8 bits
-        why = "8 bits come first, and nothing in this model was quantised: `tinycompile inspect` says why"
-        raise UsageError("no layer's weights can have fewer than 8 bits", where=str(model), why=why) from error
-    before = cost_of(graph, *_board(target))
-    limit = _bytes_limit(search, before, budget)
-    most = _instruction_limit(search, budget)
-    try:
-        fit = _within(search, budget, limit, most)
-    except TooManyBytesError as error:
-        raise _too_small(search, before, budget, str(model)) from error
-    rows = _rows(search, fit)
-    written = fit.fitted.written()
-    after = cost_of(_graph_of(written.content, form), *_board(target))
-    if budget.accuracy_loss is not None and (fit.measured.loss or 0.0) > budget.accuracy_loss:
-        text = f"{model}: {fit.measured.loss:.1%} is lost on {search.model.measured_on}, --accuracy-loss allows less"
-        warnings.warn(text, QuantizationWarning, stacklevel=2)
-    unchanged = search.fit(search.at_8_bits).measured if search.removed(fit.choice) else None
-    chosen_bytes = before.weights_bytes - _own_bytes(search, before) + fit.choice.bytes
-    measured_on = search.model.measured_on
-    quantized = written.quantized
-    return Automatic(written.content, fit, rows, before, after, chosen_bytes, measured_on, quantized, unchanged)
+    budget.check(freedom)
+    options = {**options, "description": description, "with_code": budget.with_code}
+    chooser = Chooser.of(model, calib, target, evaluation, form, freedom, **options)
+    return chooser.within(budget)
 
 
-def _search(
-    model: Path,
-    calib: Path,
-    evaluation: Path | None,
-    target: str,
-    form: Form,
-    description: str,
-    budget: Budget,
-    options: Mapping[str, Any],
-) -> tuple[Graph, Search]:
-    """(the network with 8 bits, what chooses bits and channels for it).
+@dataclass(frozen=True, eq=False)
+class Chooser:
+    """A model that is ready for bits to be chosen, any number of times: calibrated, its layers tried once.
 
-    A TFLite file that was made of floats gets its few bits as any int8 one does.
+    Attributes:
+        before: of the compiler, of the network with 8 bits.
     """
-    if is_onnx(model) and is_quantized(read_proto(model)):
-        why = "of quantised ONNX models only the float model that they were made of can be given few bits"
-        raise UsageError(f"{model} is quantised already", why=why, hint="give the float model, or an int8 TFLite file")
-    if not is_onnx(model) and Network(graph := load(model)).layers:
-        if form != "tflite":
-            raise UsageError(f"{model} is an int8 TFLite file: few bits make another one of it", hint="-o out.tflite")
-        content = model.read_bytes()
-        return graph, _of_int8(graph, content, calib, evaluation, target, description, budget, str(model))
-    step("quantising to 8 bits first")
-    if form == "tflite":
-        found = quantize(model, calib, evaluation=evaluation, form=form, description=description, **options)
-        content = found.tflite or b""
-        graph = _graph_of(content, form)
-        return graph, _of_int8(graph, content, calib, evaluation, target, description, budget, str(model))
-    calibrated = calibrated_for_few_bits(model, calib, evaluation=evaluation, **options)
-    proto = calibrated.attempts[0].model.proto
-    graph = _graph_of(bytes(proto.SerializeToString()), form)
-    network = Network(graph)
-    names = names_in_file(proto, network.layers)
-    floats = FloatModel(calibrated, names, graph.macs(), description)
-    return graph, _searching(network, floats, names, target, budget, str(model))
+
+    model: Path
+    search: Search
+    before: Cost
+    target: str
+    form: Form
+
+    @staticmethod
+    def of(
+        model: Path,
+        calib: Path,
+        target: str,
+        evaluation: Path | None,
+        form: Form,
+        freedom: Freedom,
+        *,
+        with_code: bool,
+        description: str = "",
+        **options: Any,
+    ) -> Chooser:
+        """Args and errors: as `automatic`. with_code: budgets will be of constants and code, else of constants."""
+        try:
+            source = _Source(model, calib, evaluation, target, form, description, freedom, with_code)
+            graph, search = source.search(options)
+        except QuantizationNeededError as error:  # nothing of it could be of 8 bits
+            why = "8 bits come first, and nothing in this model was quantised: `tinycompile inspect` says why"
+            raise UsageError("no layer's weights can have fewer than 8 bits", where=str(model), why=why) from error
+        return Chooser(model, search, cost_of(graph, *_board(target)), target, form)
+
+    @property
+    def most_saved(self) -> int:
+        """Bytes by fewer bits, over 8 bits in their smallest kernels."""
+        return self.search.smallest_8_bits - self.search.least_bytes
+
+    def within(self, budget: Budget) -> Automatic:
+        """Raises DoesNotFitError, for a limit of bytes before any layer was tried."""
+        search, before = self.search, self.before
+        limit, most = _bytes_limit(search, before, budget), _instruction_limit(search, budget)
+        if limit is not None and limit < search.least_bytes:
+            raise _too_small(search, before, budget, str(self.model))
+        return self.automatic(_within(search, budget, limit, most), budget.accuracy_loss)
+
+    def automatic(self, fit: Fit, accuracy_loss: float | None) -> Automatic:
+        """What a fit comes to."""
+        search, before, measured_on = self.search, self.before, self.search.model.measured_on
+        rows = _rows(search, fit)
+        written, unchanged = fit.fitted.written(), None
+        if search.removed(fit.choice):
+            unchanged = search.fit(search.at_8_bits).measured
+        after = cost_of(_graph_of(written.content, self.form), *_board(self.target))
+        if accuracy_loss is not None and (fit.measured.loss or 0.0) > accuracy_loss:
+            text = f"{self.model}: {fit.measured.loss:.1%} is lost on {measured_on}, --accuracy-loss allows less"
+            warnings.warn(text, QuantizationWarning, stacklevel=2)
+        chosen_bytes = before.weights_bytes - _own_bytes(search, before) + fit.choice.bytes
+        quantized = written.quantized
+        return Automatic(written.content, fit, rows, before, after, chosen_bytes, measured_on, quantized, unchanged)
 
 
-def _of_int8(
-    graph: Graph,
-    content: bytes,
-    calib: Path,
-    evaluation: Path | None,
-    target: str,
-    description: str,
-    budget: Budget,
-    where: str,
-) -> Search:
-    network = Network(graph)
-    at = places(content, network.graph, network.layers)
-    subject = Int8Model(content, network, Samples.of(network, calib, evaluation), description)
-    return _searching(network, subject, at, target, budget, where)
+@dataclass(frozen=True)
+class _Source:
+    """What a search is made of, as `automatic` is told."""
 
+    model: Path
+    calib: Path
+    evaluation: Path | None
+    target: str
+    form: Form
+    description: str
+    freedom: Freedom
+    with_code: bool
 
-def _searching(
-    network: Network, model: Model, names: Collection[str], target: str, budget: Budget, where: str
-) -> Search:
-    """Args: names: of layers that the file's are known of. Raises UsageError where nothing can be changed."""
-    widths = WIDTHS if budget.few_bits else ()
-    channels = channels_of(network, names) if budget.prune else None
-    layers = _layers(network, names, where)
-    search = Search(network, model, _board(target)[0].core, layers, widths, channels)
-    if channels is not None and not channels.classes and not budget.few_bits:
-        why = (
-            "those are channels that convolutions and matrices of int8 make and read, with sums, pools and depthwise "
-            f"convolutions at most in between, {LEAST_CHANNELS} or more of them"
+    def search(self, options: Mapping[str, Any]) -> tuple[Graph, Search]:
+        """(the network with 8 bits, what chooses bits and channels for it).
+
+        A TFLite file that was made of floats gets its few bits as any int8 one does.
+        """
+        model, form = self.model, self.form
+        if is_onnx(model) and is_quantized(read_proto(model)):
+            text, why = (
+                f"{model} is quantised already",
+                "of quantised ONNX models only the float model can be changed so",
+            )
+            raise UsageError(text, why=why, hint="give the float model that it was made of, or an int8 TFLite file")
+        if not is_onnx(model) and Network(graph := load(model)).layers:
+            if form != "tflite":
+                raise UsageError(
+                    f"{model} is an int8 TFLite file: few bits make another one of it", hint="-o out.tflite"
+                )
+            return graph, self._of_int8(graph, model.read_bytes())
+        step("quantising to 8 bits first")
+        if form == "tflite":
+            given, text = self.evaluation, self.description
+            found = quantize(model, self.calib, evaluation=given, form=form, description=text, **options)
+            content = found.tflite or b""
+            graph = _graph_of(content, form)
+            return graph, self._of_int8(graph, content)
+        calibrated = calibrated_for_few_bits(model, self.calib, evaluation=self.evaluation, **options)
+        proto = calibrated.attempts[0].model.proto
+        graph = _graph_of(bytes(proto.SerializeToString()), form)
+        network = Network(graph)
+        names = names_in_file(proto, network.layers)
+        return graph, self._searching(network, FloatModel(calibrated, names, graph.macs(), self.description), names)
+
+    def _of_int8(self, graph: Graph, content: bytes) -> Search:
+        network = Network(graph)
+        samples = Samples.of(network, self.calib, self.evaluation)
+        subject = Int8Model(content, network, samples, self.description)
+        return self._searching(network, subject, places(content, network.graph, network.layers))
+
+    def _searching(self, network: Network, model: Model, names: Collection[str]) -> Search:
+        """Args: names: of layers that the file's are known of. Raises UsageError where nothing can be changed."""
+        freedom, where = self.freedom, str(self.model)
+        channels = channels_of(network, names) if freedom.prune else None
+        if channels is not None and not channels.classes and not freedom.few_bits:
+            why = (
+                "those are channels that convolutions and matrices of int8 make and read, with sums, pools and "
+                f"depthwise convolutions at most in between, {LEAST_CHANNELS} or more of them"
+            )
+            raise UsageError("no channels can be removed", where=where, why=why)
+        return Search(
+            network,
+            model,
+            _board(self.target)[0].core,
+            _layers(network, names, where),
+            WIDTHS if freedom.few_bits else (),
+            with_code=self.with_code,
+            channels=channels,
+            least_removed=0 if channels is None else _least_removed(channels, freedom, where),
         )
-        raise UsageError("no channels can be removed", where=where, why=why)
-    search.least_removed = _least_removed(search, budget, where)
-    return search
 
 
-def _least_removed(search: Search, budget: Budget, where: str) -> int:
+def _least_removed(channels: Channels, freedom: Freedom, where: str) -> int:
     """Channels. Raises UsageError for more than can be removed."""
-    if not budget.removed_part or search.channels is None:
+    if not freedom.removed_part:
         return 0
-    total = sum(each.width for each in search.channels.classes.values())
-    most = sum(each.width - min(kept_counts(each.width)) for each in search.channels.classes.values())
-    wanted = ceil(budget.removed_part * total)
+    total = sum(each.width for each in channels.classes.values())
+    most = sum(each.width - min(kept_counts(each.width)) for each in channels.classes.values())
+    wanted = ceil(freedom.removed_part * total)
     if wanted > most:
-        text = f"--prune channels={100 * budget.removed_part:g}% is too much"
+        text = f"--prune channels={100 * freedom.removed_part:g}% is too much"
         why = f"{most} of {total} channels can be removed: a quarter of each layer's stays, and four at least"
         raise UsageError(text, where=where, why=why, hint=f"--prune channels={int(1000 * most / total) / 10:g}%")
     return wanted
@@ -270,7 +333,7 @@ def _layers(network: Network, names: Collection[str], where: str) -> list[str]:
 
 def _rows(search: Search, fit: Fit) -> tuple[Row, ...]:
     """The front, with the choice that was fitted."""
-    others = [choice for choice in search.front(POINTS) if not alike(choice, fit.choice)]
+    others = [choice for choice in search.front(POINTS) if choice.weights != fit.choice.weights]
     found = [Row(choice, search.predicted(choice), None, search.kept(choice)) for choice in others]
     found.append(Row(fit.choice, search.predicted(fit.choice), fit, search.kept(fit.choice)))
     return tuple(sorted(found, key=lambda row: -row.choice.bytes))
@@ -297,6 +360,16 @@ def _own_bytes(search: Search, before: Cost) -> int:
     return sum(planned.get(name, fastest.bytes) for name, fastest in search.at_8_bits.chosen.items())
 
 
+def _own_flash(search: Search, before: Cost) -> int:
+    """The same with the functions of these kernels, which the planner took as well."""
+    variants = {layer.name: layer.kernel for layer in before.layers}
+    taken = {
+        name: next((a for a in search.kernels_for_8_bits[name] if a.kernel == variants.get(name)), fastest)
+        for name, fastest in search.at_8_bits.chosen.items()
+    }
+    return _own_bytes(search, before) + Choice(taken).code
+
+
 def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     """For the layers that may have few bits; None where accuracy decides."""
     own = _own_bytes(search, before)
@@ -307,26 +380,27 @@ def _bytes_limit(search: Search, before: Cost, budget: Budget) -> int | None:
     if budget.weight_bytes is not None:
         return budget.weight_bytes - (before.weights_bytes - own)
     if budget.flash is not None:
-        return budget.flash - (before.flash_bytes - own)
+        return budget.flash - (before.flash_bytes - _own_flash(search, before))
     return None
 
 
 def _too_small(search: Search, before: Cost, budget: Budget, where: str) -> DoesNotFitError:
     """The error of a limit of bytes that the fewest bits exceed, with the least that would do, as the user wrote it."""
     least, all_8_bits = search.least_bytes, search.smallest_8_bits
-    saved = least - _own_bytes(search, before)
     if budget.weight_part is not None:
         part = ceil(1000 * search.part_with(least)) / 10
         what, hint = f"--weight-bytes {100 * budget.weight_part:g}% is too little", f"--weight-bytes {part:g}%"
     elif budget.weight_bytes is not None:
         what = f"--weight-bytes {budget.weight_bytes:,} is too little"
-        hint = f"--weight-bytes {before.weights_bytes + saved}"
+        hint = f"--weight-bytes {before.weights_bytes - _own_bytes(search, before) + least}"
     elif budget.flash is not None:
-        what, hint = f"--flash {budget.flash:,} is too little", f"--flash {before.flash_bytes + saved}"
+        enough = before.flash_bytes - _own_flash(search, before) + least
+        what, hint = f"--flash {budget.flash:,} is too little", f"--flash {enough}"
     else:
         what = f"the firmware is {budget.saving or 0:,} bytes too large"
-        hint = f"{(budget.saving or 0) - (all_8_bits - least):,} bytes more of --flash"
-    why = f"the layers' weights take {least:,} bytes with the fewest bits, {all_8_bits:,} with 8"
+        hint = f"{(budget.saving or 0) - all_8_bits + least:,} bytes more of --flash"
+    with_code = " and their code" if search.with_code else ""
+    why = f"the layers' weights{with_code} take {least:,} bytes with the fewest bits, {all_8_bits:,} with 8"
     return DoesNotFitError(what, where=where, why=why, hint=f"{hint}, which is the least, or a smaller network")
 
 
@@ -354,4 +428,4 @@ def _within(search: Search, budget: Budget, limit: int | None, most: int | None)
     return best
 
 
-__all__ = ["Automatic", "Budget", "automatic"]
+__all__ = ["Automatic", "Budget", "Chooser", "Freedom", "automatic"]

@@ -9,17 +9,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.build import Build
-from tinycompile.errors import UsageError
+from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import is_onnx, load
-from tinycompile.mixed_precision.automatic import Automatic, Budget, automatic
+from tinycompile.mixed_precision.automatic import Automatic, Budget, Chooser, Freedom
 from tinycompile.mixed_precision.network import Network
 from tinycompile.model_source import Calibration
 from tinycompile.options import Options
 from tinycompile.pipeline import FirmwareTooLargeError, compile_together
 from tinycompile.progress import step
+from tinycompile.quantize import Form
 
 ATTEMPTS = 3
-"""How often bits are chosen: the code's size is an estimate before the firmware is there."""
+"""How often bits are chosen: the code's size is an estimate before the firmware is there. Then the fewest are tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,29 +62,60 @@ def build_within(
         return BuiltWithin(found, None)
     except FirmwareTooLargeError as error:
         step(f"{error.excess:,} bytes too many: choosing bits for the layers")
-        saving = error.excess  # the planner took the smallest kernels already
-    for attempt in range(ATTEMPTS):
-        bits = automatic(
-            model,
-            samples,
-            Budget(saving=saving, accuracy_loss=accuracy_loss, prune=prune),
-            target=options.target,
-            evaluation=options.calibration.evaluation,
-            form="tflite" if quantized else "onnx",
-            **_of_quantize(options),
-        )
+        sizes = [error.size]
+    form: Form = "tflite" if quantized else "onnx"
+    evaluation = options.calibration.evaluation
+    freedom, given = Freedom(prune=prune), _of_quantize(options)
+    chooser = Chooser.of(model, samples, options.target, evaluation, form, freedom, with_code=True, **given)
+
+    def built(content: bytes) -> Build:
         with TemporaryDirectory(prefix="tinycompile-") as folder:
-            source = Path(folder) / f"{model.stem}.{'tflite' if quantized else 'onnx'}"
-            source.write_bytes(bits.content)
+            source = Path(folder) / f"{model.stem}.{form}"
+            source.write_bytes(content)
             try:
-                (found,) = build([source], plain, output=output, force=force)
-                found.add_to_report("low_bits", bits.as_dict())
-                return BuiltWithin(found, bits)
+                return build([source], plain, output=output, force=force)[0]
             except FirmwareTooLargeError as error:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                saving += error.excess
-    raise AssertionError("the last attempt returns or raises")
+                sizes.append(error.size)
+                raise
+
+    saving = sizes[0] - options.flash  # over 8 bits in the smallest kernels, which the planner took already
+    for _ in range(ATTEMPTS):
+        if saving > chooser.most_saved:
+            break
+        bits = chooser.within(Budget(saving=saving, accuracy_loss=accuracy_loss))
+        try:
+            return _told(built(bits.content), bits)
+        except FirmwareTooLargeError as error:
+            saving += error.excess
+    why = "fewer bits save nothing here: what unpacks weights takes more than they do"
+    if chooser.search.smallest.weights:
+        why = "so it was measured with the fewest bits and the smallest kernels"
+        try:
+            bits = _fewest(chooser, built, accuracy_loss)
+            return _told(built(bits.content), bits)
+        except FirmwareTooLargeError:
+            step("nor does that fit")
+    raise DoesNotFitError(
+        f"the firmware takes {min(sizes):,} bytes of flash at least, --flash allows {options.flash:,}",
+        where=str(model),
+        why=why,
+        hint=f"--flash {min(sizes)}, or a smaller model",
+    )
+
+
+def _told(build: Build, bits: Automatic) -> BuiltWithin:
+    """With the front in the build's report."""
+    build.add_to_report("low_bits", bits.as_dict())
+    return BuiltWithin(build, bits)
+
+
+def _fewest(chooser: Chooser, built: Callable[[bytes], object], accuracy_loss: float) -> Automatic:
+    """The fewest bits that save anything; fitted once a build has said that they fit. Raises FirmwareTooLargeError."""
+    search = chooser.search
+    step("building with the fewest bits")
+    fewest = search.smallest
+    built(search.model.fitted(fewest.bits, search.removed(fewest), "nearest").written().content)  # as large as fitted
+    return chooser.automatic(search.fit(search.smallest), accuracy_loss)
 
 
 def _of_quantize(options: Options) -> dict[str, Any]:

@@ -13,25 +13,23 @@ from typing import cast
 import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels import kernels_of
 from tinycompile.mixed_precision.channel_classes import Channels
-from tinycompile.mixed_precision.choice import Alternative, Choice, sensible, useful
+from tinycompile.mixed_precision.choice import Alternative, Choice, sensible
 from tinycompile.mixed_precision.network import Layer, Network, weight_axis
-from tinycompile.mixed_precision.prices import nearest, site_with
+from tinycompile.mixed_precision.prices import nearest, priced, site_with
 from tinycompile.passes.eliminate_channels import cut_quant, cut_rule
 from tinycompile.targets.core import Core
-
-_Price = tuple[str, int, int]
-"""A kernel's name, bytes and instructions."""
 
 
 def alternatives_without(
     network: Network,
     layers: Sequence[str],
-    noises: Mapping[tuple[str, int], float],
+    widths: Sequence[int],
     core: Core,
     channels: Channels,
     kept: Mapping[str, Sequence[int]],
+    *,
+    with_code: bool = False,
 ) -> dict[str, list[Alternative]]:
     """As `prices.alternatives`, for every level of the channels that a layer reads and makes; of all layers with any.
 
@@ -43,9 +41,9 @@ def alternatives_without(
     for name, layer in network.layers.items():
         if name not in layers and name not in channels.reads and name not in channels.makes:
             continue
-        widths = [8, *(bits for tried, bits in noises if tried == name and name in layers)]
-        each = [a for bits in widths for a in _at_all_levels(network, layer, bits, noises, core, channels, kept)]
-        found[name] = useful(sensible(each))
+        every = (8, *(widths if name in layers else ()))
+        each = [a for bits in every for a in _at_all_levels(network, layer, bits, core, channels, kept)]
+        found[name] = sensible(each, with_code=with_code)
     return found
 
 
@@ -60,9 +58,10 @@ def priced_exactly(
             None if group is None else kept[group][level]
             for group, level in ((channels.reads.get(name), chosen.reads), (channels.makes.get(name), chosen.makes))
         )
-        prices = [p for p in _priced(cut_site(site, network.layers[name], reads, makes), core) if p[0] == chosen.kernel]
-        kernel, size, work = min(prices, key=lambda p: abs(p[1] - chosen.bytes), default=(chosen.kernel, 0, 0))
-        found[name] = replace(chosen, bytes=size, instructions=work, kernel=kernel) if prices else chosen
+        prices = priced(cut_site(site, network.layers[name], reads, makes), core, chosen.bits)
+        same = [price for price in prices if price.kernel == chosen.kernel]
+        exact = min(same, key=lambda price: abs(price.bytes - chosen.bytes), default=chosen)
+        found[name] = replace(exact, loss=chosen.loss, reads=chosen.reads, makes=chosen.makes)
     return replace(choice, chosen=found)
 
 
@@ -75,28 +74,29 @@ def _at_all_levels(
     network: Network,
     layer: Layer,
     bits: int,
-    noises: Mapping[tuple[str, int], float],
     core: Core,
     channels: Channels,
     kept: Mapping[str, Sequence[int]],
 ) -> Iterator[Alternative]:
     """With so many bits."""
-    site, loss = _site(network, layer, bits), 0.0 if bits == 8 else noises[layer.name, bits]
+    site = _site(network, layer, bits)
     read, made = (kept.get(group.get(layer.name, ""), ()) for group in (channels.reads, channels.makes))
     if layer.is_depthwise:  # its channels are one class
-        corners = [[_priced(cut_site(site, layer, count, count), core)] for count in _ends(read)]
+        corners = [[priced(cut_site(site, layer, count, count), core, bits)] for count in _ends(read)]
         levels = [(level, level) for level in range(max(1, len(read)))]
     else:
-        corners = [[_priced(cut_site(site, layer, r, m), core) for m in _ends(made)] for r in _ends(read)]
+        corners = [[priced(cut_site(site, layer, r, m), core, bits) for m in _ends(made)] for r in _ends(read)]
         levels = [(i, j) for i in range(max(1, len(read))) for j in range(max(1, len(made)))]
-    for place, (name, *_) in enumerate(corners[0][0]):
-        same = [[_of_kernel(prices, name, place) for prices in row] for row in corners]
+    for place, kernel in enumerate(corners[0][0]):
+        same = [[_of_kernel(prices, kernel.kernel, place) for prices in row] for row in corners]
         if any(price is None for row in same for price in row):
             continue
-        numbers = np.array([[price[1:] for price in row if price is not None] for row in same], np.float64)
+        numbers = np.array([[(p.bytes, p.instructions) for p in row if p is not None] for row in same], np.float64)
         for reads, makes in levels:
             size, work = _between(numbers, _part(read, reads), _part(made, makes))
-            yield Alternative(bits, loss, size, work, name, reads, makes)
+            counts = [group[level] for group, level in ((read, reads), (made, makes)) if level]
+            function = f"{kernel.function} {counts}" if counts and kernel.function else kernel.function
+            yield replace(kernel, bytes=size, instructions=work, function=function, reads=reads, makes=makes)
 
 
 def _ends(counts: Sequence[int]) -> list[int | None]:
@@ -109,11 +109,11 @@ def _part(counts: Sequence[int], level: int) -> float:
     return (counts[0] - counts[level]) / (counts[0] - counts[-1]) if level else 0.0
 
 
-def _of_kernel(prices: Sequence[_Price], name: str, place: int) -> _Price | None:
+def _of_kernel(prices: Sequence[Alternative], name: str, place: int) -> Alternative | None:
     """A kernel of this name, of several the one at that place."""
-    if place < len(prices) and prices[place][0] == name:
+    if place < len(prices) and prices[place].kernel == name:
         return prices[place]
-    return next((price for price in prices if price[0] == name), None)
+    return next((price for price in prices if price.kernel == name), None)
 
 
 def _between(numbers: Array, reads: float, makes: float) -> tuple[int, int]:
@@ -125,10 +125,6 @@ def _between(numbers: Array, reads: float, makes: float) -> tuple[int, int]:
     rows = numbers[0] + (numbers[-1] - numbers[0]) * reads
     size, work = (rows[0] + (rows[-1] - rows[0]) * makes).tolist()
     return round(size), round(work)
-
-
-def _priced(site: Site, core: Core) -> list[_Price]:
-    return [(kernel.variant, kernel.constant_bytes, kernel.instructions) for kernel in kernels_of(site, core)]
 
 
 def cut_site(site: Site, layer: Layer, reads: int | None, makes: int | None) -> Site:

@@ -22,7 +22,7 @@ from tinycompile.quantize.calibration import spread
 from tinycompile.quantize.coded import CodedWeights, rows_of
 from tinycompile.quantize.fitting import along, has_bias
 from tinycompile.quantize.low_bit_layers import parts_of, weight_axis
-from tinycompile.quantize.low_bits import DAMPING
+from tinycompile.quantize.low_bits import DAMPING, WeightMethod
 from tinycompile.quantize.network import Network, Setting, Step, decibels
 from tinycompile.quantize.ways import Attempt
 from tinycompile.quantize.weight_bits import WeightBits
@@ -88,10 +88,10 @@ class FloatModel:
         samples = spread(self.calibrated.samples.calibration, count)
         return network.inputs({name: np.stack([sample[name] for sample in samples]) for name in network.graph.inputs})
 
-    def fitted(self, bits: Mapping[str, int], removed: Removed) -> Fitted:
+    def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
         named = {self.names[layer]: each for layer, each in bits.items()}
         calibrated = self._without(removed) if removed else self.calibrated
-        attempt = calibrated.with_bits(WeightBits(named, method="learned")) if named else None
+        attempt = calibrated.with_bits(WeightBits(named, method=method)) if named else None
         quantized = calibrated.written([] if attempt is None else [attempt])
 
         def written() -> Written:

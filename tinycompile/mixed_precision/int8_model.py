@@ -12,6 +12,7 @@ from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import Fitted, Written
 from tinycompile.mixed_precision.sensitivity import samples_of, sensitivities
 from tinycompile.mixed_precision.tflite_file import places, rewritten
+from tinycompile.quantize.low_bits import WeightMethod
 
 
 class Int8Model:
@@ -28,9 +29,9 @@ class Int8Model:
     def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
         return {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
 
-    def fitted(self, bits: Mapping[str, int], removed: Removed) -> Fitted:
+    def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
         network = self.network
-        changes = fitted_in_order(network, self.samples.calibration, bits, gone=removed.reads)
+        changes = fitted_in_order(network, self.samples.calibration, bits, method, removed.reads)
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:

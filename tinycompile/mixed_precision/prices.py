@@ -11,6 +11,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Graph, Op, Quantization, Site
 from tinycompile.kernels import kernels_of
+from tinycompile.kernels.base import Kernel
 from tinycompile.mixed_precision.choice import Alternative, sensible, useful
 from tinycompile.mixed_precision.fitting import LowBits, rounded_bias, rows_of
 from tinycompile.mixed_precision.network import Layer, Network, weight_axis
@@ -20,21 +21,35 @@ from tinycompile.targets.core import Core
 
 
 def alternatives(
-    network: Network, layers: Sequence[str], noises: Mapping[tuple[str, int], float], core: Core
+    network: Network, layers: Sequence[str], widths: Sequence[int], core: Core, *, with_code: bool = False
 ) -> dict[str, list[Alternative]]:
-    """Of every layer: its own 8 bits and those that it was tried with, with all kernels worth choosing from.
+    """Of every layer: its own 8 bits and fewer, with all kernels worth choosing from; what they lose isn't known yet.
 
     Args:
-        noises: by layer and bits.
+        with_code: kernels' code counts as their constants do.
     """
     found = dict[str, list[Alternative]]()
     for name in layers:
         layer = network.layers[name]
-        each = [*_priced(network.graph.site(layer.node), core, 8, 0.0)]
-        for bits in (bits for tried, bits in noises if tried == name):
-            each.extend(_priced(site_with(network.graph, layer, nearest(layer, bits)), core, bits, noises[name, bits]))
-        found[name] = useful(sensible(each))
+        each = priced(network.graph.site(layer.node), core, 8)
+        for bits in widths:
+            each.extend(priced(site_with(network.graph, layer, nearest(layer, bits)), core, bits))
+        found[name] = sensible(each, with_code=with_code)
     return found
+
+
+def with_losses(
+    alternatives: Mapping[str, Sequence[Alternative]], noises: Mapping[tuple[str, int], float], *, with_code: bool
+) -> dict[str, list[Alternative]]:
+    """The same with what they lose; without those that are then no use.
+
+    Args:
+        noises: by layer and bits; 8 bits lose nothing.
+    """
+    return {
+        name: useful([replace(a, loss=noises.get((name, a.bits), 0.0)) for a in each], with_code=with_code)
+        for name, each in alternatives.items()
+    }
 
 
 def nearest(layer: Layer, bits: int) -> LowBits:
@@ -46,11 +61,25 @@ def nearest(layer: Layer, bits: int) -> LowBits:
     return LowBits(bits, found.codes.reshape(layer.outputs, -1), scales, bias, found.noise)
 
 
-def _priced(site: Site, core: Core, bits: int, loss: float) -> list[Alternative]:
+def priced(site: Site, core: Core, bits: int) -> list[Alternative]:
+    """All kernels for a layer; what its bits lose isn't known yet."""
     return [
-        Alternative(bits, loss, kernel.constant_bytes, kernel.instructions, kernel.variant)
+        Alternative(
+            bits,
+            0.0,
+            kernel.constant_bytes,
+            kernel.instructions,
+            kernel.variant,
+            _function(kernel),
+            kernel.code_bytes,
+        )
         for kernel in kernels_of(site, core)
     ]
+
+
+def _function(kernel: Kernel) -> str:
+    """Kernels of one name may have functions of different sizes, by how their loops are written."""
+    return f"{kernel.function.stem} {kernel.variant} {kernel.code_bytes}" if kernel.function is not None else ""
 
 
 def site_with(graph: Graph, layer: Layer, given: LowBits) -> Site:

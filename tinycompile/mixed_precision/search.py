@@ -1,11 +1,9 @@
 """Bits for the layers of a network under a budget: what single layers lose, choices, fits, and what came of them.
 
-With channels that may be removed, how many of each class are left is part of the same choice.
-
 The choice believes that losses add up, and that they are what trials said. So what is fitted and measured isn't only
 the choice that loses least by them, but the same number of bits for all layers as well, where the budget has room for
-it; what measures best is kept, so that choosing never does worse than not to choose. The same holds of channels: bits
-without any removal are tried beside both together.
+it; what measures best is kept, so that choosing never does worse than not to choose. With channels that may be removed,
+how many of each class are left is part of the same choice, and bits without any removal are tried beside both.
 """
 
 from __future__ import annotations
@@ -22,13 +20,14 @@ from tinycompile.ir import Array
 from tinycompile.mixed_precision.channel_classes import Channels, Removed
 from tinycompile.mixed_precision.channel_levels import Level, kept_counts, levels
 from tinycompile.mixed_precision.channel_prices import alternatives_without, priced_exactly
-from tinycompile.mixed_precision.choice import Alternative, Choice, Levels, choose
+from tinycompile.mixed_precision.choice import Alternative, Choice, Levels, choose, smallest
 from tinycompile.mixed_precision.measure import Measured
 from tinycompile.mixed_precision.network import Network
-from tinycompile.mixed_precision.prices import alternatives
+from tinycompile.mixed_precision.prices import alternatives, with_losses
 from tinycompile.mixed_precision.sensitivity import samples_of
 from tinycompile.progress import step
 from tinycompile.quantize import Quantized
+from tinycompile.quantize.low_bits import WeightMethod
 from tinycompile.quantize.network import decibels
 from tinycompile.targets.core import Core
 
@@ -76,7 +75,7 @@ class Model(Protocol):
         """Some calibration samples, as `Network.inputs` makes them of the int8 network's inputs."""
         ...
 
-    def fitted(self, bits: Mapping[str, int], removed: Removed) -> Fitted:
+    def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
         """With these bits, without some channels; layers that aren't named have 8."""
         ...
 
@@ -98,7 +97,8 @@ class Search:
 
     Attributes:
         layers: names of those that may get few bits.
-        channels: that may be removed; None for none. least_removed: how many of them, at least.
+        with_code: bytes are those of constants and of the functions that read them, else of constants alone.
+        channels: that may be removed; None for none. least_removed: how many of them have to go.
     """
 
     def __init__(
@@ -108,63 +108,82 @@ class Search:
         core: Core,
         layers: Sequence[str],
         widths: Sequence[int] = WIDTHS,
+        *,
+        with_code: bool = False,
         channels: Channels | None = None,
+        least_removed: int = 0,
     ) -> None:
         self.network, self.model, self.core = network, model, core
-        self.layers, self.widths, self.channels = layers, widths, channels
-        self.least_removed = 0
+        self.layers, self.widths, self.with_code = layers, widths, with_code
+        self.channels, self.least_removed = channels, least_removed
+        self._fits = dict[frozenset[tuple[str, int]], Fitted]()
 
     @cached_property
-    def levels(self) -> dict[str, list[Level]]:
-        """Of the classes of channels that may be removed."""
-        if self.channels is None:
-            return {}
-        trials = sum(1 + len(kept_counts(each.width)) for each in self.channels.classes.values())
-        few = self.model.few_inputs(self.network, samples_of(self.network, trials))
-        return levels(self.network, few, self.channels)
-
-    @cached_property
-    def _choices(self) -> Levels | None:
-        """The levels, as the integer programme takes them."""
-        if self.channels is None:
-            return None
-        losses = {name: [level.loss for level in each] for name, each in self.levels.items()}
-        removed = {name: [level.gone.size for level in each] for name, each in self.levels.items()}
-        return Levels(losses, removed, self.channels.reads, self.channels.makes)
-
-    @cached_property
-    def _kept(self) -> dict[str, list[int]]:
-        return {name: [level.kept for level in each] for name, each in self.levels.items()}
+    def priced(self) -> dict[str, list[Alternative]]:
+        """By layer, without what they lose, which takes longer to know."""
+        step("asking the compiler for bytes and instructions")
+        layers, core, code = (self.network, self.layers, self.widths), self.core, self.with_code
+        if self.channels is not None:
+            return alternatives_without(*layers, core, self.channels, self._kept, with_code=code)
+        return alternatives(*layers, core, with_code=code)
 
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
         """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
-        noises = dict(self.model.noises(self.layers, self.widths)) if self.widths else {}
-        step("asking the compiler for bytes and instructions")
-        if self.channels is not None:
-            return alternatives_without(self.network, self.layers, noises, self.core, self.channels, self._kept)
-        return alternatives(self.network, self.layers, noises, self.core)
+        priced, noises = self.priced, dict[tuple[str, int], float]()
+        if self.widths:
+            noises.update(self.model.noises(self.layers, self.widths))
+        return with_losses(priced, noises, with_code=self.with_code)
+
+    @cached_property
+    def _kept(self) -> dict[str, list[int]]:
+        """Channels of each level, by class."""
+        classes = {} if self.channels is None else self.channels.classes
+        return {name: [each.width, *kept_counts(each.width)] for name, each in classes.items()}
+
+    @cached_property
+    def levels(self) -> dict[str, list[Level]]:
+        """Of the classes of channels that may be removed, with what that loses."""
+        if self.channels is None:
+            return {}
+        few = self.model.few_inputs(self.network, samples_of(self.network, sum(map(len, self._kept.values()))))
+        return levels(self.network, few, self.channels)
+
+    def _levels_with(self, losses: Mapping[str, Sequence[float]]) -> Levels | None:
+        """As the integer programme takes them; None where all channels stay."""
+        if self.channels is None:
+            return None
+        removed = {name: [each[0] - kept for kept in each] for name, each in self._kept.items()}
+        return Levels(losses, removed, self.channels.reads, self.channels.makes, self.least_removed)
+
+    @cached_property
+    def _lossy_levels(self) -> Levels | None:
+        return self._levels_with({name: [level.loss for level in each] for name, each in self.levels.items()})
+
+    @cached_property
+    def kernels_for_8_bits(self) -> dict[str, list[Alternative]]:
+        """With all channels."""
+        return {name: _with(each, 8) for name, each in self.priced.items()}
 
     @property
     def at_8_bits(self) -> Choice:
         """Every layer with all channels and the fastest kernel for its own weights."""
-        own = {name: _with(each, 8) for name, each in self.alternatives.items()}
-        return Choice({name: min(each, key=lambda a: (a.instructions, a.bytes)) for name, each in own.items()})
+        own = self.kernels_for_8_bits.items()
+        return Choice({name: min(each, key=lambda a: (a.instructions, a.bytes)) for name, each in own})
 
-    @property
+    def size(self, choice: Choice) -> int:
+        """Bytes of a choice, as they are counted here."""
+        return choice.flash if self.with_code else choice.bytes
+
+    @cached_property
     def smallest_8_bits(self) -> int:
         """Bytes of all of these layers with the kernels that need the fewest for 8 bits and all channels."""
-        return sum(min(a.bytes for a in _with(each, 8)) for each in self.alternatives.values())
-
-    @property
-    def most_bytes(self) -> int:
-        """Of all layers, with the kernels that need the most."""
-        return sum(max(a.bytes for a in each) for each in self.alternatives.values())
+        return self.size(smallest(self.kernels_for_8_bits, with_code=self.with_code))
 
     @property
     def weights(self) -> int:
         """How many these layers have, each a byte with 8 bits; biases and factors are further bytes, which stay."""
-        return sum(self.network.layers[name].own.weights.size for name in self.alternatives)
+        return sum(self.network.layers[name].own.weights.size for name in self.layers)
 
     def bytes_with(self, part: float) -> int:
         """Bytes of all of these layers if their weights take such a part of what they take with 8 bits."""
@@ -174,49 +193,60 @@ class Search:
         """The part that weights take where all of these layers take so many bytes."""
         return 1 - (self.smallest_8_bits - taken) / max(1, self.weights)
 
+    @cached_property
+    def smallest(self) -> Choice:
+        """The fewest bytes of all layers that may get few bits or lose channels."""
+        lossless = {name: [0.0] * len(each) for name, each in self._kept.items()}
+        return smallest(self.priced, with_code=self.with_code, levels=self._levels_with(lossless))
+
+    @property
+    def most_bytes(self) -> int:
+        """Of all layers, with the kernels that need the most."""
+        return sum(max(a.alone for a in each) for each in self.priced.values())
+
     @property
     def least_bytes(self) -> int:
         """Of all layers that may get few bits."""
-        return sum(min(a.bytes for a in each) for each in self.alternatives.values())
+        return self.size(self.smallest)
 
     def choice(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice:
-        """The least loss within the limits, of bits and of channels if these may be removed.
+        """The least loss within limits. Raises DoesNotFitError.
 
-        What levels between those that kernels were asked for cost is interpolated: the choice is priced exactly, and
-        made again with less where it takes too much.
+        What levels of channels cost between those that kernels were asked for is interpolated: the choice is priced
+        exactly, and made again with less where it takes too much.
         """
-        if self.channels is None:
-            return choose(self.alternatives, bytes_limit, instruction_limit)
-        size, work = bytes_limit, instruction_limit
+        size, work, code = bytes_limit, instruction_limit, self.with_code
         for _ in range(_REPAIRS):
-            found = choose(self.alternatives, size, work, self._choices, self.least_removed)
+            found = choose(self.alternatives, size, work, with_code=code, levels=self._lossy_levels)
+            if self.channels is None:
+                return found
             exact = priced_exactly(self.network, found, self.core, self.channels, self._kept)
-            if exact.bytes <= bytes_limit and (instruction_limit is None or exact.instructions <= instruction_limit):
+            if self.size(exact) <= bytes_limit and exact.instructions <= (instruction_limit or exact.instructions):
                 return exact
-            size = min(size, size - (exact.bytes - bytes_limit))
+            size = min(size, size - (self.size(exact) - bytes_limit))
             if work is not None and instruction_limit is not None:
                 work = min(work, work - (exact.instructions - instruction_limit))
-        raise DoesNotFitError(f"no choice takes exactly {bytes_limit:,} bytes or less", hint="grant some bytes more")
+        raise DoesNotFitError(f"no choice was found that takes {bytes_limit:,} bytes", hint="grant some more")
 
     def removed(self, choice: Choice) -> Removed:
         """Channels that a choice does without."""
-        if self.channels is None:
+        if self.channels is None or not any(choice.levels.values()):
             return Removed()
         gone = {name: self.levels[name][level].gone for name, level in choice.levels.items()}
         return Removed.of(self.channels, gone)
 
     def kept(self, choice: Choice) -> dict[str, tuple[int, int]]:
         """(channels that are left, of how many) of the classes that lose some."""
-        levels = ((name, self.levels[name], level) for name, level in choice.levels.items() if level)
-        return {name: (each[level].kept, each[0].kept) for name, each, level in levels}
+        levels = ((name, self._kept[name], level) for name, level in choice.levels.items() if level)
+        return {name: (each[level], each[0]) for name, each, level in levels}
 
     def with_all_channels(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
         """The choice of bits alone; None where that isn't enough, or channels have to go."""
         if self.least_removed:
             return None
-        full = {name: [a for a in each if not (a.reads or a.makes)] for name, each in self.alternatives.items()}
+        full = {name: [a for a in each if a.has_all_channels] for name, each in self.alternatives.items()}
         try:
-            return choose(full, bytes_limit, instruction_limit)
+            return choose(full, bytes_limit, instruction_limit, with_code=self.with_code)
         except DoesNotFitError:
             return None
 
@@ -227,7 +257,7 @@ class Search:
         for bits in (8, *self.widths):
             only = {name: _with(each, bits) for name, each in self.alternatives.items()}
             try:
-                return choose(only, bytes_limit, instruction_limit)
+                return choose(only, bytes_limit, instruction_limit, with_code=self.with_code)
             except DoesNotFitError:
                 continue
         return None
@@ -239,7 +269,10 @@ class Search:
         return [self.choice(max(int(limit), least)) for limit in limits]
 
     def fit(self, choice: Choice) -> Fit:
-        return Fit(choice, self.model.fitted(choice.bits, self.removed(choice)))
+        """The same bits and channels are fitted once."""
+        if choice.weights not in self._fits:
+            self._fits[choice.weights] = self.model.fitted(choice.bits, self.removed(choice))
+        return Fit(choice, self._fits[choice.weights])
 
     def best(self, bytes_limit: int, instruction_limit: int | None = None) -> Fit:
         """What measures best within the limits.
@@ -248,11 +281,13 @@ class Search:
             DoesNotFitError: there is nothing within them.
         """
         limits = bytes_limit, instruction_limit
-        others = [self.with_all_channels(*limits)] if self.channels is not None else []
-        tried = list[Fit]()
-        for choice in (self.choice(*limits), *others, self.uniform(*limits)):
-            if choice is not None and not any(alike(choice, each.choice) for each in tried):
-                step("fitting what was chosen" if not tried else "fitting another choice to compare with")
+        others = [self.uniform(*limits)]
+        if self.channels is not None:
+            others.insert(0, self.with_all_channels(*limits))
+        tried = [self.fit(self.choice(*limits))]
+        for choice in others:
+            if choice is not None and choice.weights not in {each.choice.weights for each in tried}:
+                step("the same bits for all layers" if choice is others[-1] else "bits for all channels")
                 tried.append(self.fit(choice))
         return max(tried, key=lambda fit: fit.measured.order)
 
@@ -263,12 +298,5 @@ class Search:
 
 def _with(alternatives: Sequence[Alternative], bits: int) -> list[Alternative]:
     """With these bits and all channels; with 8 bits where there are none."""
-    full = [a for a in alternatives if not (a.reads or a.makes)]
+    full = [a for a in alternatives if a.has_all_channels]
     return [a for a in full if a.bits == bits] or [a for a in full if a.bits == 8]
-
-
-def alike(one: Choice, other: Choice) -> bool:
-    """Whether both come to the same weights."""
-    levels = ({name: level for name, level in each.levels.items() if level} for each in (one, other))
-    first, second = levels
-    return one.bits == other.bits and first == second

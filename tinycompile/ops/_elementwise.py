@@ -11,14 +11,21 @@ import numpy as np
 
 from tinycompile.access import Access, Pointwise
 from tinycompile.dtypes import FLOAT32, INT8, INT16, DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Op, Signature, TensorType
+from tinycompile.numerics.fixed_point import Float64Array
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops._arithmetic import onnx, real, wide
 from tinycompile.ops._rules import first_reason, not_quantized
+from tinycompile.ops._training.function_gradient import function_vjp
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.rule import Differentiable, NoGradientError, Tape
 from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 INT8_VALUES = np.arange(256, dtype=np.uint8).view(np.int8)
 """All int8 values in the order of their bit patterns: 0 .. 127, -128 .. -1."""
+
+INT8_ASCENDING = np.arange(-128, 128, dtype=np.int8).view(np.uint8)
+"""Where the values -128, -127, ... are in that order."""
 
 Framework = Literal["tflite", "onnx"]
 
@@ -33,6 +40,11 @@ class Elementwise(Op):
         return Pointwise()
 
 
+def between_values(x: TensorType) -> Array:
+    """float32 (257,): the real numbers half a step below each int8 value of a type, ascending, and above the last."""
+    return ((np.arange(-128, 129) - 0.5 - x.zero_point) * x.scale).astype(np.float32)
+
+
 class AlongChannels(Elementwise):
     """Every element depends on all along the last axis, the channels."""
 
@@ -42,7 +54,7 @@ class AlongChannels(Elementwise):
         return super().infer(inputs)
 
 
-class Unary(Elementwise, Typed):
+class Unary(Elementwise, Typed, Differentiable):
     """A function int8 -> int8 of one element, which 256 table entries define completely."""
 
     @abstractmethod
@@ -56,6 +68,32 @@ class Unary(Elementwise, Typed):
     def table(self, sig: Signature) -> Array:
         """int8, shape (256,): entry `(uint8_t)q` is the result for the input q."""
         return self.of(sig, INT8_VALUES)
+
+    def between(self, sig: Signature) -> Float64Array:
+        """(257,): the function of real numbers half a step below the int8 -128, below -127 and so on, above 127.
+
+        Raises:
+            NoGradientError: the table is all that is known.
+        """
+        if not isinstance(self, RealUnary):
+            raise NoGradientError("its table is of no function of real numbers")
+        with np.errstate(all="ignore"):
+            return self.real(between_values(sig.input)).astype(np.float64)
+
+    def slopes(self, sig: Signature) -> Float64Array:
+        """(256,), by the values' bits: the mean slope of the function over the real numbers that a value stands for; 0
+        where the result is clamped, or the function has none.
+
+        Raises:
+            NoGradientError: the table is all that is known.
+        """
+        rises = np.diff(self.between(sig)) / sig.input.scale
+        results = self.table(sig)
+        passed = np.isfinite(rises) & (results[INT8_ASCENDING] > -128) & (results[INT8_ASCENDING] < 127)
+        return np.where(passed, rises, 0.0)[INT8_VALUES.astype(np.int64) + 128]
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        function_vjp(tape, node, gradient, self.slopes(tape.signature(node)))
 
     def meanings(self) -> Meanings:
         return {**super().meanings(), INT8: Meaning(self._looked_up, self._refused)}

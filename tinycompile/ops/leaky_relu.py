@@ -30,7 +30,7 @@ class LeakyRelu(Unary, WideUnary, RealUnary):
 
     def of(self, sig: Signature, x: Array) -> Array:
         """`QuantizeLeakyRelu`: one multiplier for each sign."""
-        multiplier, shift = quantize_multiplier(self.slopes(sig))
+        multiplier, shift = quantize_multiplier(self.multipliers(sig))
         centred = x.astype(np.int64) - sig.input.zero_point
         which = (centred < 0).astype(np.intp)
         scaled = multiply_by_quantized_multiplier(centred, multiplier[which], shift[which])
@@ -46,9 +46,9 @@ class LeakyRelu(Unary, WideUnary, RealUnary):
         return np.where(x < 0, np.float32(self.alpha) * x, x)
 
     def limits(self, sig: Signature) -> str | None:
-        return invalid(lambda: quantize_multiplier(self.slopes(sig)))
+        return invalid(lambda: quantize_multiplier(self.multipliers(sig)))
 
-    def slopes(self, sig: Signature) -> Array:
+    def multipliers(self, sig: Signature) -> Array:
         """Real multipliers for positive and for negative inputs."""
         number = np.float32 if self.runtime == "litert" else np.float64
         x_scale, y_scale, alpha = number(sig.input.scale), number(sig.output.scale), number(np.float32(self.alpha))

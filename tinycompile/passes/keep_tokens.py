@@ -129,7 +129,11 @@ def _with_fewer(graph: Graph, name: str, keep: Keep, where: str) -> tuple[Graph,
         )
     stream, axes, behind = _stream(graph, at, tokens, where)
     build = _Builder(graph, f"{name}/keep_tokens")
-    positions = build.positions(weights, keep)
+    sums = build.sums(weights)
+    # Right behind the softmax, so that a kernel of the whole attention may add up what passes.
+    graph = replace(graph, nodes=(*graph.nodes[: at + 1], *build.nodes, *graph.nodes[at + 1 :]))
+    behind, build.nodes = behind + len(build.nodes), list[Node]()
+    positions = build.positions(sums, keep)
     kept = build.node("kept", Gather(min(axes)), [stream, positions], like=graph.types[stream])
     nodes, types, after = build.nodes, build.types, {kept: axes}
     for node in graph.nodes[behind:]:
@@ -223,9 +227,14 @@ class _Builder:
         self.types[name], self.constants[name] = replace(t, shape=value.shape), value
         return name
 
-    def positions(self, weights: str, keep: Keep) -> str:
-        """int32 (count,): which tokens are kept, in their order."""
-        importance = self._importance(weights)
+    def positions(self, sums: str, keep: Keep) -> str:
+        """int32 (count,): which tokens are kept, in their order.
+
+        Args:
+            sums: of columns, in any shape.
+        """
+        flat = Reshape((self.types[sums].elements,))
+        importance = sums if self.types[sums].shape == flat.shape else self.node("importance", flat, [sums])
         t = self.types[importance]
         if keep.first:
             lowest, highest = (-np.inf, np.inf) if t.dtype == FLOAT32 else t.dtype.range
@@ -239,14 +248,14 @@ class _Builder:
         falling = self.node("sorted", TopK(keep.count), [self.node("complement", BitwiseXor(), [found, ones])])
         return self.node("positions", BitwiseXor(), [falling, ones])
 
-    def _importance(self, weights: str) -> str:
-        """(tokens,): the sums of the columns of (..., tokens, tokens)."""
+    def sums(self, weights: str) -> str:
+        """(..., tokens): the sums of the columns of (..., tokens, tokens)."""
         t = self.types[weights]
         *outer, rows, columns = t.shape
         if t.dtype == INT8:
             shape = (1, prod(outer), rows, columns)
             image = weights if t.shape == shape else self.node("image", Reshape(shape), [weights], like=t)
-            return self.node("importance", Reshape((columns,)), [self.node("sums", SpatialSum(), [image])])
+            return self.node("sums", SpatialSum(), [image])
         if t.dtype == INT16:
             weights = self.node("wide", Cast(INT32), [weights])
         return self.node("importance", ReduceSum(tuple(range(len(t.shape) - 1)), keep_dims=False), [weights])

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from tinycompile.access import Reach
+from tinycompile.ir import Node
 from tinycompile.planner.candidates import TICK_INSTRUCTIONS, TURN_INSTRUCTIONS, Appraiser, moves
 from tinycompile.planner.members import Geometry, Reaches, up_of
 from tinycompile.planner.problem import whole_units
@@ -34,8 +35,10 @@ class Bounds:
         self._known = -1
         self._fewest: list[int] = []
         held = [self._held(step) for step in range(self._count)]
-        self._lines = _sums(whole_units(bytes_) for bytes_, _ in held)
-        self._moves = _sums(instructions for _, instructions in held)
+        self._lines = [whole_units(bytes_) for bytes_, _ in held]
+        self._moves = [instructions for _, instructions in held]
+        self._read_until = [_read_until(geometry, node) for node in geometry.graph.nodes]
+        self._kept: dict[tuple[int, int], tuple[int, int]] = {}
         self._least: dict[tuple[int, int], int] = {}
 
     def instructions(self, first: int, last: int) -> int:
@@ -48,24 +51,38 @@ class Bounds:
         if len(self._appraiser.fewest) != self._known:
             self._known = len(self._appraiser.fewest)
             self._fewest = _sums(map(self._fewest_of, range(self._count)))
-        return self._fewest[last] - self._fewest[first] + self._moves[last - 1] - self._moves[first]
+        return self._fewest[last] - self._fewest[first] + self._inside(first, last)[1]
 
     def bytes(self, first: int, last: int) -> int:
         """In use during the nodes [first, last): what lives beside them, what they read, keep and leave.
 
-        Of what they leave no more can share memory with what they read than either has.
+        Of what the last one leaves no more can share memory with what they read than either has.
         """
         if (first, last) not in self._least:
             values, graph = self._values, self._geometry.graph
             output = graph.nodes[last - 1].outputs[0]
             names = set[str]().union(*self._names[first:last])
-            inside = {name for node in graph.nodes[first : last - 1] for name in node.outputs}
-            read = {values.place(name)[0] for name in names - inside - {output}} - values.kept
+            made = {name for node in graph.nodes[first : last - 1] for name in node.outputs}
+            read = {values.place(name)[0] for name in names - made - {output}} - values.kept
             read.discard(values.place(output)[0])
             before, after = sum(map(values.buffer_bytes, read)), whole_units(graph.types[output].bytes)
-            lines = self._lines[last - 1] - self._lines[first]
-            self._least[first, last] = values.beside(first, last, names) + lines + max(before, after)
+            inside, _ = self._inside(first, last)
+            self._least[first, last] = values.beside(first, last, names) + inside + max(before, after)
         return self._least[first, last]
+
+    def _inside(self, first: int, last: int) -> tuple[int, int]:
+        """(bytes, instructions to move lines) of what is between the nodes of a run."""
+        if (first, last) not in self._kept:
+            found = [self._whole_or_lines(step, last) for step in range(first, last - 1)]
+            self._kept[first, last] = sum(bytes_ for bytes_, _ in found), sum(moved for _, moved in found)
+        return self._kept[first, last]
+
+    def _whole_or_lines(self, step: int, last: int) -> tuple[int, int]:
+        """Of a node's output inside a run up to `last`: all of it where it is needed later, else its lines."""
+        if self._read_until[step] < last:
+            return self._lines[step], self._moves[step]
+        name = self._geometry.graph.nodes[step].outputs[0]
+        return (0 if name in self._values.kept else whole_units(self._geometry.graph.types[name].bytes)), 0
 
     def _fewest_of(self, step: int) -> int:
         """Instructions of a node, without what its lines take."""
@@ -102,6 +119,14 @@ class Bounds:
         sig = self._geometry.sigs[step]
         shape = (sig.input if self._geometry.sums(step) else sig.output).shape
         return grid(shape)[0] if has_rows(shape) else 1
+
+
+def _read_until(geometry: Geometry, node: Node) -> int:
+    """The last step that reads a node's output; that after all steps where it is a result."""
+    name, steps = node.outputs[0], geometry.steps
+    if name in geometry.graph.results:
+        return len(steps)
+    return max((steps[reader] for reader in geometry.consumers.get(name, ())), default=-1)
 
 
 def _reaches(geometry: Geometry, step: int) -> Reaches:

@@ -96,7 +96,8 @@ class Builder:
     ) -> Stage:
         """The stage, with how far what it reads must lie above its output."""
         members = self.members
-        whole = dict.fromkeys(s.tensor for f in firings for s in f.sources if s.tensor not in lines)
+        divided = dict.fromkeys(s.tensor for f in firings for s in f.sources if s.tensor not in members.index)
+        whole = dict.fromkeys((*divided, *(name for f in firings for name in f.entire)))
         stage = Stage(
             mode=mode,
             first=members.first,
@@ -108,6 +109,9 @@ class Builder:
             lines=lines,
             whole=tuple(whole),
             output=members.output,
+            beside=members.beside,
             distances={},
         )
-        return replace(stage, distances={name: safe_distance(writes(stage, name, members.graph)) for name in whole})
+        apart = divided.keys() - {name for firing in firings for name in firing.entire}
+        distances = {n: safe_distance(writes(stage, n, members.graph)) for n in divided if n in apart}
+        return replace(stage, distances=distances)

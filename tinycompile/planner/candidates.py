@@ -122,8 +122,9 @@ class Appraiser:
         types, lines = self._graph.types, stage.lines
         kept = sum(whole_units(line.bytes) for line in lines.values() if not line.passes)
         output = whole_units(types[stage.output].bytes)
-        outside = self._values.beside(stage.first, stage.last, (*stage.whole, *lines, stage.output))
-        whole = sum(self._values.buffer_bytes(name) for name in stage.whole)
+        outside = self._values.beside(stage.first, stage.last, (*stage.whole, *lines, stage.output, *stage.beside))
+        kept_apart = self._values.kept
+        whole = sum(self._values.buffer_bytes(n) for n in (*stage.whole, *stage.beside) if n not in kept_apart)
         shared = sum(
             min(output, saving(whole_units(types[name].bytes), output, whole_units(distance)))
             for name, distance in stage.distances.items()

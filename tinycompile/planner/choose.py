@@ -12,7 +12,7 @@ from tinycompile.planner import exact, greedy
 from tinycompile.planner.covering import cheapest, least_peak
 from tinycompile.planner.exact import Infeasible
 from tinycompile.planner.flash import Flash, Price, priced
-from tinycompile.planner.problem import Plan
+from tinycompile.planner.problem import Plan, Problem
 from tinycompile.planner.reason import Reason
 from tinycompile.planner.values import Values
 
@@ -99,16 +99,36 @@ def _placed(values: Values, covers: Sequence[Cover], fast: bool = False) -> _Pla
 
 
 def place(values: Values, kernels: Sequence[Kernel]) -> Plan:
-    """The smallest arena for these kernels, one per node, if time allows."""
-    bound = max(values.needs(kernels))
-    plan = greedy.place(values.problem(kernels), bound)
+    """The smallest arena for these kernels, one per node, if time allows.
+
+    The same buffers are placed again and again while kernels are chosen at different prices: their plan is kept.
+    """
+    bound, problem = max(values.needs(kernels)), values.problem(kernels)
+    key = bound, problem
+    plan = _placements.get(key)
+    if plan is None:
+        plan = _place(values, kernels, problem, bound)
+        if len(_placements) >= KEPT_PLACEMENTS:
+            _placements.clear()
+        _placements[key] = plan
+    return plan
+
+
+KEPT_PLACEMENTS = 256
+"""Problems whose plans are kept."""
+
+_placements: dict[tuple[int, Problem], Plan] = {}
+
+
+def _place(values: Values, kernels: Sequence[Kernel], problem: Problem, bound: int) -> Plan:
+    plan = greedy.place(problem, bound)
     if plan.arena_bytes == bound or len(kernels) > PLACED_EXACTLY:
         return plan
     covers = [Cover(step, step + 1, values.graph.nodes[step], kernel) for step, kernel in enumerate(kernels)]
     found = exact.smallest(values, covers, plan.arena_bytes, plan.offsets)
     if found is None:
         return plan
-    arena = greedy.height(values.problem(kernels), found.offsets)
+    arena = greedy.height(problem, found.offsets)
     return Plan(found.offsets, arena, max(bound, found.bound))
 
 

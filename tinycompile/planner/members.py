@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from tinycompile.access import Given, Planar, Reach, Summed
+from tinycompile.access import Everywhere, Given, Planar, Reach, Summed
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Op, Signature, Site
 from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span, grid, has_rows, with_grid
 
 Reaches = dict[int, Reach]
-"""Per operand that is computed at run time."""
+"""Per operand that is computed at run time, but for those that are read everywhere."""
 
 
 def up_of(reaches: Reaches) -> int:
@@ -23,13 +23,14 @@ class Geometry:
     """A graph, and what its nodes read of their operands: looked up once for all stages.
 
     Args:
-        kept: values in memory of their own: it isn't divided into rows.
+        kept: values in memory of their own: it isn't divided into rows, but may be read everywhere.
     """
 
     def __init__(self, graph: Graph, kept: Container[str] = ()) -> None:
         self.graph, self._kept = graph, kept
         self.sigs = [graph.signature(node) for node in graph.nodes]
         self.consumers = graph.consumers()
+        self.steps = {node: step for step, node in enumerate(graph.nodes)}
         self._accesses = [
             [node.op.access(sig, operand) for operand in range(max(1, len(node.inputs)))]
             for node, sig in zip(graph.nodes, self.sigs, strict=True)
@@ -42,6 +43,11 @@ class Geometry:
     def sums(self, step: int) -> bool:
         """Whether the output of a node isn't made of rows but sums them up."""
         return isinstance(self._accesses[step][0], Summed)
+
+    def entire(self, step: int) -> tuple[str, ...]:
+        """The operands of a node in RAM that are read everywhere."""
+        accesses = zip(self.graph.nodes[step].inputs, self._accesses[step], strict=False)
+        return tuple(n for n, access in accesses if isinstance(access, Everywhere) and n not in self.graph.constants)
 
     def is_given(self, step: int) -> bool:
         """Whether the rows of a node come from the caller."""
@@ -72,20 +78,23 @@ class Geometry:
         return found
 
     def _find_reaches(self, step: int, axis: Axis) -> Reaches:
-        node, sig = self.graph.nodes[step], self.sigs[step]
-        if any(name in self._kept for name in (*node.inputs, *node.outputs)):
+        node, sig, entire = self.graph.nodes[step], self.sigs[step], self.entire(step)
+        if any(name in self._kept for name in (*node.inputs, *node.outputs) if name not in entire):
             raise NotStreamable(f"{node.name} reads or writes a state")
         if self.is_given(step):
             return {}
         if self.sums(step):
             return {0: Reach()}
-        dynamic = (t for name, t in zip(node.inputs, sig.inputs, strict=True) if name not in self.graph.constants)
+        undivided = {*self.graph.constants, *entire}
+        dynamic = (t for name, t in zip(node.inputs, sig.inputs, strict=True) if name not in undivided)
         if not all(has_rows(t.shape) for t in (*dynamic, *sig.outputs)):
             raise NotStreamable(f"{node.name} isn't spatial")
         if len(sig.output.shape) < AXES[axis] + 3:
             raise NotStreamable(f"{node.name} has no {axis}")
         found, outputs = Reaches(), sig.output.shape[1 + AXES[axis]]
         for operand, (name, access) in enumerate(zip(node.inputs, self._accesses[step], strict=True)):
+            if name in entire:
+                continue
             reach = access.along(AXES[axis])
             if name in self.graph.constants:
                 if reach is not None and reach.stride and outputs > 1:
@@ -106,8 +115,11 @@ class Geometry:
 class Members:
     """The nodes [first, last) of a graph.
 
+    Attributes:
+        beside: the outputs that are needed outside, but for the last node's.
+
     Raises:
-        NotStreamable: more than the last node's output is needed outside, or an operator isn't spatial.
+        NotStreamable: a node has several outputs, or sums up rows for others inside.
     """
 
     def __init__(self, geometry: Geometry, first: int, last: int) -> None:
@@ -115,7 +127,8 @@ class Members:
         self.first, self.last = first, last
         self.nodes = self.graph.nodes[first:last]
         self.index = {node.outputs[0]: i for i, node in enumerate(self.nodes)}
-        self._check_outputs()
+        self.beside = self._needed_outside()
+        self._check_entire()
         self.sigs = geometry.sigs[first:last]
 
     def __len__(self) -> int:
@@ -228,15 +241,30 @@ class Members:
         on_part = Node(node.name, op, node.inputs, node.outputs)
         return Site(on_part, Signature(tuple(types), (output,)), constants)
 
-    def _check_outputs(self) -> None:
+    def entire(self, i: int) -> tuple[str, ...]:
+        """The operands of a node that are read everywhere."""
+        return self._geometry.entire(self.first + i)
+
+    def _check_entire(self) -> None:
+        for i, node in enumerate(self.nodes):
+            if not self.index.keys().isdisjoint(self.entire(i)):
+                raise NotStreamable(f"{node.name} reads all of what is made inside")
+
+    def check_nothing_beside(self) -> None:
+        """Raises NotStreamable where more than the last node's output is needed outside."""
+        for name in self.beside:
+            beyond = name in self.graph.results
+            raise NotStreamable(f"{name} is needed outside", final=beyond)
+
+    def _needed_outside(self) -> tuple[str, ...]:
         for node in self.nodes:
             if len(node.outputs) != 1:
                 raise NotStreamable(f"{node.name} has several outputs")
-        inside = set(self.nodes)
+        inside, found = set(self.nodes), list[str]()
         for i, node in enumerate(self.nodes[:-1]):
             if self.sums(i):
                 raise NotStreamable(f"{node.name} sums up all rows")
             readers = self._geometry.consumers.get(node.outputs[0], [])
             if node.outputs[0] in self.graph.results or any(reader not in inside for reader in readers):
-                beyond = node.outputs[0] in self.graph.results
-                raise NotStreamable(f"the output of {node.name} is needed outside", final=beyond)
+                found.append(node.outputs[0])
+        return tuple(found)

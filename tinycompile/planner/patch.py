@@ -34,6 +34,7 @@ def make_patches(geometry: Geometry, first: int, last: int, grid: tuple[int, int
 
 class _Patches(Builder):
     def __init__(self, members: Members, grid: tuple[int, int]) -> None:
+        members.check_nothing_beside()
         if members.are_given:
             raise NotStreamable("the caller gives every row but once")
         end = len(members) - 1
@@ -76,6 +77,7 @@ class _Patches(Builder):
             rows=rows,
             columns=self.columns[i],
             sources=sources,
+            entire=members.entire(i),
             site=members.site(i, shapes, rows.size, self.width(i)),
             partial=0,
             sums=members.sums(i),

@@ -141,6 +141,7 @@ class Firing:
     Attributes:
         firings: that compute. total: with those that only fill the rows below the tensor.
         rows: that firing n computes. columns: in tile n; None for all.
+        entire: operands that every firing reads as they are.
         site: the node for so many rows and columns, for which kernels are chosen.
         partial: rows of the last firing that are inside the tensor, if not all are.
         sums: its output is not rows but sums over all of them (`SpatialSum`).
@@ -155,6 +156,7 @@ class Firing:
     rows: Span
     columns: Span | None
     sources: tuple[Source, ...]
+    entire: tuple[str, ...]
     site: Site
     partial: int
     sums: bool
@@ -167,7 +169,8 @@ class Stage:
 
     Attributes:
         rows: of the output at a time. ticks: turns of the loop over rows. tiles: of the columns.
-        lines: the tensors inside, by name. whole: tensors read from outside. output: the tensor that is left.
+        lines: the tensors inside, by name. whole: tensors read from outside. output: of the last node.
+        beside: other tensors made inside that are needed outside as well, which are whole in memory.
         distances: per tensor of `whole`, how far it must lie above the output to share memory with it.
     """
 
@@ -181,6 +184,7 @@ class Stage:
     lines: Mapping[str, Lines]
     whole: tuple[str, ...]
     output: str
+    beside: tuple[str, ...]
     distances: Mapping[str, int]
 
     @property

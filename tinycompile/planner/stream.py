@@ -52,7 +52,8 @@ class _Stream(Builder):
 
     def stage(self) -> Stage:
         nodes, firings_needed = self.members.nodes, self._firings()
-        lines = {node.outputs[0]: self._lines(i) for i, node in enumerate(nodes[:-1])}
+        inside = [i for i, node in enumerate(nodes[:-1]) if node.outputs[0] not in self.members.beside]
+        lines = {nodes[i].outputs[0]: self._lines(i) for i in inside}
         firings = [self._firing(i, lines, *firings_needed[i]) for i in range(len(nodes))]
         ticks = max(f.phase + f.period * (f.firings - 1) for f in firings) + 1
         return self.finished("stream", self._rows, ticks, firings, lines, _writes)
@@ -60,6 +61,7 @@ class _Stream(Builder):
     def _check_tiles(self, rest: int) -> None:
         if self.tiles == 1:
             raise NotStreamable("there is but one tile", final=False)
+        self.members.check_nothing_beside()
         if rest and self.members.sums(len(self.members) - 1):
             raise NotStreamable("the tiles to be summed don't divide the columns", final=False)
         if self.members.are_given:
@@ -116,15 +118,17 @@ class _Stream(Builder):
 
     def _firings(self) -> list[tuple[int, int]]:
         """Per node (firings that compute, with those that fill)."""
-        nodes = self.members.nodes
+        nodes, whole = self.members.nodes, {*self.members.beside, self.members.output}
         computing = [-(-self._height(i) // self._made[i]) for i in range(len(nodes))]
-        if self._height(len(nodes) - 1) % self._made[-1]:
-            raise NotStreamable("the output's rows aren't a multiple of those computed at a time", final=False)
+        for i, node in enumerate(nodes):
+            if node.outputs[0] in whole and self._height(i) % self._made[i]:
+                raise NotStreamable(f"the rows of {node.outputs[0]} aren't made so many at a time", final=False)
         total = list(computing)
         for i, node in enumerate(nodes):
             for operand, reach in self.down[i].items():
                 producer = self.members.index.get(node.inputs[operand])
-                if producer is not None:  # it keeps its lead to the end, so that rows stay where they are read
+                if producer is not None and nodes[producer].outputs[0] not in whole:
+                    # It keeps its lead to the end, so that rows stay where they are read.
                     each = self._span(i).read_by(reach).step // self._made[producer]
                     last = each * (computing[i] - 1) + self._ahead(producer, i)
                     total[producer] = max(total[producer], last + 1)
@@ -172,6 +176,7 @@ class _Stream(Builder):
             rows=self._span(i),
             columns=self.columns[i],
             sources=tuple(sources),
+            entire=members.entire(i),
             site=members.site(i, shapes, rows, self.width(i)),
             partial=self._height(i) % rows,
             sums=members.sums(i),

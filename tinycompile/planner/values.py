@@ -340,7 +340,7 @@ class Values:
             touch(value, len(self.graph.nodes))
         for stage in self.stages:
             kept = [name for name, lines in stage.lines.items() if not lines.passes]
-            for value in (*stage.whole, stage.output, *kept):
+            for value in (*stage.whole, stage.output, *stage.beside, *kept):
                 touch(value, stage.first)
                 touch(value, stage.last - 1)
         grouped = Counter(group for group, _ in self._storage.group.values())

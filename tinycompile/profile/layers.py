@@ -10,7 +10,7 @@ from tinycompile.errors import ToolFailedError
 from tinycompile.targets import Toolchain
 from tinycompile.toolchain import require, run
 
-_LAYER = re.compile(r"\s*/\* (\d+): \w+(?: \+ \w+)* \"")
+_LAYER = re.compile(r"\s*/\* (\d+): [\w ]+(?: \+ [\w ]+)* \"")
 _STAGE = re.compile(r"\s*/\* Layers \d+ to \d+, ")
 _CHUNK = 2000
 

@@ -17,6 +17,7 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 from tinycompile.quantize.affine import fold_affine
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis, rename
+from tinycompile.quantize.linear_attention import split_divisors
 from tinycompile.quantize.norms import spell_norms
 from tinycompile.quantize.qdq import FLOAT, not_floats
 from tinycompile.quantize.scores import spell_scores
@@ -41,6 +42,7 @@ def prepared(proto: Any, shapes: Mapping[str, tuple[int, ...]], where: str = "")
     spell_norms(graph)
     _matmul_to_gemm(graph)
     spell_scores(graph)
+    split_divisors(graph)
     fold_affine(graph)
     _check_finite(graph, where)
     return graph

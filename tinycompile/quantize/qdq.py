@@ -13,9 +13,9 @@ from tinycompile.frontend.onnx_regions import UNARY
 from tinycompile.ir import Array
 from tinycompile.quantize.coded import CodedWeights
 from tinycompile.quantize.float_graph import LINEAR, FloatGraph, attributes_of, output_axis
+from tinycompile.quantize.linear_attention import unrounded_divisors
 from tinycompile.quantize.low_bit_storage import stored_type
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
-from tinycompile.quantize.scores import unrounded_divisors
 from tinycompile.quantize.updates import UPDATES, cached_inputs, written
 
 Parameters = Mapping[str, tuple[float, int]]

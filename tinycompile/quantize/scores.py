@@ -22,9 +22,6 @@ _NEVER = -1e4
 """What is added where nothing may be looked at; as it is or lower."""
 _SHARE = 2.0**-12
 """What all masked elements of a row may have together, as a part of its largest one."""
-_TINY = 1e-4
-"""What is added to a divisor so that it isn't 0."""
-_PARTS = frozenset("Identity Reshape Transpose Squeeze Unsqueeze Slice Split Gather".split())
 _MOVES = frozenset("Identity Reshape Transpose Squeeze Unsqueeze Expand".split())
 
 
@@ -45,31 +42,6 @@ def _add(graph: FloatGraph, before: Any, kind: str, inputs: Sequence[str], stem:
     if shape is not None:
         graph.shapes = {**graph.shapes, result: shape}
     return result
-
-
-# Sums that scores are divided by.
-
-
-def unrounded_divisors(graph: FloatGraph) -> set[str]:
-    """The values from a product of two computed operands to a Div by a part of it that only a tiny number keeps from 0.
-
-    In linear attention it is what the weights of a query add up to. In steps of 8 bits it is 0 for some queries, so
-    that these values stay floats, and their quotient is rounded.
-    """
-    found, producers = set[str](), graph.producers()
-    for node in graph.nodes:
-        path, add = list[str](), producers.get(node.input[1]) if node.op_type == "Div" else None
-        numbers = [] if add is None else [graph.constants[name] for name in add.input if name in graph.constants]
-        if add is None or add.op_type != "Add" or not any(n.size == 1 and 0 < n.max() <= _TINY for n in numbers):
-            continue
-        path.append(add.output[0])
-        source = producers.get(next(name for name in add.input if name not in graph.constants))
-        while source is not None and source.op_type in _PARTS:
-            path.append(source.output[0])
-            source = producers.get(source.input[0])
-        if source is not None and source.op_type == "MatMul" and source.input[1] not in graph.constants:
-            found.update((*path, source.output[0]))
-    return found
 
 
 # Factors.

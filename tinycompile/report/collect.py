@@ -19,6 +19,7 @@ from tinycompile.lowered import Lowered
 from tinycompile.ops.identity import Identity
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
+from tinycompile.report.document import PARAMETERS
 from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts, source_graph
 from tinycompile.report.sections import (
     FlashSection,
@@ -36,6 +37,7 @@ from tinycompile.report.sections import (
     WeightsFileSection,
 )
 from tinycompile.report.timing import as_bounds, program_waiting, time_section
+from tinycompile.report.training import phase_of, training_section
 from tinycompile.report.weights import layer_weights
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import BOARDS_FOLDER, Board, Cycles
@@ -132,6 +134,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         train=options.train,
         loss=options.loss,
         learning_rate=options.learning_rate,
+        parameters=None if options.parameters is None else PARAMETERS,
         compress_weights=options.compress_weights,
     )
 
@@ -164,6 +167,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         states=[_state(program, index) for index in range(len(program.states))],
         slide=lowered.slide,
         pruning=lowered.pruning,
+        training=training_section(program, planned, origin.sha256),
         stages=[_stage(stage, program) for stage in planned.stages],
         macs=MacsSection(total(lowered.nominal).macs, planned.macs),
         eliminated=Work() if does_else else total(lowered.nominal) - total(executed),
@@ -207,6 +211,7 @@ def _layers(
             function=layer.function,
             stage=stages.get(step),
             traced=program.training is None or step <= program.training.begin,
+            phase=phase_of(step, layer.node, program.training),
             outputs=[_tensor(tensor, program.graph) for tensor in layer.outputs],
             weights_in=held[step],
             live_bytes=live,

@@ -15,6 +15,9 @@ from tinycompile.staging import MARKER
 CERTIFICATE = "certificate.json"
 """What `verify` writes beside the report."""
 
+PARAMETERS = "source/parameters.npz"
+"""What a model that learns begins with, where that isn't what its file has."""
+
 
 def load_report(folder: Path, model: str | None = None) -> dict[str, Any]:
     """The report of an output folder, of one of its models if there are several; or a report.json itself.

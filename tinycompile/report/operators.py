@@ -28,7 +28,9 @@ activations and int8 weights. *oracle*: whose bytes the firmware's are, and what
 LiteRT's default kernel stands in where the reference has none or is wrong ([numerics](docs/numerics.md)). Measured by
 importing and running a model of each. *N = 1*: of several images, up to 64, each becomes a node of its own.
 """
-_FOLDED = "Computed at import where all operands are known then, such as shapes: {}."
+_FOLDED = """Computed at import where all operands are known then, such as shapes: {}.
+
+TFLM_DECODE, which tflite-micro's compression puts before layers, is read where it looks values up in tables."""
 _ONNX_HEADER = """
 ## ONNX
 

@@ -54,6 +54,7 @@ class OptionsSection:
     train: str | None
     loss: str
     learning_rate: float
+    parameters: str | None
     compress_weights: bool
 
 
@@ -190,6 +191,7 @@ class LayerSection:
         instructions: counted by `run`; None before. instructions_estimate: the kernel's own figure.
         stage: index in `stages`; None for a layer by itself.
         traced: whether its result is seen apart from the next, in an inference.
+        phase: "forward", or of a step of training "backward" or "update".
         weights: how many there are. weight_bits: of each of them, in the model; None without weights. weights_bytes: of
             all constants, as the kernel stores them.
         weights_in: bytes of constants by memory, of one that several layers share in each of them.
@@ -213,11 +215,63 @@ class LayerSection:
     function: str
     stage: int | None
     traced: bool
+    phase: str
     outputs: Sequence[TensorSection]
     weights_in: Mapping[str, int]
     live_bytes: int
     code_bytes: int
     waiting_estimate: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class PhaseSection:
+    """A part of a training step: its layers, and what they take together."""
+
+    layers: int
+    macs: int
+    instructions_estimate: int
+
+
+@dataclass(frozen=True)
+class TrainedSection:
+    """A state that is trained: biases, or master weights, which are 256 times the weights of the file at first. Its
+    `offset` is in the memory of all states.
+    """
+
+    name: str
+    shape: Sequence[int]
+    dtype: str
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TrainingSection:
+    """What a model learns, and what a step of it takes.
+
+    Attributes:
+        learning_rate, label, loss: names of states. classes: of how many the label is the number of one; None where it
+            is what the output should be.
+        checkpoint: what tells checkpoints of this model from others, four words.
+        begin: index of the layer behind which only training follows.
+        prediction_bytes: of the arena, by layers up to it. kept_bytes: what the forward pass keeps for the backward
+            pass. gradient_bytes: the most that gradients and working memory of the backward pass take at once.
+    """
+
+    learning_rate: str
+    label: str
+    loss: str
+    classes: int | None
+    parameters: Sequence[TrainedSection]
+    parameter_bytes: int
+    checkpoint: str
+    begin: int
+    forward: PhaseSection
+    backward: PhaseSection
+    update: PhaseSection
+    prediction_bytes: int
+    kept_bytes: int
+    gradient_bytes: int
 
 
 @dataclass(frozen=True)
@@ -326,6 +380,7 @@ class Report:
         requantisation: how many layers requantise in each form.
         slide: None for a model that gets its whole input in each inference.
         pruning: None for a model with all of its tokens.
+        training: None for a model that doesn't learn.
         time: None for the host.
         pareto: None where no front was asked for.
     """
@@ -350,6 +405,7 @@ class Report:
     states: Sequence[StateSection]
     slide: Slide | None
     pruning: Pruning | None
+    training: TrainingSection | None
     stages: Sequence[StageSection]
     macs: MacsSection
     eliminated: Work

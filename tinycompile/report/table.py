@@ -85,6 +85,8 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         own = report["layers"][:ahead]
         alone = f"{sum(each['macs'] for each in own):,} MACs"
         yield "", f"a prediction alone: about {sum(each['instructions_estimate'] for each in own):,}, for {alone}"
+    if report.get("training") is not None:
+        yield from _training(report["training"])
     time = duration(report)
     if time is not None:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
@@ -107,6 +109,17 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "bytes", "TFLM's, where LiteRT's are others (--match tflm)"
     if report["options"].get("align") == "strict":
         yield "alignment", "words only where they are aligned (--align strict)"
+
+
+def _training(training: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    backward, update = (training[phase] for phase in ("backward", "update"))
+    yield "", f"its gradients: about {backward['instructions_estimate']:,}, for {backward['macs']:,} MACs"
+    yield "", f"its updates: about {update['instructions_estimate']:,}, for {update['macs']:,} MACs"
+    count, size = len(training["parameters"]), training["parameter_bytes"]
+    yield "training", f"{count} parameter{'' if count == 1 else 's'} of {size:,} bytes, in states"
+    own = f"{training['prediction_bytes']:,} bytes of the arena, {training['kept_bytes']:,} are kept for gradients"
+    yield "", f"a prediction takes {own}"
+    yield "", f"gradients and what they are computed in take up to {training['gradient_bytes']:,}"
 
 
 def _slide(report: dict[str, Any], instructions: int) -> Iterator[tuple[str, str]]:

@@ -124,7 +124,8 @@ class Backward:
 
     def descend(self, parameter: Parameter, gradient: Gradient, units: Array, axis: int | None) -> None:
         is_bias = len(self.types[parameter.state].shape) == 1
-        mantissas, exponents = factors(np.atleast_1d(units) * (1 if is_bias else 1 << MASTER_FRACTION_BITS))
+        scale = 1 if is_bias else (1 << MASTER_FRACTION_BITS) / parameter.copies
+        mantissas, exponents = factors(np.atleast_1d(units) * scale)
         table = np.stack([mantissas, exponents], axis=-1).astype(np.int32)
         operands = (parameter.state, *gradient, self._rate, self.constant(table, "units"))
         (self.next[parameter.state],) = self.emit(GradientDescent(axis), *operands, meaning="next")

@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from tinycompile.errors import UsageError
-from tinycompile.ir import Graph, Node
+from tinycompile.ir import Array, Graph, Node
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._convolution import Convolution
+from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.ops.reshape import Reshape
 
 FORMS = "all, last:K, biases, biases:K, head, a layer's name, or a layer's name and a fraction of its input channels"
 
@@ -49,6 +53,26 @@ def has_weights(node: Node) -> bool:
     if not isinstance(node.op, Convolution | FullyConnected):
         return False
     return not isinstance(node.op.rule, StepRequant) or node.op.rule.is_straight()
+
+
+def copies_of_channels(graph: Graph, node: Node) -> int:
+    """How often a layer's input has each channel of what it was made of, one beside the other. Weights that are wider
+    than 8 bits, those of ONNX with a zero point, come in so many parts.
+    """
+    producers = graph.producers()
+    reshape = producers.get(node.inputs[0])
+    joined = None if reshape is None else producers.get(reshape.inputs[0])
+    if reshape is None or joined is None or not isinstance(reshape.op, Reshape):
+        return 1
+    t, count, alike = graph.types[joined.outputs[0]], len(joined.inputs), len(set(joined.inputs)) == 1
+    beside = isinstance(joined.op, Concatenation) and (joined.op.axis, t.shape[-1]) == (len(t.shape) - 1, count)
+    return count if alike and beside else 1
+
+
+def evenly(weights: Array, copies: int) -> Array:
+    """The same sums of every so many weights of the last axis, with as much room for each of them as there is."""
+    sums = weights.astype(np.int64).reshape(*weights.shape[:-1], -1, copies).sum(axis=-1, keepdims=True)
+    return ((sums + np.arange(copies)) // copies).reshape(weights.shape).astype(weights.dtype)
 
 
 def read_scheme(text: str, graph: Graph) -> Scheme:
@@ -90,7 +114,8 @@ def _part(part: str, layers: Sequence[Node], graph: Graph) -> Scheme:
             name, _, fraction = part.rpartition(":") if ":" in part else (part, "", "1")
             node = _layer(name, part, layers)
             channels = graph.types[node.inputs[1]].shape[-1]
-            wanted = math.ceil(_fraction(part, fraction) * channels)
+            copies = copies_of_channels(graph, node)
+            wanted = copies * math.ceil(_fraction(part, fraction) * channels / copies)
             return {node.name: replace(whole, weights=None if wanted == channels else wanted)}
 
 

@@ -17,6 +17,7 @@ from tinycompile.choices import Loss
 from tinycompile.dtypes import INT8, INT16, INT32, DType
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.ir import Array, Graph, Node, State, TensorType, free_name, verify
+from tinycompile.kernels.cover import part_nodes
 from tinycompile.numerics.block_floating import BIAS_LIMIT, DEFAULT_RATE, MASTER_FRACTION_BITS, factor, multiplier
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import LEARNING_RATE, Gradient
@@ -35,7 +36,7 @@ from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
 from tinycompile.training.backward import Backward, Place, dependent, states_of
-from tinycompile.training.scheme import Scheme, Trained, has_weights
+from tinycompile.training.scheme import Scheme, Trained, copies_of_channels, evenly, has_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,12 @@ class TrainingStep:
         return next(i for i, node in enumerate(self.graph.nodes) if isinstance(node.op, BeginBackward))
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """The states that are trained."""
+        others = self.learning_rate, self.label, self.loss
+        return tuple(state.name for state in self.graph.states if state.name not in others)
+
+    @property
     def classes(self) -> int | None:
         """Of how many the label is the number of one; None where it is what the output should be."""
         head = self.graph.consumers()[self.label][0]
@@ -77,7 +84,8 @@ def training_of(graph: Graph) -> TrainingStep | None:
     if not heads:
         return None
     (head,) = heads
-    descent = next(node for node in graph.nodes if isinstance(node.op, GradientDescent))
+    parts = (part for node in graph.nodes for part in part_nodes(node))  # a gradient's kernel may apply it, too
+    descent = next(part for part in parts if isinstance(part.op, GradientDescent))
     copies = {node.inputs[0]: node.outputs[0] for node in graph.nodes if isinstance(node.op, Identity)}
     losses = {head.outputs[2], copies.get(head.outputs[2])}
     (loss,) = (state.name for state in graph.states if state.next in losses)
@@ -177,12 +185,12 @@ def _with_parameters(graph: Graph, scheme: Scheme) -> tuple[Graph, dict[str, Pla
         if reason is not None:
             problems.append((f"{node.op.title} {node.name!r}", reason))
         elif trained is not None:
-            made = _Parameters(node, types, constants, places, initial)
+            made = _Parameters(node, types, constants, places, initial, copies_of_channels(graph, node))
             if trained.weights != 0:
                 rounding = made.weights(trained.weights, names)
                 names.add(rounding.name)
                 nodes.append(rounding)
-            if trained.bias and len(node.inputs) > 2:
+            if trained.bias:
                 made.bias()
             node = replace(node, inputs=tuple(made.inputs))
         nodes.append(node)
@@ -201,14 +209,15 @@ class _Parameters:
         constants: dict[str, Array],
         places: dict[str, Place],
         initial: dict[str, Array],
+        copies: int,
     ) -> None:
-        self.inputs, self._node = list(node.inputs), node
+        self.inputs, self._node, self._copies = list(node.inputs), node, copies
         self._types, self._constants, self._places, self._initial = types, constants, places, initial
 
     def weights(self, channels: int | None, names: set[str]) -> Node:
         """Master weights, of all or of the first channels, and the node that rounds them."""
         source = self.inputs[1]
-        values, t = self._constants[source], self._types[source]
+        values, t = evenly(self._constants[source], self._copies), self._types[source]
         own = values if channels is None else values[..., :channels]
         state = self._state("weights", own.astype(np.int16) << MASTER_FRACTION_BITS, INT16)
         rest = ()
@@ -216,12 +225,17 @@ class _Parameters:
             rest = (self._name("other_weights", TensorType(values[..., channels:].shape, INT8, None)),)
             self._constants[rest[0]] = np.ascontiguousarray(values[..., channels:])
         rounded = self.inputs[1] = self._name("rounded_weights", t)
-        self._places[rounded] = Place(Parameter(state, channels), RoundedWeights(), (state, *rest))
+        self._places[rounded] = Place(Parameter(state, channels, self._copies), RoundedWeights(), (state, *rest))
         return Node(free_name(rounded, names), RoundedWeights(), (state, *rest), (rounded,))
 
     def bias(self) -> None:
-        state = self._state("bias", self._constants[self.inputs[2]], INT32)
-        self.inputs[2] = state
+        """A layer without one gets zeros."""
+        op, shape = self._node.op, self._types[self._node.inputs[1]].shape
+        axis = op.weight_axis if isinstance(op, Convolution) else 0
+        own = self.inputs[2:] or [""]
+        values = self._constants[own[0]] if own[0] else np.zeros(shape[axis], np.int32)
+        state = self._state("bias", values, INT32)
+        self.inputs[2:] = [state]
         self._places[state] = Place(Parameter(state))
 
     def _state(self, meaning: str, values: Array, dtype: DType) -> str:
@@ -243,6 +257,7 @@ def _not_trainable(graph: Graph, node: Node, trained: Trained) -> str | None:
     weights = graph.constants[own]
     if graph.types[node.inputs[0]].dtype != INT8 or weights.dtype != np.int8:
         return "only layers of int8 inputs and int8 weights are trained"
+    weights = evenly(weights, copies_of_channels(graph, node))
     if weights.size and int(weights.min()) == -128 and trained.weights != 0:
         return "a weight is -128, trained ones are within [-127, 127]"
     if trained.weights and (reason := _part_not_trainable(graph, node, trained.weights)) is not None:

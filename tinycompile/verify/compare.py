@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tinycompile.build import Build
+from tinycompile.errors import UsageError
 from tinycompile.ir import Array
-from tinycompile.report.document import CERTIFICATE
+from tinycompile.report.document import CERTIFICATE, PARAMETERS
 from tinycompile.report.saving import update_report
 from tinycompile.toolchain import make
 from tinycompile.verify.certificate import certificate_of, save_certificate
@@ -35,6 +36,7 @@ def verify_build(
         ToolMissingError: QEMU, LiteRT or onnxruntime isn't installed.
         MismatchError: shapes, types or the interface's quantisation are others than the reference's.
     """
+    check_parameters(build)
     reference = reference_of(build)
     counts, first = dict[tuple[int | None, str], LayerCount](), None
     for found in _run(build, reference, samples, steps):
@@ -49,6 +51,17 @@ def verify_build(
     save_certificate(build, certificate_of(build, samples, result, steps))
     _record(build, result)
     return result
+
+
+def check_parameters(build: Build) -> None:
+    """Raises UsageError where a model begins with what it learned, which its file doesn't have."""
+    if build.report["options"].get("parameters"):
+        raise UsageError(
+            "no reference has what this model has learned",
+            where=str(build.folder / PARAMETERS),
+            why="its source is the model before that",
+            hint="verify --train compares with the definition of its training steps",
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +88,7 @@ def bisect_build(build: Build, samples: Sequence[Array], steps: int = 0) -> Bise
     Args:
         steps: of each sequence, before which states begin again; 0 where all samples are one.
     """
+    check_parameters(build)
     make(build.folder, "all", toolchain=build.board.toolchain)
     traced, reference = build.trace(samples, steps).trace, reference_of(build)
     result = _first(build, samples, compared(build, reference, samples, None, traced, steps))

@@ -28,10 +28,12 @@ class Parameter:
     Attributes:
         state: the value with its master weights, or biases.
         channels: only so many of the weights' last axis are trained, the first; None for all.
+        copies: how many of these weights a weight of the model is the sum of: each takes its share of a step.
     """
 
     state: str
     channels: int | None = None
+    copies: int = 1
 
 
 class Tape(Protocol):

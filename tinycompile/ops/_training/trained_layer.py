@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from tinycompile.access import Access, Everywhere
 from tinycompile.ir import Array, Op, Signature, TensorType
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import Inferred
@@ -37,6 +38,13 @@ class TrainedLayer(Op):
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return self.layer.evaluate(sig, inputs)
+
+    def access(self, sig: Signature, operand: int) -> Access:
+        return self.layer.access(sig, 0) if operand == 0 else Everywhere()
+
+    def part(self, sig: Signature, sizes: Sequence[int | None]) -> Op | None:
+        layer = self.layer.part(sig, sizes)
+        return replace(self, layer=layer) if isinstance(layer, Convolution | FullyConnected) else None
 
     def terms(self, sig: Signature) -> int:
         """Products of which an output is the sum."""

@@ -1,0 +1,87 @@
+"""Layers with trained parameters: biases of any size, weights in RAM."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from tests.kernels import test_assembly, test_depthwise_strips, test_depthwise_toeplitz
+from tests.kernels.test_assembly import dense
+from tests.kernels.test_dsp import layer
+from tests.support.emulated_kernel import check_emulated
+from tests.support.host_kernel import run_kernel
+from tests.support.kernel_checks import M7
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Factory
+from tinycompile.kernels.trained_bias import OFFERED
+from tinycompile.kernels.trained_weights import trained_products
+from tinycompile.numerics.block_floating import BIAS_LIMIT
+from tinycompile.ops._convolution import Convolution
+from tinycompile.ops._training.trained_layer import TrainedLayer
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.fully_connected import FullyConnected
+
+
+@cache
+def cases() -> list[tuple[Factory, Site]]:
+    """One of every kernel for constant weights with a bias in RAM, of the cases of those that they are made of."""
+    found = list[tuple[Factory, Site]]()
+    known = (*test_assembly.CASES, *test_depthwise_strips.CASES, *test_depthwise_toeplitz.CASES)
+    sites = [trained(site) for _, site in known if isinstance(site.node.op, Convolution) and len(site.constants) == 3]
+    for number, factory in enumerate(OFFERED.values()):
+        taken = [site for site in sites if factory(site, M7) is not None]
+        assert taken, factory
+        found.append((factory, taken[number % len(taken)]))
+    return found
+
+
+def trained(site: Site) -> Site:
+    op = site.node.op
+    assert isinstance(op, Convolution)
+    return replace(site, node=replace(site.node, op=TrainedLayer(op)), constants=(None, site.constants[1], None))
+
+
+def trained_weights() -> list[tuple[Factory, Site]]:
+    """Blocks of three positions with and without a rest, an odd number of channels, windows at the edges."""
+    sites = (
+        layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-60, 70)), (1, 2, 3, 12), (5, 1, 1, 12), 0, 0),
+        layer(Conv2D((2, 1), (1, 2), (1, 0, 1, 2)), (1, 5, 4, 4), (6, 3, 2, 4), 0, 1),
+        layer(Conv2D((2, 2), (1, 1), (0, 0, 0, 0), (0, 127)), (1, 3, 3, 36), (2, 1, 1, 36), 0, 2),
+        dense(20, 7, 1, (-128, 127), 3),
+        dense(8, 4, 5, (-128, 127), 4),
+    )
+    ops = [(site, site.node.op) for site in sites]
+    made = [(site, op) for site, op in ops if isinstance(op, Convolution | FullyConnected)]
+    return [
+        (trained_products, replace(site, node=replace(site.node, op=TrainedLayer(op)), constants=(None, None, None)))
+        for site, op in made
+    ]
+
+
+def operands(site: Site) -> list[Array]:
+    """With a bias that leaves outputs where they are, moves them a little or makes them the same for all inputs."""
+    rng = np.random.default_rng(0)
+    image, channels = site.sig.input, site.sig.output.shape[-1]
+    size = rng.choice([0, 3000, 40000, 1 << 20, BIAS_LIMIT], channels)
+    bias = np.clip(rng.normal(0, 1, channels) * size, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    known, shape = site.constants[1], site.sig.inputs[1].shape
+    weights = rng.integers(-127, 128, shape).astype(np.int8) if known is None else known
+    return [rng.integers(-128, 128, image.shape).astype(np.int8), weights, bias]
+
+
+def test_in_assembly() -> None:
+    check_emulated([*cases(), *trained_weights()], "mps2-an386", operands_of=operands)
+
+
+def test_strict_alignment() -> None:
+    check_emulated([*cases(), *trained_weights()], isa=M7, strict=True, operands_of=operands)
+
+
+def test_portable() -> None:
+    for factory, site in (*cases()[::4], *trained_weights()[:2]):
+        kernel, (image, weights, bias) = factory(site, M7), operands(site)
+        assert kernel is not None
+        found = run_kernel(kernel, [image, weights if site.constants[1] is None else None, bias], site.sig.output)
+        np.testing.assert_array_equal(found, site.node.op.evaluate(site.sig, [image, weights, bias])[0])

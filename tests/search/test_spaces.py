@@ -1,0 +1,118 @@
+"""Spaces and prices of untrained networks: a candidate's price is that of the model that calibration makes of it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from tinycompile.costing import cost_of
+from tinycompile.errors import UsageError
+from tinycompile.frontend import load
+from tinycompile.options import Options
+from tinycompile.passes.io import int8_io
+from tinycompile.quantize import quantize
+from tinycompile.search import Network, NoNetwork, Space, load_space
+from tinycompile.search.pricing import price
+from tinycompile.search.space import READY
+
+SHAPES = {"mobile": (1, 8, 8), "separable": (3, 1, 20), "hybrid": (1, 8, 8)}
+
+
+@pytest.mark.parametrize("name", READY)
+def test_ready_spaces_have_networks_of_the_shapes_that_they_say(name: str) -> None:
+    space, random = load_space(name), np.random.default_rng(0)
+    for _ in range(12):
+        try:
+            model = space.network(space.sampled(random), SHAPES[name], 5)
+        except NoNetwork:
+            continue
+        onnx.checker.check_model(model)
+        inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+        (output,) = inferred.output
+        assert [d.dim_value for d in output.type.tensor_type.shape.dim][1:] == [5]
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_price_is_that_of_the_calibrated_model(name: str, tmp_path: Path) -> None:
+    """With the same typical weights: the graph that is priced has the same layers as the one that is built."""
+    space, options = load_space(name), Options("stm32f103", io="int8", schedule="layer")
+    few = {key: values[1] if len(values) > 1 else values[0] for key, values in space.parameters.items()}
+    model, board = space.network(few | ({"blocks": 1} if name == "hybrid" else {}), SHAPES[name], 5), options.board()
+    found = price(model, board, options)
+    onnx.save(model, tmp_path / "model.onnx")
+    np.savez(tmp_path / "calib.npz", input_0=np.random.default_rng(0).normal(0, 1, (4, *SHAPES[name])).astype("f4"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        onnx.save(quantize(tmp_path / "model.onnx", tmp_path / "calib.npz", method="minmax").proto, tmp_path / "q.onnx")
+    real = cost_of(int8_io(load(tmp_path / "q.onnx")), board, options, exact=False)
+    assert [(layer.op, layer.kernel) for layer in found.layers] == [(layer.op, layer.kernel) for layer in real.layers]
+    assert (found.arena_bytes, found.weights_bytes) == (real.arena_bytes, real.weights_bytes)
+    assert found.instructions == pytest.approx(real.instructions, rel=0.01)
+
+
+def test_a_price_depends_on_no_weights() -> None:
+    options = Options("stm32f103", io="int8", schedule="layer")
+    nets = [Network((1, 8, 8), seed=seed).conv(8, 3).depthwise().global_average().dense(3) for seed in (1, 2)]
+    one, other = (price(net.model(), options.board(), options) for net in nets)
+    assert one == other
+
+
+SPACE = """
+PARAMETERS = {"width": [4, 8], "deep": [True, False]}
+
+
+def build(config, shape, classes):
+    from tinycompile.search import Network
+
+    net = Network(shape).conv(config["width"], 3)
+    return net.global_average().dense(classes)
+"""
+
+
+def test_a_space_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(SPACE)
+    space = load_space(str(file))
+    assert (space.name, space.size) == ("mine", 4)
+    narrow = space.restricted({"width": [8]})
+    assert narrow.size == 2
+    assert narrow.network({"width": 8, "deep": True}, (1, 4, 4), 2).graph.output[0].name == "output"
+    with pytest.raises(UsageError, match="no width=16 in the space"):
+        space.restricted({"width": [16]})
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("PARAMETERS = {}\n", "lacks PARAMETERS or build"),
+        ("PARAMETERS = {'a': 3}\ndef build(): ...\n", r"PARAMETERS\['a'\] is no list"),
+        ("PARAMETERS = {'a': [1, 1]}\ndef build(): ...\n", "no numbers or texts, or twice"),
+        ("raise RuntimeError('no')\n", "RuntimeError: no"),
+    ],
+)
+def test_what_is_no_space_says_so(content: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "space.py").write_text(content)
+    with pytest.raises(UsageError, match=message):
+        load_space(str(tmp_path / "space.py"))
+    with pytest.raises(UsageError, match="no space 'nothing'"):
+        load_space("nothing")
+
+
+def test_a_network_that_is_none() -> None:
+    def build(_config: object, _shape: object, _classes: int) -> int:
+        return 3
+
+    with pytest.raises(UsageError, match="build returns int"):
+        Space("s", {"a": (1,)}, build, "s").network({"a": 1}, (1,), 2)
+    with pytest.raises(NoNetwork):
+        load_space("hybrid").network(
+            {"stem": 8, "layers": 1, "patch": 1, "width": 16, "heads": 1, "blocks": 1, "expansion": 1}, (1, 32, 32), 2
+        )
+    with pytest.raises(ValueError, match="isn't a multiple of 3 heads"):
+        Network((4, 8)).attention(3)
+    with pytest.raises(ValueError, match="unknown activation"):
+        Network((4,)).activation("swish")

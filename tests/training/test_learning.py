@@ -1,0 +1,162 @@
+"""`train` and `verify --train`: the same generated C here and in QEMU, and NumPy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.support.onnx_builder import OnnxBuilder
+from tinycompile import compile as compile_model
+from tinycompile.build import Build
+from tinycompile.cli import main
+from tinycompile.cli.training import verify_steps
+from tinycompile.errors import MismatchError, SamplesError, UsageError
+from tinycompile.learning import verify as learning_verify
+from tinycompile.learning.data import load_data
+from tinycompile.learning.definition import step_of
+from tinycompile.learning.device import Command, Kind, device_of
+from tinycompile.learning.train import train_build
+from tinycompile.learning.verify import verify_training
+from tinycompile.training.start import starting_with
+from tinycompile.training.trainer import Trainer
+
+CLASSES, SAMPLES, STEPS = 3, 24, 4
+
+
+def model_file(path: Path) -> Path:
+    """Two layers, of 8 inputs."""
+    b, rng = OnnxBuilder(21), np.random.default_rng(0)
+    x = b.activation(b.input((1, 8)), 1 / 64, 0)
+    for number, width in enumerate((6, CLASSES)):
+        w = b.weights(rng.integers(-127, 128, ((8, 6)[number], width)).astype(np.int8), 0.01, 0)
+        x = b.activation(b.node("MatMul", x, w), 1 / 16, 0)
+    b.output(x)
+    path.write_bytes(b.model().SerializeToString())
+    return path
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    folder = tmp_path_factory.mktemp("learning")
+    file = model_file(folder / "net.onnx")
+    return compile_model(file, "mps2-an386", output=folder / "out", train="all", learning_rate=0.05, io="int8")
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Inputs whose largest third of values says the class."""
+    rng, path = np.random.default_rng(1), tmp_path_factory.mktemp("samples") / "train.npz"
+    labels = np.arange(SAMPLES) % CLASSES
+    inputs = rng.normal(0, 0.2, (SAMPLES, 8)).astype(np.float32)
+    inputs[np.arange(SAMPLES), labels] += 1
+    np.savez(path, input_0=inputs, label=labels)
+    return path
+
+
+def test_steps_are_what_they_are_by_definition(build: Build) -> None:
+    """Here and in QEMU, on samples that nobody gave."""
+    found = verify_training(build, STEPS)
+    assert found.difference is None
+    assert found.devices == ("this machine", "QEMU's mps2-an386")
+    states = sum(np.prod(state["shape"], dtype=int) for state in build.report["states"])
+    assert found.values == 2 * STEPS * (states + 1)
+    assert found.moved > 0
+    assert build.report["verify_training"]["first_difference"] is None
+    assert build.report["verify_training"]["instructions_per_step"] > 0
+
+
+def test_a_difference_is_found(build: Build, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a definition with parameters that the code doesn't begin with."""
+    other, step = Build(build.folder), step_of(build)
+    name = step.parameters[0]
+    parameters = {n: Trainer(step).states[n].copy() for n in step.parameters}
+    parameters[name].flat[5] += 1
+    monkeypatch.setattr(learning_verify, "step_of", Mock(return_value=starting_with(step, parameters, "test")))
+    monkeypatch.setattr(learning_verify, "update_report", Mock())
+    data = load_data(build, samples)
+    found = verify_training(other, STEPS, data.inputs, data.labels).difference
+    assert found is not None
+    assert (found.step, found.state, found.count) == (1, name, 1)
+    assert found.expected - found.got == 1
+    with pytest.raises(MismatchError, match=r"after step 1 on this machine: expected -?\d+, got -?\d+; 1 differ"):
+        verify_steps(build, samples, STEPS, as_json=False)
+
+
+def test_it_learns_the_same_everywhere(build: Build, samples: Path, tmp_path: Path) -> None:
+    data, rate = load_data(build, samples), 0.03
+    found = [train_build(build, device_of(build, on), data, epochs=2, rate=rate, seed=3) for on in ("host", "qemu")]
+    trainer, rng = Trainer(step_of(build)), np.random.default_rng(3)
+    trainer.set_learning_rate(rate)
+    for _ in range(2):
+        for i in rng.permutation(SAMPLES):
+            trainer.train(data.labels[i], data.inputs[0][i])
+    for training in found:
+        assert set(training.parameters) == set(trainer.step.parameters)
+        for name, array in training.parameters.items():
+            np.testing.assert_array_equal(array, trainer.states[name])
+        assert training.epochs[0].loss > training.epochs[1].loss
+        assert 0 < training.epochs[1].changed <= training.epochs[1].weights == 8 * 6 + 6 * CLASSES
+    assert [training.epochs[0].instructions > 0 for training in found] == [False, True]
+    checkpoints = [training.checkpoint for training in found]
+    assert checkpoints[0][36:] == checkpoints[1][36:]  # behind the header with how many were saved
+    host = device_of(build, "host")
+    host.slots[1][:] = checkpoints[1]
+    assert host.execute([Command(Kind.LOAD)])[0].number == int.from_bytes(checkpoints[1][28:32], "little")
+
+
+def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, samples: Path, tmp_path: Path) -> None:
+    out = tmp_path / "trained"
+    arguments = ["train", str(build.folder), "--data", str(samples), "--epochs", "3", "-o", str(out)]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines[:4]] == ["epoch 1", "epoch 2", "epoch 3", "before"]
+    assert f"after {3 * SAMPLES} steps: " in lines[3]
+    assert "net_checkpoint.bin" in lines[4]
+    again = CliRunner().invoke(main, ["train", str(out), "--data", str(samples), "--json"])
+    facts = json.loads(again.stdout)
+    assert f"{100 * facts['before']['right'] / SAMPLES:.1f} % of {SAMPLES} right" in lines[3].rpartition("steps: ")[2]
+    trained = Build(out)
+    parameters = dict(np.load(out / trained.report["options"]["parameters"]))
+    step = step_of(trained)
+    assert {name: state.tolist() for name, state in Trainer(step).states.items() if name in step.parameters} == {
+        name: array.tolist() for name, array in parameters.items()
+    }
+    assert trained.report["training"]["checkpoint"] != build.report["training"]["checkpoint"]
+    refused = CliRunner().invoke(main, ["verify", str(out), "--samples", str(samples)])
+    assert refused.exit_code == 2
+    assert "no reference has what this model has learned" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "said"),
+    [
+        (None, "label is missing"),
+        (np.zeros(SAMPLES), "label is float64 of shape (24,)"),
+        (np.zeros((SAMPLES, CLASSES), np.int64), "label is int64 of shape (24, 3)"),
+        (np.arange(SAMPLES) - 1, "label[0] is -1, classes are 0 to 2"),
+        (np.zeros(SAMPLES - 1, np.int64), "the same number of samples"),
+    ],
+)
+def test_labels_that_are_none(build: Build, samples: Path, tmp_path: Path, label: np.ndarray | None, said: str) -> None:
+    arrays: dict[str, Any] = {"input_0": np.load(samples)["input_0"], **({} if label is None else {"label": label})}
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(SamplesError) as caught:
+        load_data(build, tmp_path / "x.npz")
+    assert said in str(caught.value)
+
+
+def test_only_models_that_learn_are_trained(build: Build) -> None:
+    other = Build(build.folder)
+    other.report = {**build.report, "training": None}
+    with pytest.raises(UsageError, match="this model doesn't learn"):
+        device_of(other, "host")
+    other.report = {**build.report, "io_prefix": "net_"}
+    with pytest.raises(UsageError, match="the build has several models"):
+        device_of(other, "host")

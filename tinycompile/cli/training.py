@@ -1,0 +1,128 @@
+"""Builds that learn: `train`, and what `verify --train` prints."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinycompile.cli._shared import PATH, explained, force_option, print_json, progress
+from tinycompile.errors import MismatchError, UsageError
+
+if TYPE_CHECKING:
+    from tinycompile.build import Build
+    from tinycompile.learning.train import Epoch, Training
+
+STEPS = 20
+"""That `verify --train` compares."""
+
+
+@click.command()
+@click.argument("folder", type=PATH)
+@click.option("--data", type=PATH, required=True, help="Samples (.npz): input_0, ... and label, or target.")
+@click.option("--eval", "evaluation", type=PATH, help="Other samples, to measure with.  [default: --data]")
+@click.option("--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Times that all are learned.")
+@click.option("--lr", "rate", type=float, help="The learning rate.  [default: the one of `build`]")
+@click.option("--on", type=click.Choice(("host", "qemu")), default="host", show_default=True, help="Where the C runs.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of --data.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which samples are learned.")
+@click.option("-o", "--output", type=PATH, help="Folder for a build of what was learned, and a checkpoint.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@force_option("Overwrite generated files that were edited, and take a folder that no build made.")
+@explained
+def train(
+    folder: Path,
+    data: Path,
+    evaluation: Path | None,
+    epochs: int,
+    rate: float | None,
+    on: str,
+    limit: int | None,
+    seed: int,
+    output: Path | None,
+    as_json: bool,
+    force: bool,
+) -> None:
+    """Let the model of FOLDER, a `build --train`, learn: its generated C runs on every sample, here or in QEMU."""
+    from tinycompile.build import Build
+    from tinycompile.learning.data import load_data
+    from tinycompile.learning.device import device_of
+    from tinycompile.learning.result import build_trained
+    from tinycompile.learning.train import train_build
+    from tinycompile.staging import check_output
+
+    if rate is not None and not 2.0**-40 <= rate <= 2.0**16:
+        raise UsageError(f"--lr {rate} is no rate to learn with", hint="such as 0.003")
+    build = Build(folder)
+    if output is not None:
+        check_output(output, force=force)
+    device = device_of(build, on)
+    samples = load_data(build, data, limit)
+    measured = samples if evaluation is None else load_data(build, evaluation)
+
+    def done(number: int, epoch: Epoch) -> None:
+        if not as_json:
+            click.echo(f"epoch {number}: {_described(epoch)}")
+
+    with progress(not as_json):
+        found = train_build(build, device, samples, epochs=epochs, rate=rate, evaluation=measured, seed=seed, done=done)
+        result = None if output is None else build_trained(build, found, output, force=force)
+    if as_json:
+        print_json(_facts(build, found, output))
+        return
+    before, after = found.before, found.epochs[-1].evaluation
+    if before is not None and after is not None:
+        click.echo(f"before: {before.describe()}; after {epochs * len(samples):,} steps: {after.describe()}")
+    if result is not None:
+        click.echo(f"{output}: a build that begins with this, and {build.model}_checkpoint.bin for {folder}'s")
+
+
+def _described(epoch: Epoch) -> str:
+    parts = [f"loss {epoch.loss:.4f}"]
+    if epoch.evaluation is not None:
+        parts.append(epoch.evaluation.describe())
+    if epoch.weights:
+        parts.append(f"{epoch.changed:,} of {epoch.weights:,} int8 weights changed")
+    if epoch.instructions:
+        parts.append(f"{epoch.instructions:,} instructions per step")
+    return ", ".join(parts)
+
+
+def _facts(build: Build, found: Training, output: Path | None) -> dict[str, Any]:
+    return {
+        "model": build.model,
+        "device": found.device,
+        "before": None if found.before is None else asdict(found.before),
+        "epochs": [asdict(epoch) for epoch in found.epochs],
+        "output": None if output is None else str(output),
+    }
+
+
+def verify_steps(build: Build, samples: Path | None, limit: int | None, *, as_json: bool) -> None:
+    """`verify --train`: on samples with labels, or random ones.
+
+    Raises:
+        MismatchError: a loss or a state differs.
+    """
+    from tinycompile.learning.data import load_data
+    from tinycompile.learning.verify import verify_training
+
+    data = None if samples is None else load_data(build, samples)
+    given = (None, None) if data is None else (data.inputs, data.labels)
+    found = verify_training(build, limit or STEPS, *given)
+    if as_json:
+        print_json(build.report["verify_training"])
+        sys.exit(0 if found.difference is None else 1)
+    if found.difference is not None:
+        raise MismatchError(
+            "training steps deviate from their definition",
+            why=found.difference.describe(),
+            hint="this is a bug in tinycompile, or the generated code was edited",
+        )
+    counts = f"{found.steps} training steps, {found.parameters} parameters, {found.values:,} values, 0 differences"
+    click.echo(f"bit-exact: {counts}; on {' and '.join(found.devices)}")
+    if found.instructions is not None:
+        click.echo(f"{found.instructions:,} instructions per step; {found.moved:,} parameters' values have moved")

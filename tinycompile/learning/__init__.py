@@ -1,0 +1,1 @@
+"""Builds that learn: their generated C trains, on this machine or in QEMU (docs/training_api.md)."""

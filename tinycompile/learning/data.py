@@ -1,0 +1,82 @@
+"""Samples to learn from: the inputs as other commands take them, and `label` or `target`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinycompile.build import Build
+from tinycompile.errors import SamplesError
+from tinycompile.ir import Array, TensorType
+from tinycompile.samples import check_counts, load_arrays, real_inputs
+
+LABEL, TARGET = "label", "target"
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Samples.
+
+    Attributes:
+        inputs: one array (samples, *shape) per input, as the firmware takes it.
+        labels: (samples, 1) int32, or what the output should be, (samples, *shape).
+    """
+
+    inputs: list[Array]
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_data(build: Build, path: Path, limit: int | None = None) -> Data:
+    """The samples of a file, checked against a build that learns; at most `limit`.
+
+    Raises:
+        SamplesError: an input or the label is missing, has another shape or type, or a label is no class.
+    """
+    arrays, inputs = load_arrays(path), build.real_samples(path, limit)[0]
+    t = build.label
+    if t is None:
+        raise ValueError("a build that doesn't learn has no labels")
+    classes = build.report["training"]["classes"]
+    name = LABEL if classes is not None else TARGET
+    if name not in arrays:
+        what = f"a class for each sample, 0 to {classes - 1}" if classes is not None else "what the output should be"
+        raise SamplesError(
+            f"{name} is missing", where=str(path), why=f"the file holds: {', '.join(arrays)}", hint=f"{name} is {what}"
+        )
+    if classes is not None:
+        labels = _classes(arrays[name], classes, str(path))[:limit]
+    else:
+        labels = real_inputs({name: arrays[name]}, [t], where=str(path), names=[name], limit=limit)[0][0]
+    check_counts([*inputs, labels], [*(entry["name"] for entry in build.report["inputs"]), name], str(path))
+    return Data(inputs, labels)
+
+
+def _classes(array: Array, classes: int, where: str) -> Array:
+    if array.dtype.kind not in "iu" or array.shape not in ((len(array),), (len(array), 1)):
+        shape = f"{array.dtype} of shape {array.shape}"
+        raise SamplesError(f"{LABEL} is {shape}", where=where, hint="integers of shape (samples,)")
+    flat = array.reshape(-1)
+    wrong = np.flatnonzero((flat < 0) | (flat >= classes))
+    if wrong.size:
+        first = int(wrong[0])
+        raise SamplesError(
+            f"{LABEL}[{first}] is {flat[first]}, classes are 0 to {classes - 1}",
+            where=where,
+            why=f"{wrong.size} of {flat.size} labels are no class",
+        )
+    return flat.astype(np.int32)[:, None]
+
+
+def error_of(outputs: Array, targets: Array, output: TensorType, target: TensorType) -> float:
+    """Mean squared difference of real values."""
+    difference = _real(outputs, output).reshape(len(targets), -1) - _real(targets, target).reshape(len(targets), -1)
+    return float(np.mean(difference**2))
+
+
+def _real(values: Array, t: TensorType) -> Array:
+    return values.astype(np.float64) if t.quant is None else (values.astype(np.float64) - t.zero_point) * t.scale

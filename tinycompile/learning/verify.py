@@ -1,0 +1,172 @@
+"""`verify --train`: training steps of the generated C against their definition in NumPy, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinycompile.build import Build
+from tinycompile.errors import ToolFailedError
+from tinycompile.ir import Array
+from tinycompile.learning.definition import step_of
+from tinycompile.learning.device import Answer, Command, Device, Kind, device_of
+from tinycompile.numerics.training_losses import LOSS_BITS
+from tinycompile.report.saving import update_report
+from tinycompile.training.step import TrainingStep
+from tinycompile.training.trainer import Trainer
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class StateDifference:
+    """Where a state isn't what it should be.
+
+    Attributes:
+        step: its number, from 1 on. state: a parameter's name, or "loss".
+        index: the first element that differs; `count` of them do.
+    """
+
+    device: str
+    step: int
+    state: str
+    index: tuple[int, ...]
+    expected: int
+    got: int
+    count: int
+
+    def describe(self) -> str:
+        place = f"{self.state}{list(self.index)} after step {self.step} on {self.device}"
+        return f"{place}: expected {self.expected}, got {self.got}; {self.count} differ"
+
+
+@dataclass(frozen=True)
+class TrainingVerification:
+    """What was compared.
+
+    Attributes:
+        devices: where the generated C ran. values: compared, of all steps, states and devices.
+        moved: how many values of trained parameters another one than before the first step.
+        instructions: of the last step in QEMU; None without it.
+    """
+
+    devices: tuple[str, ...]
+    steps: int
+    parameters: int
+    values: int
+    moved: int
+    instructions: int | None
+    difference: StateDifference | None
+
+
+def verify_training(
+    build: Build, steps: int, inputs: Sequence[Array] | None = None, labels: Array | None = None
+) -> TrainingVerification:
+    """Train for some steps by the definition, on this machine and, if QEMU has one for the board, there; compare loss,
+    parameters and every other state after each step. Records `verify_training` in the report.
+
+    Args:
+        inputs: one array (samples, *shape) per input, `labels` (samples, *shape): they begin again where there are
+            fewer than steps; None for random ones.
+
+    Raises:
+        UsageError: the model doesn't learn. ToolMissingError, ToolFailedError.
+    """
+    places = ["host"] if build.board.is_host or build.board.emulated() is None else ["host", "qemu"]
+    devices, step = [device_of(build, place) for place in places], step_of(build)
+    taken = inputs or _random_inputs(step, steps), labels if labels is not None else _random_labels(step, steps)
+    numbers = [number % len(taken[1]) for number in range(steps)]
+    samples = [([array[i] for array in taken[0]], taken[1][i]) for i in numbers]
+    trainer = Trainer(step)
+    first, expected = dict(trainer.states), list(_defined(trainer, samples))
+    values, difference, instructions = 0, None, None
+    for device in devices:
+        answers = device.execute([command for inputs, label in samples for command in _commands(inputs, label)])
+        instructions = answers[-2].instructions or instructions
+        for number, states in enumerate(expected):
+            got = _states_in(build, answers[2 * number + 1])
+            values += 1 + sum(array.size for array in states.values())
+            difference = difference or _difference(device, number + 1, states, got)
+            difference = difference or _loss_difference(device, number + 1, step, states, answers[2 * number])
+    moved = sum(int(np.count_nonzero(first[name] != expected[-1][name])) for name in step.parameters)
+    found = TrainingVerification(
+        tuple(device.name for device in devices), steps, len(step.parameters), values, moved, instructions, difference
+    )
+    _record(build, found)
+    return found
+
+
+def _commands(inputs: Sequence[Array], label: Array) -> tuple[Command, Command]:
+    return Command(Kind.TRAIN, inputs, label), Command(Kind.STATES)
+
+
+def _random_inputs(step: TrainingStep, steps: int) -> list[Array]:
+    rng, types = np.random.default_rng(SEED), [step.graph.types[name] for name in step.graph.inputs]
+    found = list[Array]()
+    for t in types:
+        shape = (steps, *t.shape)
+        floats = rng.normal(size=shape)
+        found.append(floats if t.dtype.is_float else rng.integers(*t.dtype.range, shape, endpoint=True))
+    return [array.astype(t.dtype.carrier) for array, t in zip(found, types, strict=True)]
+
+
+def _random_labels(step: TrainingStep, steps: int) -> Array:
+    rng, t = np.random.default_rng(SEED + 1), step.graph.types[step.label]
+    if step.classes is not None:
+        return (np.arange(steps, dtype=np.int32) % step.classes)[:, None]
+    return rng.integers(*t.dtype.range, (steps, *t.shape), endpoint=True).astype(t.dtype.carrier)
+
+
+def _defined(trainer: Trainer, samples: Sequence[tuple[Sequence[Array], Array]]) -> Iterator[Mapping[str, Array]]:
+    """The states after each step."""
+    for inputs, label in samples:
+        trainer.train(label, *inputs)
+        yield dict(trainer.states)
+
+
+def _states_in(build: Build, answer: Answer) -> Mapping[str, Array]:
+    """By name, at the places that the report says."""
+    found = dict[str, Array]()
+    for state in build.report["states"]:
+        memory = answer.states[state["offset"] : state["offset"] + state["bytes"]]
+        found[state["name"]] = np.frombuffer(memory, state["dtype"]).reshape(state["shape"])
+    return found
+
+
+def _difference(
+    device: Device, number: int, expected: Mapping[str, Array], got: Mapping[str, Array]
+) -> StateDifference | None:
+    if set(expected) != set(got):
+        raise ToolFailedError("the build's states aren't those of its model", hint="build it again with this version")
+    for name, want in expected.items():
+        wrong = np.argwhere(want != got[name])
+        if len(wrong):
+            index = tuple(int(i) for i in wrong[0])
+            values = int(want[index]), int(got[name][index])
+            return StateDifference(device.name, number, name, index, *values, len(wrong))
+    return None
+
+
+def _loss_difference(
+    device: Device, number: int, step: TrainingStep, states: Mapping[str, Array], answer: Answer
+) -> StateDifference | None:
+    """What the function returns."""
+    want = int(states[step.loss][0])
+    if want == answer.loss:
+        return None
+    return StateDifference(device.name, number, f"the returned loss / {1 << LOSS_BITS}", (0,), want, answer.loss, 1)
+
+
+def _record(build: Build, found: TrainingVerification) -> None:
+    build.report["verify_training"] = {
+        "steps": found.steps,
+        "devices": list(found.devices),
+        "parameters": found.parameters,
+        "values_compared": found.values,
+        "values_moved": found.moved,
+        "instructions_per_step": found.instructions,
+        "first_difference": None if found.difference is None else found.difference.describe(),
+    }
+    update_report(build.folder, build.report)

@@ -1,0 +1,126 @@
+"""Spaces of networks: parameters with the values that each may have, and a function from a choice to a network.
+
+A space is a module: `PARAMETERS`, a dictionary from names to lists, and `build(config, shape, classes)`, which returns
+a `Network`, an ONNX ModelProto, or a PyTorch module. `tinycompile.search.spaces` has three; others are Python files.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from tinycompile.errors import UsageError
+from tinycompile.search.network import Network
+
+Value = int | float | str | bool
+Config = Mapping[str, Value]
+"""A value for each parameter."""
+
+READY = ("mobile", "separable", "hybrid")
+"""The modules of `tinycompile.search.spaces`."""
+
+
+class NoNetwork(Exception):  # noqa: N818 - a result, not a failure
+    """A choice of values that means no network, such as a kernel larger than what it is for."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """See the module.
+
+    Attributes:
+        parameters: what each may be, in order.
+        build: from a choice, a sample's shape (channels first) and the number of classes.
+        where: its file or name, for messages.
+    """
+
+    name: str
+    parameters: Mapping[str, tuple[Value, ...]]
+    build: Callable[[Config, tuple[int, ...], int], Any]
+    where: str
+
+    @property
+    def size(self) -> int:
+        """How many choices there are."""
+        return prod(map(len, self.parameters.values()))
+
+    def sampled(self, random: np.random.Generator) -> dict[str, Value]:
+        """A choice in which every value of a parameter is as likely as the others."""
+        return {name: values[int(random.integers(len(values)))] for name, values in self.parameters.items()}
+
+    def network(self, config: Config, shape: Sequence[int], classes: int) -> Any:
+        """A ModelProto or a PyTorch module.
+
+        Raises:
+            NoNetwork: the choice means none. UsageError: what `build` returns is no network.
+        """
+        found = self.build(config, tuple(shape), classes)
+        if isinstance(found, Network):
+            return found.model()
+        if hasattr(found, "graph") or callable(found):
+            return found
+        raise UsageError(
+            f"build returns {type(found).__name__}", where=self.where, hint="a Network, a ModelProto or a torch module"
+        )
+
+    def restricted(self, values: Mapping[str, Sequence[Value]]) -> Space:
+        """With fewer values for some parameters. Raises UsageError: a name or a value that it hasn't."""
+        for name, some in values.items():
+            unknown = [value for value in some if value not in self.parameters.get(name, ())]
+            if name not in self.parameters or unknown or not some:
+                raise UsageError(
+                    f"no {name}={', '.join(map(str, unknown or some))} in the space",
+                    where=self.where,
+                    hint=f"{name}: {self.parameters[name]}" if name in self.parameters else ", ".join(self.parameters),
+                )
+        found = {name: tuple(values.get(name, known)) for name, known in self.parameters.items()}
+        return Space(self.name, found, self.build, self.where)
+
+
+def load_space(given: str) -> Space:
+    """A ready space by its name, or a file's.
+
+    Raises:
+        UsageError: there is none, it can't be imported, or it lacks what a space has.
+    """
+    if given in READY:
+        return _space_of(importlib.import_module(f"tinycompile.search.spaces.{given}"), given, given)
+    path = Path(given)
+    if path.suffix != ".py" or not path.is_file():
+        raise UsageError(f"no space {given!r}", hint=f"a Python file, or one of: {', '.join(READY)}")
+    spec = importlib.util.spec_from_file_location(f"space_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{given} can't be imported")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"importing the space fails: {type(error).__name__}: {error}", where=given) from error
+    return _space_of(module, path.stem, given)
+
+
+def _space_of(module: Any, name: str, where: str) -> Space:
+    parameters, build = (getattr(module, each, None) for each in ("PARAMETERS", "build"))
+    if not isinstance(parameters, Mapping) or not parameters or not callable(build):
+        raise UsageError(
+            "the space lacks PARAMETERS or build",
+            where=where,
+            why="a space is a dictionary of lists and a function from a choice to a network",
+            hint='PARAMETERS = {"width": [8, 16]} and def build(config, shape, classes)',
+        )
+    found = dict[str, tuple[Value, ...]]()
+    for key, values in cast(Mapping[Any, Any], parameters).items():
+        if not isinstance(values, Sequence) or isinstance(values, str) or not values:
+            raise UsageError(f"PARAMETERS[{key!r}] is no list of values", where=where, hint=f'"{key}": [1, 2, 4]')
+        several = tuple(cast(Sequence[Any], values))
+        known = all(isinstance(value, int | float | str | bool) for value in several)
+        if not known or len(set(several)) < len(several):
+            raise UsageError(f"PARAMETERS[{key!r}] has values that are no numbers or texts, or twice", where=where)
+        found[str(key)] = several
+    return Space(name, found, build, where)

@@ -165,4 +165,4 @@ def test_prices_between_levels_are_near_those_of_the_kernels(network: Network) -
                 if all(at in (0, 3) for at in level):
                     assert exact == replace(chosen, function=exact.function)
                 assert exact.bytes == pytest.approx(chosen.bytes, rel=0.1, abs=128)
-                assert exact.instructions == pytest.approx(chosen.instructions, rel=0.25)
+                assert exact.instructions == pytest.approx(chosen.instructions, rel=0.4)

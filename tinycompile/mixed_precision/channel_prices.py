@@ -47,22 +47,34 @@ def alternatives_without(
     return found
 
 
-def priced_exactly(
-    network: Network, choice: Choice, core: Core, channels: Channels, kept: Mapping[str, Sequence[int]]
-) -> Choice:
-    """A choice with the bytes and instructions that its kernels say for the channels that are left."""
-    found = dict[str, Alternative]()
-    for name, chosen in choice.chosen.items():
-        site = _site(network, network.layers[name], chosen.bits)
-        reads, makes = (
-            None if group is None else kept[group][level]
-            for group, level in ((channels.reads.get(name), chosen.reads), (channels.makes.get(name), chosen.makes))
-        )
-        prices = priced(cut_site(site, network.layers[name], reads, makes), core, chosen.bits)
-        same = [price for price in prices if price.kernel == chosen.kernel]
-        exact = min(same, key=lambda price: abs(price.bytes - chosen.bytes), default=chosen)
-        found[name] = replace(exact, loss=chosen.loss, reads=chosen.reads, makes=chosen.makes)
-    return replace(choice, chosen=found)
+class ExactPrices:
+    """Bytes and instructions that kernels say for the channels that a choice leaves; each layer is asked for once."""
+
+    def __init__(self, network: Network, core: Core, channels: Channels, kept: Mapping[str, Sequence[int]]) -> None:
+        """Args: as for `alternatives_without`."""
+        self._network, self._core, self._channels, self._kept = network, core, channels, kept
+        self._known = dict[tuple[str, int, int, int], list[Alternative]]()
+
+    def of(self, choice: Choice) -> Choice:
+        """A choice with the prices of its kernels in place of interpolated ones."""
+        found = dict[str, Alternative]()
+        for name, chosen in choice.chosen.items():
+            same = [price for price in self._prices(name, chosen) if price.kernel == chosen.kernel]
+            exact = min(same, key=lambda price: abs(price.bytes - chosen.bytes), default=chosen)
+            found[name] = replace(exact, loss=chosen.loss, reads=chosen.reads, makes=chosen.makes)
+        return replace(choice, chosen=found)
+
+    def _prices(self, name: str, chosen: Alternative) -> list[Alternative]:
+        key = name, chosen.bits, chosen.reads, chosen.makes
+        if key not in self._known:
+            layer, groups = self._network.layers[name], (self._channels.reads, self._channels.makes)
+            reads, makes = (
+                self._kept[group[name]][level] if name in group else None
+                for group, level in zip(groups, (chosen.reads, chosen.makes), strict=True)
+            )
+            site = cut_site(_site(self._network, layer, chosen.bits), layer, reads, makes)
+            self._known[key] = priced(site, self._core, chosen.bits)
+        return self._known[key]
 
 
 def _site(network: Network, layer: Layer, bits: int) -> Site:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -132,7 +132,7 @@ class Automatic:
         lines += [f"{name}: {kept} of {width} channels" for name, (kept, width) in chosen.channels.items()]
         measured = self.quantized.lines()[1:] if self.quantized is not None else [self.fit.measured.describe()]
         lines += [*measured, f"measured on {self.measured_on}"]
-        if self.unchanged is not None:
+        if self.unchanged is not None and isfinite(self.unchanged.sqnr):  # an int8 file is measured by itself
             lines.append(f"there 8 bits and all channels have {self.unchanged.describe()}")
         size = f"weights {self.before.weights_bytes:,} -> {self.after.weights_bytes:,} bytes"
         if self.chosen_bytes < self.after.weights_bytes:

@@ -32,6 +32,8 @@ from tinycompile.quantize.network import decibels
 from tinycompile.targets.core import Core
 
 WIDTHS = (4, 3, 2)
+_SAMPLES = 2
+"""Times as many samples as for few bits: more is fitted to them, and a quarter is kept back."""
 _BESIDE_BITS = 2.0
 """What channels lose counts so often beside what bits are said to lose: a whole fit halves that (`expected.py`), while
 fits without channels lose what trials say; of ResNet-8, choices of both are worse than those of bits without it."""
@@ -149,7 +151,8 @@ class Search:
         """Of the classes of channels that may be removed, with what that loses."""
         if self.channels is None:
             return {}
-        few = self.model.few_inputs(self.network, samples_of(self.network, sum(map(len, self._kept.values()))))
+        count = _SAMPLES * samples_of(self.network, _SAMPLES * sum(map(len, self._kept.values())))
+        few = self.model.few_inputs(self.network, count)
         return levels(self.network, few, self.channels)
 
     @cached_property

@@ -106,6 +106,8 @@ class HostModel:
         if label is not None:
             given = "int32_t" if label.dtype == INT32 else "const void *"
             self._ffi.cdef(f"int {model}_train_step(void *, {given}, int32_t *); void *tc_state(void *);")
+            self._ffi.cdef(f"int {model}_accumulate(void *, {given}, int32_t *); int {model}_apply(void *);")
+            self._ffi.cdef(f"int {model}_evaluate(void *, int32_t, uint32_t *);")
             self._ffi.cdef(f"int {model}_set_learning_rate(void *, int32_t, int32_t);")
             self._ffi.cdef(f"int {model}_save(void *, void *, void *); int {model}_load(void *, void *, void *);")
             self._ffi.cdef(f"uint32_t {model}_checkpoint_number(void *); extern uint32_t tc_checkpoint_bytes;")
@@ -159,16 +161,34 @@ class HostModel:
 
     def train(self, label: int | Array, inputs: Sequence[Array]) -> int:
         """One step of training, of a model that has one; the loss before it, with 16 fractional bits."""
+        return self._learn("train_step", label, inputs)
+
+    def accumulate(self, label: int | Array, inputs: Sequence[Array]) -> int:
+        """The same without a change of the parameters, of a model that accumulates."""
+        return self._learn("accumulate", label, inputs)
+
+    def apply(self) -> None:
+        """Changes the parameters by what was accumulated."""
+        self._call("apply")
+
+    def _learn(self, function: str, label: int | Array, inputs: Sequence[Array]) -> int:
         if self._label is None:
             raise ToolFailedError(f"{self._model} has no training step")
         self._give(inputs)
         loss: Any = self._ffi.new("int32_t *")
         if self._label.dtype == INT32:
-            self._call("train_step", int(np.asarray(label).item()), loss)
+            self._call(function, int(np.asarray(label).item()), loss)
         else:
             packed = self._label.dtype.pack(np.asarray(label)).tobytes()
-            self._call("train_step", self._ffi.from_buffer(packed), loss)
+            self._call(function, self._ffi.from_buffer(packed), loss)
         return int(loss[0])
+
+    def evaluate(self, label: int, inputs: Sequence[Array], counters: tuple[int, int]) -> tuple[int, int]:
+        """(right, seen) predictions after another one, of a model that learns classes."""
+        self._give(inputs)
+        counted: Any = self._ffi.new("uint32_t[2]", counters)
+        self._call("evaluate", label, counted)
+        return counted[0], counted[1]
 
     def set_learning_rate(self, mantissa: int, exponent: int) -> None:
         """Of all steps to come, mantissa * 2^exponent."""
@@ -177,6 +197,12 @@ class HostModel:
     def state(self, offset: int, t: TensorType) -> Array:
         """A state of a model with a training step, at its place in the memory of states."""
         return self._read(self._ffi.cast("char *", self._library.tc_state(self._context)) + offset, t)
+
+    def set_state(self, offset: int, t: TensorType, values: Array) -> None:
+        """Writes one, as whoever stores parameters in another way would have left it."""
+        data = t.dtype.pack(np.asarray(values, t.dtype.carrier)).tobytes()
+        memory: Any = self._ffi.cast("char *", self._library.tc_state(self._context))
+        memory[offset : offset + t.bytes] = data
 
     @property
     def checkpoint_bytes(self) -> int:

@@ -48,9 +48,9 @@ from tinycompile.pruning import Pruning, loss_of
 from tinycompile.residents import may_reside, resides
 from tinycompile.samples import load_arrays
 from tinycompile.targets import Board
-from tinycompile.training.scheme import read_scheme
+from tinycompile.training.accumulation import accumulating
+from tinycompile.training.request import read_request, requested_step
 from tinycompile.training.start import starting_with
-from tinycompile.training.step import training_step
 from tinycompile.work import Work, node_macs, total, work_of
 from tinycompile.zones import with_zone
 
@@ -279,10 +279,11 @@ def ready(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
 def _optimized(graph: Graph, options: Options, *, of_weights: bool = True) -> Graph:
     if options.train is not None:
         graph = optimize_graph(graph, ())  # weights change
-        learning = training_step(graph, read_scheme(options.train, graph), options.loss, options.learning_rate)
+        request = read_request(options.train, options.classes)
+        learning = requested_step(graph, request, options.loss, options.learning_rate)
         if options.parameters is not None:
             learning = starting_with(learning, load_arrays(options.parameters), str(options.parameters))
-        return own_states(learning.graph)
+        return own_states(accumulating(learning).graph if options.accumulate else learning.graph)
     return optimize_graph(graph) if of_weights and not options.updatable else optimize_graph(graph, ())
 
 

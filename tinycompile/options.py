@@ -54,9 +54,11 @@ class PlanOptions(TypedDict, total=False):
     slide: str | None
     keep_tokens: Sequence[str]
     train: str | None
+    classes: int | None
     loss: Loss
     learning_rate: float
     parameters: str | Path | None
+    accumulate: bool
     fast_code: int | str
     fast_weights: int | str
     compress_weights: bool
@@ -112,9 +114,11 @@ class Options:
             Microcontrollers) compute different ones.
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
-        train: a scheme, for a model that goes on learning on the device; None for one that doesn't.
+        train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
+            doesn't. classes: of a head that learns others than the model's file has.
         loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
-            `tinycompile train` writes it, in the place of the model's own.
+            `tinycompile train` writes it, in the place of the model's own. accumulate: gradients of several samples can
+            be added up before the parameters change.
         strict_int8: whether an operator that can't run in 8 bits is an error and not a warning.
         weights: "embedded" in the code, or in a "separate" file, which can be replaced without the code.
         align: "auto" loads and stores words at any address unless board.toml says otherwise, "strict" only where they
@@ -151,9 +155,11 @@ class Options:
     slide: str | None = None
     keep_tokens: tuple[str, ...] = ()
     train: str | None = None
+    classes: int | None = None
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
     parameters: Path | None = None
+    accumulate: bool = False
     strict_int8: bool = False
     weights: str = "embedded"
     align: str = "auto"
@@ -238,6 +244,8 @@ class Options:
                 "loss": (self.loss, Options.loss),
                 "learning-rate": (self.learning_rate, DEFAULT_RATE),
                 "parameters": (self.parameters, None),
+                "accumulate": (self.accumulate, False),
+                "classes": (self.classes, None),
             }
             for name, (value, default) in own.items():
                 if value != default:

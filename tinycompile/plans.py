@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
 
 from tinycompile.control_flow import WithControlFlow
-from tinycompile.errors import UnsupportedError
+from tinycompile.errors import DoesNotFitError, UnsupportedError
 from tinycompile.ir import Graph, Site
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
@@ -20,6 +21,7 @@ from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
+from tinycompile.training.recompute import recomputed, repeatable
 from tinycompile.with_codes import WithCodes
 from tinycompile.with_memories import CodePrice, WithMemories
 
@@ -52,7 +54,7 @@ class Plans:
         code: CodePrice | None = None,
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
-        self._arguments = (graph, board, options, offer, share)
+        self._arguments, self._in_ram = (graph, board, options, offer, share), in_ram
         if options.compress_weights:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
@@ -104,8 +106,33 @@ class Plans:
         """By rows or patches where that helps; without a limit with the least RAM.
 
         Args:
-            again: whether something may be computed twice.
+            again: whether something may be computed twice: parts of tensors, and a training step's gradients.
         """
+        if not again or not self._repeatable:
+            return self._in_stages(ram_limit, again)
+        if ram_limit is None:
+            both = (self._in_stages(None), self._recomputing(self._repeatable[-1])._in_stages(None))
+            return min(both, key=lambda planned: planned.arena_bytes)
+        plans = self
+        for least in (None, *self._repeatable):  # the largest gradients are the fewest, and they are where the peak is
+            plans = self if least is None else self._recomputing(least)
+            if plans._stages.may_fit(ram_limit):
+                with suppress(DoesNotFitError):
+                    return plans._in_stages(ram_limit)
+        return plans._in_stages(ram_limit)
+
+    @cached_property
+    def _repeatable(self) -> Sequence[int]:
+        """Bytes of the gradients that can be computed again for each of their uses, the largest first."""
+        return sorted({each.bytes for each in repeatable(self._graph)}, reverse=True)
+
+    def _recomputing(self, least: int) -> Plans:
+        """Those of the same step, in which gradients of so many bytes and more are computed again for each use."""
+        graph, board, options, offer, share = self._arguments
+        return Plans(recomputed(graph, least), board, options, offer, share, in_ram=self._in_ram, code=self.code)
+
+    def _in_stages(self, ram_limit: int | None, again: bool = True) -> Planned:
+        """Of this very graph."""
         if self._lean and self._optimize != "ram" and ram_limit is not None:
             return self._lean_plan(ram_limit, again)
         if not self._spends_ram and ram_limit is not None and self._copies:

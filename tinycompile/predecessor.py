@@ -184,6 +184,7 @@ def options_of_build(folder: Path, report: dict[str, Any], options: Options) -> 
         train=facts.get("train"),
         loss=facts.get("loss", default.loss),
         learning_rate=facts.get("learning_rate", default.learning_rate),
+        accumulate=bool(facts.get("accumulate")),
         parameters=folder / facts["parameters"] if facts.get("parameters") else None,
         compress_weights=bool(facts.get("compress_weights")),
     )

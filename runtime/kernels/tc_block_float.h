@@ -72,12 +72,31 @@ TC_INLINE int32_t tc_renormalizing_shift(uint32_t largest, int32_t exponent, int
     return shift;
 }
 
+/* `bits` with those of a value's magnitude. */
+TC_INLINE uint32_t tc_or_magnitude(uint32_t bits, int32_t value)
+{
+#if TC_THUMB2
+    uint32_t spare;
+    __asm__("add %1, %2, %2, asr #31\n\t"
+            "eor %1, %1, %2, asr #31\n\t"
+            "orr %0, %0, %1"
+            : "+r"(bits), "=&r"(spare)
+            : "r"(value));
+    return bits;
+#else
+    return bits | tc_magnitude(value);
+#endif
+}
+
 /* A number with as many bits as the largest of some sums. */
 TC_INLINE uint32_t tc_largest_bits(const int32_t *sums, int32_t count)
 {
     uint32_t bits = 0u;
+#if defined(__GNUC__)
+#pragma GCC unroll 4
+#endif
     for (int32_t i = 0; i < count; ++i) {
-        bits |= tc_magnitude(sums[i]);
+        bits = tc_or_magnitude(bits, sums[i]);
     }
     return bits;
 }
@@ -97,6 +116,9 @@ TC_INLINE void tc_gradient_values(const int32_t *sums, int16_t *values, int32_t 
     int32_t i = 0;
 #if TC_DSP
     if (shift > 0) {
+#if defined(__GNUC__)
+#pragma GCC unroll 4
+#endif
         for (; i + 2 <= count; i += 2) {
             tc_store_lanes(values + i, tc_gradient_lanes(sums[i], sums[i + 1], shift));
         }
@@ -131,6 +153,13 @@ TC_INLINE void tc_renormalize_rows(const int32_t *sums, int32_t pitch, int16_t *
 TC_INLINE int32_t tc_scaled_gradient(int32_t value, int32_t mantissa, int32_t shift)
 {
     return tc_shift_right_rounded(value * mantissa, shift);
+}
+
+/* (low, high) / 2^shift as lanes, 15 <= shift <= 31. */
+TC_INLINE uint32_t tc_shifted_lanes(int32_t low, int32_t high, int32_t shift)
+{
+    const uint32_t upper = shift < 16 ? (uint32_t)high << (16 - shift) : (uint32_t)(high >> (shift - 16));
+    return tc_pkhbt((uint32_t)(low >> shift), upper, 0);
 }
 
 #ifdef __cplusplus

@@ -8,7 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_block_float.h"
+#include "kernels/tc_bytes.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
 
@@ -22,10 +24,52 @@ typedef struct tc_clamp_shape {
     int32_t high;
 } tc_clamp_shape;
 
+/* Whether a clamp has bytes inside of both ends: values beyond them, which outputs never are, aren't inside either. */
+TC_INLINE int32_t tc_has_inside(const tc_clamp_shape *shape)
+{
+    return shape->low < 127 && shape->high > -128;
+}
+
+/* Of four values those within [low, high], numbers that fill all bytes: their bytes of `chosen`, elsewhere 0. SSUB8's
+ * comparisons, by which SEL chooses, are of exact differences. */
+TC_INLINE uint32_t tc_inside4(uint32_t values, uint32_t low, uint32_t high, uint32_t chosen)
+{
+#if TC_DSP
+    uint32_t spare;
+    uint32_t result;
+    __asm__("ssub8 %1, %2, %3\n\t"
+            "sel %0, %5, %6\n\t"
+            "ssub8 %1, %4, %2\n\t"
+            "sel %0, %0, %6"
+            : "=&r"(result), "=&r"(spare)
+            : "r"(values), "r"(low), "r"(high), "r"(chosen), "r"(0u));
+    return result;
+#else
+    uint32_t result = 0u;
+    for (unsigned bit = 0; bit < 32u; bit += 8u) {
+        const int32_t value = (int8_t)((values >> bit) & 0xFFu);
+        const int32_t least = (int8_t)((low >> bit) & 0xFFu);
+        const int32_t most = (int8_t)((high >> bit) & 0xFFu);
+        result |= value >= least && value <= most ? chosen & (0xFFu << bit) : 0u;
+    }
+    return result;
+#endif
+}
+
 /* A bit for each output that isn't at an end of its clamp's range, the first in the lowest bit of a byte. */
 TC_INLINE void tc_clamp_mask(const int8_t *input, uint8_t *output, const tc_clamp_shape *shape)
 {
-    for (int32_t first = 0; first < shape->count; first += 8) {
+    const int32_t whole = TC_DSP && tc_has_inside(shape) ? shape->count / 8 * 8 : 0;
+#if TC_DSP
+    const uint32_t low = tc_splat4(shape->low + 1);
+    const uint32_t high = tc_splat4(shape->high - 1);
+    for (int32_t first = 0; first < whole; first += 8) {
+        const uint32_t some = tc_inside4(tc_load4(input + first), low, high, 0x08040201u);
+        const uint32_t others = tc_inside4(tc_load4(input + first + 4), low, high, 0x80402010u);
+        *output++ = (uint8_t)((some | others) * 0x01010101u >> 24); /* the sum of all bytes */
+    }
+#endif
+    for (int32_t first = whole; first < shape->count; first += 8) {
         const int32_t end = tc_min(8, shape->count - first);
         uint32_t bits = 0u;
         for (int32_t i = 0; i < end; ++i) {
@@ -36,11 +80,29 @@ TC_INLINE void tc_clamp_mask(const int8_t *input, uint8_t *output, const tc_clam
     }
 }
 
+/* Two values, where their bits are set: bit `first` of `bits` and the next one. */
+TC_INLINE void tc_mask_two(const int16_t *gradient, uint32_t bits, uint32_t first, int16_t *output)
+{
+    const uint32_t low = (uint32_t)((int32_t)(bits << (31u - first)) >> 31);
+    const uint32_t high = (uint32_t)((int32_t)(bits << (30u - first)) >> 31);
+    tc_store_lanes(output, tc_load4(gradient) & tc_pkhbt(low, high, 0));
+}
+
 /* By these bits; the output may be the gradient's memory. */
 TC_INLINE void tc_masked_by_bits(const int16_t *gradient, const uint8_t *mask, int16_t *output,
                                  const tc_clamp_shape *shape)
 {
-    for (int32_t i = 0; i < shape->count; ++i) {
+    const int32_t whole = TC_DSP ? shape->count / 8 * 8 : 0;
+#if TC_DSP
+    for (int32_t i = 0; i < whole; i += 8) {
+        const uint32_t bits = mask[i >> 3];
+        tc_mask_two(gradient + i, bits, 0u, output + i);
+        tc_mask_two(gradient + i + 2, bits, 2u, output + i + 2);
+        tc_mask_two(gradient + i + 4, bits, 4u, output + i + 4);
+        tc_mask_two(gradient + i + 6, bits, 6u, output + i + 6);
+    }
+#endif
+    for (int32_t i = whole; i < shape->count; ++i) {
         output[i] = (int16_t)((mask[i >> 3] >> (i & 7)) & 1 ? gradient[i] : 0);
     }
 }
@@ -49,7 +111,19 @@ TC_INLINE void tc_masked_by_bits(const int16_t *gradient, const uint8_t *mask, i
 TC_INLINE void tc_masked_by_values(const int16_t *gradient, const int8_t *values, int16_t *output,
                                    const tc_clamp_shape *shape)
 {
-    for (int32_t i = 0; i < shape->count; ++i) {
+    const int32_t whole = TC_DSP && tc_has_inside(shape) ? shape->count / 4 * 4 : 0;
+#if TC_DSP
+    const uint32_t low = tc_splat4(shape->low + 1);
+    const uint32_t high = tc_splat4(shape->high - 1);
+    for (int32_t i = 0; i < whole; i += 4) {
+        const uint32_t bytes = tc_inside4(tc_load4(values + i), low, high, 0xFFFFFFFFu);
+        const uint32_t even = tc_sxtb16(bytes, 0);
+        const uint32_t odd = tc_sxtb16(bytes, 8);
+        tc_store_lanes(output + i, tc_load4(gradient + i) & tc_pkhbt(even, odd, 16));
+        tc_store_lanes(output + i + 2, tc_load4(gradient + i + 2) & tc_pkhtb(odd, even, 16));
+    }
+#endif
+    for (int32_t i = whole; i < shape->count; ++i) {
         output[i] = (int16_t)(values[i] > shape->low && values[i] < shape->high ? gradient[i] : 0);
     }
 }
@@ -57,6 +131,15 @@ TC_INLINE void tc_masked_by_values(const int16_t *gradient, const int8_t *values
 typedef struct tc_joined_shape {
     int32_t count;
 } tc_joined_shape;
+
+/* With so many bits more gradients join: the exponent of one may be that of values that were clamped. */
+#define TC_GUARD_BITS 14
+
+/* A value of 16 bits / 2^shift, with the guard bits, for a shift in [0, 31], by half of that. */
+TC_INLINE int32_t tc_joined_part(int32_t value, int32_t half, int32_t shift)
+{
+    return (value * (1 << TC_GUARD_BITS) + half) >> shift;
+}
 
 /* The sum of two gradients at the larger exponent; the output may be the first one's memory. */
 TC_INLINE void tc_joined_gradients(const int16_t *a, const int32_t *a_exponent, const int16_t *b,
@@ -66,14 +149,15 @@ TC_INLINE void tc_joined_gradients(const int16_t *a, const int32_t *a_exponent, 
     const int32_t common = tc_max(*a_exponent, *b_exponent);
     const int32_t a_shift = tc_min(common - *a_exponent, 31);
     const int32_t b_shift = tc_min(common - *b_exponent, 31);
-    uint32_t largest = 0u;
+    const int32_t a_half = (int32_t)((1u << a_shift) >> 1);
+    const int32_t b_half = (int32_t)((1u << b_shift) >> 1);
+    uint32_t bits = 0u;
     for (int32_t i = 0; i < shape->count; ++i) {
-        const uint32_t own = tc_magnitude(tc_shift_right_rounded(a[i], a_shift) + tc_shift_right_rounded(b[i], b_shift));
-        largest = own > largest ? own : largest;
+        bits = tc_or_magnitude(bits, tc_joined_part(a[i], a_half, a_shift) + tc_joined_part(b[i], b_half, b_shift));
     }
-    const int32_t shift = tc_renormalizing_shift(largest, common, exponent);
+    const int32_t shift = tc_renormalizing_shift(bits, common - TC_GUARD_BITS, exponent);
     for (int32_t i = 0; i < shape->count; ++i) {
-        const int32_t sum = tc_shift_right_rounded(a[i], a_shift) + tc_shift_right_rounded(b[i], b_shift);
+        const int32_t sum = tc_joined_part(a[i], a_half, a_shift) + tc_joined_part(b[i], b_half, b_shift);
         output[i] = tc_gradient_value(sum, shift);
     }
 }

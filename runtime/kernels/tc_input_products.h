@@ -35,13 +35,6 @@ typedef struct tc_input_products_shape {
     int32_t paired; /* whether weights are rearranged */
 } tc_input_products_shape;
 
-/* (low, high) / 2^shift as lanes, 15 <= shift <= 31. */
-TC_INLINE uint32_t tc_shifted_lanes(int32_t low, int32_t high, int32_t shift)
-{
-    const uint32_t upper = shift < 16 ? (uint32_t)high << (16 - shift) : (uint32_t)(high >> (shift - 16));
-    return tc_pkhbt((uint32_t)(low >> shift), upper, 0);
-}
-
 /* The scaled gradient of a position to every second word. */
 TC_INLINE void tc_scale_position(const int16_t *gradient, const int16_t *mantissas, uint32_t *scaled,
                                  const tc_input_products_shape *shape)

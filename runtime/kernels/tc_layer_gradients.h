@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_block_float.h"
 #include "kernels/tc_descent.h"
 #include "kernels/tc_finish.h"
@@ -303,10 +304,28 @@ typedef struct tc_bias_gradient_shape {
     int32_t shift;
 } tc_bias_gradient_shape;
 
+/* Pairs of channels where nothing is narrowed: a word of two values at a time. */
 TC_INLINE void tc_bias_gradient(const int16_t *gradient, const int32_t *exponent, int32_t *sums, int32_t *sums_exponent,
                                 const tc_bias_gradient_shape *shape)
 {
-    for (int32_t channel = 0; channel < shape->channels; ++channel) {
+    int32_t channel = 0;
+#if TC_DSP
+    for (; shape->shift == 0 && channel + 2 <= shape->channels; channel += 2) {
+        int32_t low = 0;
+        int32_t high = 0;
+#if defined(__GNUC__)
+#pragma GCC unroll 4
+#endif
+        for (int32_t i = 0; i < shape->positions; ++i) {
+            const uint32_t two = tc_load4(gradient + i * shape->channels + channel);
+            low += tc_low(two);
+            high += tc_high(two);
+        }
+        sums[channel] = low;
+        sums[channel + 1] = high;
+    }
+#endif
+    for (; channel < shape->channels; ++channel) {
         int32_t sum = 0;
         for (int32_t i = 0; i < shape->positions; ++i) {
             sum += tc_shift_right_rounded(gradient[i * shape->channels + channel], shape->shift);

@@ -24,6 +24,8 @@ from tinycompile.kernels.mve_depthwise import TILE, Strips, depthwise, tiled_tap
 from tinycompile.kernels.mve_elementwise import add
 from tinycompile.kernels.mve_float_edges import dequantize, quantize
 from tinycompile.kernels.mve_matrix import mve_matrix
+from tinycompile.kernels.onnx_ops import onnx_softmax
+from tinycompile.kernels.softmax import softmax_table
 from tinycompile.kernels.vector_requant import VectorRequant
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.add import Add
@@ -32,6 +34,7 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.softmax import Softmax
 from tinycompile.ops.sub import Sub
 
 M55 = core_named("cortex-m55", dsp=True, mve=True, fpu=True)
@@ -174,6 +177,12 @@ def cases() -> list[tuple[Factory, Site]]:
         (mve_matrix, product(((2,), (2,)), (5, 37, 9), (False, False), (3, -7, 5))),
         (mve_matrix, product(((2,), ()), (1, 230, 3), (True, True), (-128, 127, 0))),
     ]
+    for shape, scale in [((5, 37), 0.05), ((4, 16), 3.0), ((32, 3), 1e-6), ((70, 1), 0.1), ((1, 4095), 0.0001)]:
+        scores = int8(shape, scale, 4)
+        found.append((softmax_table, site_of(Softmax(), [scores], [None], int8((), 1 / 256, -128))))
+        for zero_point in (-128, 5):
+            site = site_of(Softmax(rule="onnx"), [scores], [None], int8((), 1 / 200, zero_point))
+            found.append((onnx_softmax, site))
     found.append((table, site_of(Logistic(), [int8((1, 45))], [None], int8((), 1 / 256, -128))))
     return found
 

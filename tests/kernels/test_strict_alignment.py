@@ -29,11 +29,13 @@ from tests.kernels import (
     test_lane_packed,
     test_lane_tiles,
     test_layer_norm,
+    test_linear_attention,
     test_lstm,
     test_mve,
     test_mve_packed,
     test_svdf,
     test_trained_layers,
+    test_training,
     test_wide,
     test_wide_dsp,
     test_wide_onnx,
@@ -221,7 +223,7 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
     wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases(), *test_float_blocks.cases()]
-    wide += [*test_attention.cases(), *test_layer_norm.cases()]
+    wide += [*test_attention.cases(), *test_layer_norm.cases(), *test_linear_attention.cases()]
     return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
 
 
@@ -278,7 +280,13 @@ def name_of(factory: Factory) -> str:
 
 
 def test_no_kernel_is_left_out() -> None:
-    cases = (*generic_cases(), *own_cases(), *training_cases.cases(), *test_trained_layers.cases())
+    cases = (
+        *generic_cases(),
+        *own_cases(),
+        *training_cases.cases(),
+        *test_trained_layers.cases(),
+        *test_training.cases(),
+    )
     tested = {name_of(factory) for factory, _ in cases}
     no_cases = NO_CODE | IN_RESULT | SEVERAL_RESULTS
     registered = {name_of(f) for factories in base._FACTORIES.values() for f in factories}  # pyright: ignore[reportPrivateUsage]

@@ -13,12 +13,15 @@ from tests.kernels.test_dsp import layer
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
-from tinycompile.ir import Array, Site
+from tinycompile.dtypes import INT16
+from tinycompile.ir import Array, Node, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
+from tinycompile.kernels.cover import fused
 from tinycompile.kernels.trained_bias import OFFERED
-from tinycompile.kernels.trained_weights import trained_products
+from tinycompile.kernels.trained_weights import trained_masters, trained_products
 from tinycompile.numerics.block_floating import BIAS_LIMIT
 from tinycompile.ops._convolution import Convolution
+from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops._training.trained_layer import TrainedLayer
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -60,9 +63,31 @@ def trained_weights() -> list[tuple[Factory, Site]]:
     ]
 
 
+def trained_masters_sites() -> list[tuple[Factory, Site]]:
+    """Rows in fours and a rest, with and without a bias."""
+    found = list[tuple[Factory, Site]]()
+    for seed, (inputs, outputs, biased) in enumerate([(6, 7, True), (14, 3, False)]):
+        site = dense(inputs, outputs, 1, (-60, 70), seed)
+        types = dict(zip(("x", "w", "b"), site.sig.inputs, strict=True))
+        types |= {"master": TensorType(types["w"].shape, INT16), "y": site.sig.output}
+        op = site.node.op
+        assert isinstance(op, FullyConnected)
+        nodes = [
+            Node("w", RoundedWeights(), ("master",), ("w",)),
+            Node("y", TrainedLayer(op), ("x", "w", "b")[: 2 + biased], ("y",)),
+        ]
+        node = fused(nodes, types)
+        sig = Signature(tuple(types[name] for name in node.inputs), (types["y"],))
+        found.append((trained_masters, Site(node, sig, (None,) * len(node.inputs))))
+    return found
+
+
 def operands(site: Site) -> list[Array]:
     """With a bias that leaves outputs where they are, moves them a little or makes them the same for all inputs."""
     rng = np.random.default_rng(0)
+    if site.sig.inputs[0].dtype == INT16:
+        masters, image, *bias = (rng.integers(-32640, 32640, t.shape) for t in site.sig.inputs)
+        return [masters.astype(np.int16), (image >> 8).astype(np.int8), *(own.astype(np.int32) for own in bias)]
     image, channels = site.sig.input, site.sig.output.shape[-1]
     size = rng.choice([0, 3000, 40000, 1 << 20, BIAS_LIMIT], channels)
     bias = np.clip(rng.normal(0, 1, channels) * size, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
@@ -72,16 +97,17 @@ def operands(site: Site) -> list[Array]:
 
 
 def test_in_assembly() -> None:
-    check_emulated([*cases(), *trained_weights()], "mps2-an386", operands_of=operands)
+    check_emulated([*cases(), *trained_weights(), *trained_masters_sites()], "mps2-an386", operands_of=operands)
 
 
 def test_strict_alignment() -> None:
-    check_emulated([*cases(), *trained_weights()], isa=M7, strict=True, operands_of=operands)
+    check_emulated([*cases(), *trained_weights(), *trained_masters_sites()], isa=M7, strict=True, operands_of=operands)
 
 
 def test_portable() -> None:
-    for factory, site in (*cases()[::4], *trained_weights()[:2]):
-        kernel, (image, weights, bias) = factory(site, M7), operands(site)
+    for factory, site in (*cases()[::4], *trained_weights()[:2], *trained_masters_sites()[:1]):
+        kernel, given = factory(site, M7), operands(site)
         assert kernel is not None
-        found = run_kernel(kernel, [image, weights if site.constants[1] is None else None, bias], site.sig.output)
-        np.testing.assert_array_equal(found, site.node.op.evaluate(site.sig, [image, weights, bias])[0])
+        inputs = [value if constant is None else None for value, constant in zip(given, site.constants, strict=True)]
+        found = run_kernel(kernel, inputs, site.sig.output)
+        np.testing.assert_array_equal(found, site.node.op.evaluate(site.sig, given)[0])

@@ -11,14 +11,20 @@ from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
 from tests.support.several_results import first_result, with_last
 from tests.training.networks import RandomNetwork
-from tinycompile.dtypes import INT8, INT16
+from tinycompile.dtypes import INT8, INT16, INT32
 from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Node, Quantization, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
+from tinycompile.kernels.cover import fused
 from tinycompile.kernels.training_layers import gradient_descent, weight_gradient
-from tinycompile.kernels.training_products import input_gradient_products
+from tinycompile.kernels.training_products import (
+    depthwise_gradient,
+    input_gradient_products,
+    weight_update_products,
+    weight_update_single,
+)
 from tinycompile.ops._spatial import Window
-from tinycompile.ops._training.gradient import EXPONENT
+from tinycompile.ops._training.gradient import EXPONENT, LEARNING_RATE
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
 from tinycompile.ops._training.parameters import GradientDescent
@@ -48,12 +54,21 @@ def test_gradients_and_descents_apart(factory: Factory, op: type) -> None:
 
 
 POINTWISE = Window((1, 1), (1, 1), (1, 1), (0, 0, 0, 0))
+
+
+def depthwise(window: Window, image: tuple[int, int, int]) -> LinearGeometry:
+    return LinearGeometry(window, image, (1, *window.kernel, image[2]), depthwise=True)
+
+
 GEOMETRIES = {
     "pairs": (LinearGeometry(POINTWISE, (2, 3, 8), (6, 1, 1, 8)), True),
     "odd": (LinearGeometry(POINTWISE, (3, 3, 6), (5, 1, 1, 6)), True),
     "one": (LinearGeometry(POINTWISE, (1, 1, 13), (9, 1, 1, 13)), True),
     "trained": (LinearGeometry(POINTWISE, (3, 5, 12), (18, 1, 1, 12)), False),
     "window": (LinearGeometry(Window((3, 2), (2, 1), (1, 2), (1, 0, 1, 2)), (7, 5, 3), (4, 3, 2, 3)), True),
+    "depthwise": (depthwise(Window((3, 3), (1, 1), (1, 1), (1, 1, 1, 1)), (4, 6, 5)), True),
+    "halved": (depthwise(Window((5, 4), (2, 2), (1, 1), (2, 1, 1, 2)), (7, 9, 6)), False),
+    "uneven": (depthwise(Window((2, 3), (2, 1), (1, 1), (0, 0, 0, 0)), (6, 5, 2)), True),
     "apart": (LinearGeometry(Window((1, 1), (2, 3), (1, 1), (0, 0, 0, 0)), (5, 6, 4), (7, 1, 1, 4)), True),
 }
 """With whether weights are known."""
@@ -73,35 +88,70 @@ def input_gradient_site(geometry: LinearGeometry, *, known: bool) -> Site:
     return Site(Node("layer", op, *names), sig, (None, None, values, mantissas))
 
 
+def weight_update_site(positions: int, inputs: int, outputs: int, *, one_unit: bool) -> Site:
+    geometry = LinearGeometry(POINTWISE, (1, positions, inputs), (outputs, 1, 1, inputs))
+    units = np.random.default_rng(0).integers(1 << 14, 1 << 15, (1 if one_unit else outputs, 2)).astype(np.int32)
+    units[:, 1] = np.resize([-20, 3], len(units))  # shifts of the step by more and by less than a word
+    types = {
+        "gradient": TensorType((1, 1, positions, outputs), INT16),
+        "exponent": EXPONENT,
+        "input": TensorType((1, 1, positions, inputs), INT8, Quantization.per_tensor(0.1, -7)),
+        "weights": TensorType(geometry.weights, INT16),
+        "rate": LEARNING_RATE,
+        "units": TensorType(units.shape, INT32),
+        "sums": TensorType(geometry.weights, INT32),
+        "sums_exponent": EXPONENT,
+        "next": TensorType(geometry.weights, INT16),
+    }
+    first = Node("sums", WeightGradient(geometry), ("gradient", "exponent", "input"), ("sums", "sums_exponent"))
+    descent = GradientDescent(None if one_unit else 0)
+    second = Node("next", descent, ("weights", "sums", "sums_exponent", "rate", "units"), ("next",))
+    node = fused([first, second], types)
+    sig = Signature(tuple(types[name] for name in node.inputs), (types["next"],))
+    return Site(node, sig, tuple(units if name == "units" else None for name in node.inputs))
+
+
+WEIGHTS = (
+    *((weight_update_products, weight_update_site(8, 12, 4, one_unit=False)),),
+    *((weight_update_products, weight_update_site(15, 10, 5, one_unit=False)),),
+    *((weight_update_products, weight_update_site(300, 7, 2, one_unit=True)),),
+    *((weight_update_single, weight_update_site(1, 9, 5, one_unit=False)),),
+)
+
+
+def cases() -> list[tuple[Factory, Site]]:
+    factories = [depthwise_gradient if g.depthwise else input_gradient_products for g, _ in GEOMETRIES.values()]
+    sites = [input_gradient_site(geometry, known=known) for geometry, known in GEOMETRIES.values()]
+    return [*first_result(list(zip(factories, sites, strict=True))), *WEIGHTS]
+
+
 def gradients(site: Site) -> list[Array]:
-    """Of any size: an exponent isn't any integer."""
+    """Of any size: exponents and rates aren't any integers. Some channels have none. Memory for other results."""
     rng, given = np.random.default_rng(1), list[Array]()
-    for number, t in enumerate(site.sig.inputs[: len(site.node.inputs)]):
+    names = site.node.inputs
+    for number, t in enumerate(site.sig.inputs):
         constant = site.constants[number]
-        low, high = (-9, 9) if t == EXPONENT else (-127, 127) if t.dtype == INT8 else (-32767, 32767)
-        given.append(rng.integers(low, high, t.shape).astype(t.dtype.carrier) if constant is None else constant)
+        low, high = (-127, 128) if t.dtype == INT8 else (-9, 10) if t == EXPONENT else (-32640, 32640)
+        values = rng.integers(low, high, t.shape).astype(t.dtype.carrier) if constant is None else constant
+        if number >= len(names):
+            values = np.zeros(t.shape, t.dtype.carrier)
+        elif t == LEARNING_RATE:
+            values = np.array([20000, -22], np.int32)
+        elif number == 0:
+            values[..., 1] = 0
+        given.append(values)
     return given
 
 
-@pytest.mark.parametrize("name", ["odd", "trained", "window"])
-def test_input_gradients(name: str) -> None:
-    geometry, known = GEOMETRIES[name]
-    site = input_gradient_site(geometry, known=known)
-    kernel, given = input_gradient_products(site, M7), gradients(site)
+def test_odd_shapes_in_assembly() -> None:
+    check_emulated(cases(), isa=M7, strict=True, operands_of=gradients, expected_of=first_expected)
+
+
+@pytest.mark.parametrize("number", [1, 3, 4, 6, 10])
+def test_odd_shapes(number: int) -> None:
+    factory, site = cases()[number]
+    kernel, given = factory(site, M7), gradients(site)
     assert kernel is not None
-    expected, exponent = site.node.op.evaluate(site.sig, given)
+    expected = first_expected(kernel, site, given)
     inputs = [None if constant is not None else value for value, constant in zip(given, site.constants, strict=True)]
-    one = with_last(kernel, 2 if known else 3, 2, 0)
-    found = run_kernel(one, [*inputs, np.zeros_like(exponent)], site.sig.output, sanitize=True)
-    np.testing.assert_array_equal(found, expected)
-
-
-def test_input_gradients_in_assembly() -> None:
-    cases = first_result([(input_gradient_products, input_gradient_site(g, known=k)) for g, k in GEOMETRIES.values()])
-    check_emulated(cases, isa=M7, operands_of=with_memory, expected_of=first_expected)
-
-
-def with_memory(site: Site) -> list[Array]:
-    """Operands, then memory for the results that come as such."""
-    given = gradients(site)
-    return [*given, *(np.zeros(t.shape, t.dtype.carrier) for t in site.sig.inputs[len(given) :])]
+    np.testing.assert_array_equal(run_kernel(kernel, inputs, site.sig.output, sanitize=True), expected)

@@ -15,7 +15,10 @@ from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, Site, TensorType
 from tinycompile.kernels import (
     base,
+    input_gradient_in_place,
     kernels_of,
+    master_weights,
+    recomputed_gradients,
     trained_weights,
     training_functions,
     training_gradients,
@@ -25,22 +28,28 @@ from tinycompile.kernels import (
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.kernels.cover import matches
 from tinycompile.ops._training.losses import SquaredErrorGradient
+from tinycompile.training.recompute import recomputed
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 
 MODULES = {
     module.__name__
-    for module in (trained_weights, training_functions, training_gradients, training_layers, training_products)
+    for module in (
+        *(trained_weights, training_functions, training_gradients, training_layers, training_products),
+        *(recomputed_gradients, master_weights, input_gradient_in_place),
+    )
 }
 
 
 @cache
 def step_and_values() -> tuple[Graph, dict[str, Array]]:
-    """A step of a network with all operators that can be trained through; of every second layer the bias alone is."""
-    network = RandomNetwork(6)  # windows fit, so that there are both poolings
-    graph = network.chain((*KINDS, "table"))
-    whole = ", ".join(node.name for node in layers_of(graph)[::2])
-    step = training_step(graph, read_scheme(f"{whole}, biases", graph)).graph
+    """A step of a network with all operators that can be trained through; of the first layers and then of every second
+    one the bias alone is.
+    """
+    network = RandomNetwork(13, image=(10, 9))  # windows fit, so that there are both poolings
+    graph = network.chain(("inverted", *KINDS, "table"))
+    whole = ", ".join(node.name for node in layers_of(graph)[4::2])
+    step = recomputed(training_step(graph, read_scheme(f"{whole}, head, biases", graph)).graph, 0)
     return step, run(step, [network.sample], initial(step))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -13,7 +15,7 @@ from tinycompile.mixed_precision.choice import Alternative, Choice, Levels, choo
 from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Measured, Samples
 from tinycompile.mixed_precision.network import Network
-from tinycompile.mixed_precision.search import Search
+from tinycompile.mixed_precision.search import CLEAR, Fitted, Search, Written
 from tinycompile.targets import load_board
 
 _CODE = {(bits, which): 40 * (9 - bits) + 30 * which for bits in (8, 4, 3, 2) for which in (0, 1)}
@@ -138,6 +140,40 @@ def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:
     assert same is not None and same.bits == fit.choice.bits != chosen.bits
     assert search.best(limit).measured.order == max(search.fit(chosen).measured.order, fit.measured.order)
     assert search.uniform(fit.choice.bytes - 1) is None
+
+
+@dataclass
+class _Stub:
+    """A model whose layers lose ever less, and whose losses with many layers at once are given."""
+
+    ahead: float
+    noises: dict[tuple[str, int], float] = field(default_factory=dict[tuple[str, int], float])
+    fits: list[int] = field(default_factory=list[int])
+    measured_on: str = ""
+
+    def tried(self, layers: Sequence[str], widths: Sequence[int]) -> _Stub:
+        self.noises = {(name, bits): 10.0 ** -(at + bits) for at, name in enumerate(layers) for bits in widths}
+        return self
+
+    def together(self, bits: Mapping[str, int]) -> float:
+        return 0.01 if len(bits) > 1 else 0.01 * 10 ** (-self.ahead / 10)
+
+    def fitted(self, bits: Mapping[str, int], method: str = "learned") -> Fitted:
+        self.fits.append(len(bits))
+        return Fitted(Measured(float(len(bits)), None, None), lambda: Written(b""))
+
+
+@pytest.mark.parametrize(("ahead", "fits"), [(CLEAR + 1, [1]), (CLEAR - 1, [1, 3]), (-9.0, [1, 3])])
+def test_the_same_bits_for_all_layers_are_fitted_unless_the_choice_is_clearly_better(
+    ahead: float, fits: list[int]
+) -> None:
+    network, stub = Network(nets.graph()), _Stub(ahead)
+    layers = [name for name, layer in network.layers.items() if not layer.is_depthwise]
+    search = Search(network, stub, load_board("stm32f746").core, layers, (4,))
+    found = search.best(search.smallest_8_bits - 1)
+    assert stub.fits == fits and len(found.choice.bits) == max(fits)
+    search.fit(found.choice)
+    assert stub.fits == fits  # once
 
 
 @pytest.mark.parametrize(

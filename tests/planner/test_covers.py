@@ -206,3 +206,11 @@ def test_inner_values_may_share_their_memory() -> None:
     assert names(together) == ["v1 + v2 + v3"]
     assert together.arena_bytes == 128
     assert not Values(graph, options, fused=covers(graph, 1, 3, kernel(1))).fused
+
+
+def test_scratch_that_has_no_room_elsewhere_is_in_the_arena() -> None:
+    """All of it: then nothing is apart."""
+    graph = chain([64] * 3)
+    planned = planned_with(graph, [[kernel(scratch=512)], [kernel(scratch=64)]], (), scratch_limit=256)
+    assert planned.scratch_bytes == 0
+    assert planned.arena_bytes == 64 + 64 + 512

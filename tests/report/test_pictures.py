@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinycompile.report.pictures.arena import arena_picture
+from tinycompile.report.pictures.arena import arena_picture, ram_picture
 from tinycompile.report.pictures.layers import Sizes, layered
 from tinycompile.report.pictures.network import source_picture
 
@@ -47,7 +49,7 @@ def test_a_large_graph_is_drawn_in_time() -> None:
 
 
 def test_the_arena_shows_its_stages() -> None:
-    report = {
+    report: dict[str, Any] = {
         "arena": {"steps": 4, "buffers": []},
         "ram": {"arena_bytes": 64},
         "layers": [{"stage": None}, {"stage": 0}, {"stage": 0}, {"stage": None}],
@@ -56,6 +58,18 @@ def test_the_arena_shows_its_stages() -> None:
     picture = str(arena_picture(report))
     assert "stage 0, on a grid of 2x2 patches: patch, steps 1 to 2" in picture
     assert picture.count('class="stage"') == 1
+
+
+@pytest.mark.parametrize("training", [None, {"begin": 1}])
+def test_pictures_show_where_the_backward_pass_begins(training: dict[str, int] | None) -> None:
+    phases = ("forward", "forward", "backward", "update")
+    layers = [{"live_bytes": 8, "name": phase, "op": "op", "phase": phase} for phase in phases]
+    report: dict[str, Any] = {"arena": {"steps": 5, "buffers": []}, "ram": {"arena_bytes": 64}, "layers": layers}
+    report["training"] = training
+    for picture in map(str, (arena_picture(report), ram_picture(report))):
+        assert picture.count('class="turn"') == int(training is not None)
+        assert ("a prediction ends before step 2" in picture) == (training is not None)
+    assert 'class="column update peak"' in str(ram_picture(report))
 
 
 def test_a_wide_graph_is_shown_from_its_first_node_on_and_titles_stay_in_their_boxes() -> None:

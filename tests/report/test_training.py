@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from tests.support.onnx_builder import OnnxBuilder
 from tinycompile.cli import main
+from tinycompile.report import table
 from tinycompile.report.summary import counted_as, duration, executed_macs, prediction_layers, rows, work
 
 
@@ -61,6 +63,23 @@ def test_what_is_counted(train, run, of, macs, cycles, waiting):
     assert (time.core["low"], (time.waiting["low"], time.waiting["high"])) == (cycles, waiting)
 
 
+@pytest.mark.parametrize("counted", [None, 4321])
+def test_what_a_step_takes(counted):
+    """On the terminal, also if nobody has counted it."""
+    parts = {"forward": (1, 100, 1000), "backward": (0, 0, 0), "update": (1, 300, 4000)}
+    report = report_of("head") | {"verify_training": {"instructions_per_step": counted}}
+    report["training"] = {
+        phase: {"layers": layers, "macs": macs, "instructions_estimate": count}
+        for phase, (layers, macs, count) in parts.items()
+    } | {"parameters": [{}], "parameter_bytes": 8, "prediction_bytes": 64, "kept_bytes": 16, "gradient_bytes": 32}
+    lines = [text for _, text in table._training(report)]
+    assert "its gradients: about 0" in lines
+    assert "its updates: about 4,000, for 300 MACs" in lines
+    assert ("a training step: 4,321, counted by `verify --train`" in lines) == bool(counted)
+    assert "1 parameter of 8 bytes, in states" in lines
+    assert "a prediction takes 64 bytes of the arena, 16 are kept for gradients" in lines
+
+
 def test_float_outputs_behind_a_prediction_are_edges(tmp_path: Path):
     b, rng = OnnxBuilder(21), np.random.default_rng(0)
     x = b.activation(b.input((1, 8)), 0.1, 0)
@@ -72,4 +91,5 @@ def test_float_outputs_behind_a_prediction_are_edges(tmp_path: Path):
         result = CliRunner().invoke(main, ["plan", str(tmp_path / "m.onnx"), "--train", "head"])
     assert result.exit_code == 0, result.output
     assert "instructions per training step" in result.stdout
+    assert re.search(r"a prediction ends with step (\d+), the backward pass begins with step", result.stdout)
     assert "float32" not in result.stderr

@@ -65,6 +65,15 @@ def test_zeros_change_nothing_where_they_join():
         np.testing.assert_array_equal(again, values)
 
 
+def test_what_joins_values_that_were_clamped_keeps_its_bits():
+    """The exponent is that of a large value which had no gradient in the end."""
+    clamped, other = np.array([3, -1, 0], np.int16), np.array([20001, -30000, 12345], np.int16)
+    values, exponent = joined(clamped, 0, other, -12)
+    exact = clamped.astype(np.float64) + other * 2.0**-12
+    found = np.ldexp(values.astype(np.float64), exponent)
+    np.testing.assert_allclose(found, exact, rtol=0, atol=np.abs(exact).max() * 2.0**-15)
+
+
 def test_shifts_round_halves_upwards():
     for x in (-5, -3, -2, -1, 0, 1, 2, 3, 5, 2**61 - 1, -(2**61)):
         for shift in (0, 1, 2, 31, 61, 62, 63, 5000):

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from tests.training.networks import RandomNetwork
-from tests.training.test_generated_code import built
 from tinycompile.codegen.program import Program
 from tinycompile.errors import ToolFailedError
 from tinycompile.host import HostModel
+from tinycompile.host_trainer import HostTrainer
 from tinycompile.training.scheme import read_scheme
 from tinycompile.training.step import training_step
 
@@ -51,7 +51,8 @@ class Device:
 def learner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
     graph = RandomNetwork(1).chain(["convolution", "average", "average"])
     step = training_step(graph, read_scheme("head", graph))
-    yield Device(*built(step, tmp_path_factory.mktemp("learner"), ("-O1", "-fsanitize=undefined"), None))
+    learner = HostTrainer(step, ("-O1", "-fsanitize=undefined"), tmp_path_factory.mktemp("learner"))
+    yield Device(learner.program, learner.host)
 
 
 @pytest.fixture

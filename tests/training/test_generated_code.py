@@ -8,56 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.training_digest import training_main
 from tests.support.full import also
-from tests.support.graph_build import ORIGIN
 from tests.training.networks import CLASSES, KINDS, MORE_KINDS, RandomNetwork, with_onnx_rules
-from tinycompile.codegen.emit import emit_project
-from tinycompile.codegen.program import Program, build_program
-from tinycompile.codegen.project import Project
+from tinycompile.codegen.program import Program
 from tinycompile.dtypes import INT32
 from tinycompile.errors import ToolFailedError
 from tinycompile.host import HostModel
+from tinycompile.host_trainer import HostTrainer
 from tinycompile.ir import Array
-from tinycompile.layout import choose_ram
-from tinycompile.numerics.block_floating import factor
-from tinycompile.options import Options
-from tinycompile.passes.own_states import own_states
 from tinycompile.planner import Planned
-from tinycompile.plans import Plans
-from tinycompile.staging import write_files
-from tinycompile.targets import load_board
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
 
 SANITIZED = ("-O0", "-fsanitize=undefined", "-fno-sanitize-recover")
-
-
-def built(
-    step: TrainingStep, folder: Path, flags: Sequence[str], scratch: int | None, known: Planned | None = None
-) -> tuple[Program, HostModel]:
-    """`scratch`: a limit for each layer. `known`: another plan than by layers."""
-    board, options = load_board("stm32f746"), Options()
-    plans = Plans(own_states(step.graph), board, options)
-    (planned,), layout = choose_ram(
-        board,
-        lambda schedule, ram, _: [known or plans.within(schedule, ram, scratch)],
-        options.ram,
-        state_bytes=plans.state_bytes,
-    )
-    program = build_program("m", planned)
-    write_files(folder, emit_project(Project(board, layout, (program,), (ORIGIN,))))
-    label = step.graph.types[step.label]
-    return program, HostModel(
-        folder,
-        "m",
-        [step.graph.types[name] for name in step.graph.inputs],
-        [step.graph.types[name] for name in step.graph.outputs],
-        program.arena_bytes,
-        flags,
-        label=label,
-    )
 
 
 def compare(
@@ -69,22 +33,22 @@ def compare(
     known: Planned | None = None,
 ) -> tuple[Program, HostModel]:
     """Leaves the host's model as it began."""
-    program, host = built(step, folder, flags, scratch, known)
+    learner = HostTrainer(step, flags, folder, scratch, known)
+    program, host = learner.program, learner.host
     trainer, rng = Trainer(step), np.random.default_rng(0)
     (t,), target = (step.graph.types[name] for name in step.graph.inputs), step.graph.types[step.label]
     for number in range(steps):
         sample = rng.integers(-128, 128, t.shape).astype(np.int8)
         label = number if target.dtype == INT32 else rng.integers(-128, 128, target.shape).astype(np.int8)
-        assert host.train(label, [sample]) == round(trainer.train(label, sample) * 65536)
-        for state in program.states:
-            found = host.state(state.tensor.offset, state.tensor.type)
-            np.testing.assert_array_equal(found, trainer.states[state.tensor.name], f"{state.tensor.name}, {number}")
-        (found,) = host.run([sample])
+        assert learner.train(label, sample) == trainer.train(label, sample)
+        for name, found in learner.states.items():
+            np.testing.assert_array_equal(found, trainer.states[name], f"{name}, {number}")
+        (found,) = learner.predict(sample)
         np.testing.assert_array_equal(found, trainer.predict(sample)[step.graph.outputs[0]])
         rate = 0.003 * (number + 1)
         trainer.set_learning_rate(rate)
-        host.set_learning_rate(*factor(rate))
-    host.reset()
+        learner.set_learning_rate(rate)
+    learner.reset()
     (found,) = host.run([sample])
     np.testing.assert_array_equal(found, Trainer(step).predict(sample)[step.graph.outputs[0]])
     return program, host
@@ -94,14 +58,6 @@ def test_every_operator(tmp_path):
     graph = RandomNetwork(6).chain(KINDS + MORE_KINDS)
     program, host = compare(training_step(graph, read_scheme("all", graph)), tmp_path, SANITIZED)
     check_mistakes(program, host, np.zeros(graph.types["input"].shape, np.int8))
-    check_firmware_that_trains((tmp_path / "firmware" / "main.c").read_text("utf-8"))
-
-
-def check_firmware_that_trains(main: str) -> None:
-    """`benchmarks.training_digest` runs it on six cores."""
-    text = training_main(main, "m", CLASSES)
-    assert "m_train_step(&context, (int32_t)((step - 1u) % 5u), NULL)" in text
-    assert "semihosting_write(file, context.state, M_STATE_BYTES)" in text
 
 
 def check_mistakes(program: Program, host: HostModel, sample: Array) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,14 +16,15 @@ from tests.support.onnx_builder import OnnxBuilder
 from tinycompile import compile as compile_model
 from tinycompile.build import Build
 from tinycompile.cli import main
-from tinycompile.cli.training import verify_steps
-from tinycompile.errors import MismatchError, SamplesError, UsageError
+from tinycompile.cli.training import as_facts, verify_steps
+from tinycompile.errors import MismatchError, SamplesError, ToolFailedError, UsageError
 from tinycompile.learning import verify as learning_verify
 from tinycompile.learning.data import load_data
 from tinycompile.learning.definition import step_of
 from tinycompile.learning.device import Command, Kind, device_of
 from tinycompile.learning.train import train_build
 from tinycompile.learning.verify import verify_training
+from tinycompile.toolchain import require, run
 from tinycompile.training.start import starting_with
 from tinycompile.training.trainer import Trainer
 
@@ -45,7 +47,9 @@ def model_file(path: Path) -> Path:
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("learning")
     file = model_file(folder / "net.onnx")
-    return compile_model(file, "mps2-an386", output=folder / "out", train="all", learning_rate=0.05, io="int8")
+    return compile_model(
+        file, "mps2-an386", output=folder / "out", train="all", learning_rate=0.05, io="int8", accumulate=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,21 @@ def test_steps_are_what_they_are_by_definition(build: Build) -> None:
     assert found.moved > 0
     assert build.report["verify_training"]["first_difference"] is None
     assert build.report["verify_training"]["instructions_per_step"] > 0
+
+
+def test_values_are_called_what_they_are(build: Build) -> None:
+    """By their layer and their own word: a firmware engineer reads this."""
+    text = (build.folder / "net.c").read_text("utf-8")
+    for name in ("weights", "weights_accumulator", "weight_gradient", "weight_gradient_exponent", "loss_gradient"):
+        assert re.search(rf"_t \*const [a-z]\w+_{name} = ", text), name
+
+
+@pytest.mark.parametrize("switch", ["", "-DTC_BRING_MEMORY"])
+def test_it_is_cpp_too(build: Build, switch: str) -> None:
+    """The model's own file as C++, without a warning."""
+    warnings = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"]
+    command = [require("g++"), "-std=c++11", "-fsyntax-only", *warnings, *switch.split(), "-x", "c++", "net.c"]
+    run(command, cwd=build.folder)
 
 
 def test_a_difference_is_found(build: Build, samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,11 +122,46 @@ def test_it_learns_the_same_everywhere(build: Build, samples: Path, tmp_path: Pa
         assert training.epochs[0].loss > training.epochs[1].loss
         assert 0 < training.epochs[1].changed <= training.epochs[1].weights == 8 * 6 + 6 * CLASSES
     assert [training.epochs[0].instructions > 0 for training in found] == [False, True]
+    facts = as_facts(build, found[1], None)
+    assert json.loads(json.dumps(facts)) == facts
+    assert [epoch["weights"] for epoch in facts["epochs"]] == [8 * 6 + 6 * CLASSES] * 2
     checkpoints = [training.checkpoint for training in found]
     assert checkpoints[0][36:] == checkpoints[1][36:]  # behind the header with how many were saved
     host = device_of(build, "host")
     host.slots[1][:] = checkpoints[1]
     assert host.execute([Command(Kind.LOAD)])[0].number == int.from_bytes(checkpoints[1][28:32], "little")
+
+
+def test_batches(build: Build, samples: Path) -> None:
+    """A step of the mean of 5 samples' gradients; the last one of each epoch is of 4."""
+    data, batch = load_data(build, samples), 5
+    training = train_build(build, device_of(build, "host"), data, epochs=2, rate=0.1, batch=batch, seed=3)
+    trainer, rng = Trainer(step_of(build)), np.random.default_rng(3)
+    trainer.set_learning_rate(0.1 / batch)
+    for _ in range(2):
+        for number, i in enumerate(rng.permutation(SAMPLES)):
+            trainer.accumulate(data.labels[i], data.inputs[0][i])
+            if number % batch == batch - 1 or number == SAMPLES - 1:
+                trainer.apply()
+    for name, array in training.parameters.items():
+        np.testing.assert_array_equal(array, trainer.states[name])
+    other = Build(build.folder)
+    other.report = {**build.report, "options": {**build.report["options"], "accumulate": False}}
+    with pytest.raises(UsageError, match="a batch of 2 samples needs a model that adds up gradients"):
+        train_build(other, Mock(), data, epochs=1, batch=2)
+
+
+def test_counters(build: Build, samples: Path) -> None:
+    """What was right of what was seen: the first of the highest scores, as NumPy has it."""
+    data, host, trainer, counters = load_data(build, samples), build.host, Trainer(step_of(build)), (0, 0)
+    host.restart()
+    output = trainer.step.graph.outputs[0]
+    found = [int(trainer.predict(sample)[output].argmax()) for sample in data.inputs[0]]
+    for sample, label in zip(data.inputs[0], data.labels[:, 0], strict=True):
+        counters = host.evaluate(int(label), [sample], counters)
+    assert counters == (np.count_nonzero(found == data.labels[:, 0]), SAMPLES)
+    with pytest.raises(ToolFailedError, match="evaluate returned 10"):
+        host.evaluate(CLASSES, [data.inputs[0][0]], counters)
 
 
 def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, samples: Path, tmp_path: Path) -> None:
@@ -119,15 +173,16 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
     assert [line.partition(":")[0] for line in lines[:4]] == ["epoch 1", "epoch 2", "epoch 3", "before"]
     assert f"after {3 * SAMPLES} steps: " in lines[3]
     assert "net_checkpoint.bin" in lines[4]
-    again = CliRunner().invoke(main, ["train", str(out), "--data", str(samples), "--json"])
-    facts = json.loads(again.stdout)
-    assert f"{100 * facts['before']['right'] / SAMPLES:.1f} % of {SAMPLES} right" in lines[3].rpartition("steps: ")[2]
     trained = Build(out)
     parameters = dict(np.load(out / trained.report["options"]["parameters"]))
     step = step_of(trained)
     assert {name: state.tolist() for name, state in Trainer(step).states.items() if name in step.parameters} == {
         name: array.tolist() for name, array in parameters.items()
     }
+    data, trainer = load_data(build, samples), Trainer(step)
+    scores = [trainer.predict(sample)[step.graph.outputs[0]] for sample in data.inputs[0]]
+    right = sum(int(score.argmax()) == label for score, label in zip(scores, data.labels[:, 0], strict=True))
+    assert lines[3].endswith(f"steps: {100 * right / SAMPLES:.1f} % of {SAMPLES} right")
     assert trained.report["training"]["checkpoint"] != build.report["training"]["checkpoint"]
     refused = CliRunner().invoke(main, ["verify", str(out), "--samples", str(samples)])
     assert refused.exit_code == 2

@@ -13,6 +13,7 @@ from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import bisect, run, verify
+from tinycompile.cli.search import search, spaces
 from tinycompile.cli.training import train
 from tinycompile.version import __version__
 
@@ -39,6 +40,8 @@ COMMANDS = (
     cost,
     calib,
     quantize,
+    search,
+    spaces,
     run,
     verify,
     bisect,

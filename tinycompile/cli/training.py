@@ -26,6 +26,9 @@ STEPS = 20
 @click.option("--eval", "evaluation", type=PATH, help="Other samples, to measure with.  [default: --data]")
 @click.option("--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Times that all are learned.")
 @click.option("--lr", "rate", type=float, help="The learning rate.  [default: the one of `build`]")
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Samples of a step (--accumulate)."
+)
 @click.option("--on", type=click.Choice(("host", "qemu")), default="host", show_default=True, help="Where the C runs.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of --data.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which samples are learned.")
@@ -39,6 +42,7 @@ def train(
     evaluation: Path | None,
     epochs: int,
     rate: float | None,
+    batch: int,
     on: str,
     limit: int | None,
     seed: int,
@@ -68,10 +72,12 @@ def train(
             click.echo(f"epoch {number}: {_described(epoch)}")
 
     with progress(not as_json):
-        found = train_build(build, device, samples, epochs=epochs, rate=rate, evaluation=measured, seed=seed, done=done)
+        found = train_build(
+            build, device, samples, epochs=epochs, rate=rate, batch=batch, evaluation=measured, seed=seed, done=done
+        )
         result = None if output is None else build_trained(build, found, output, force=force)
     if as_json:
-        print_json(_facts(build, found, output))
+        print_json(as_facts(build, found, output))
         return
     before, after = found.before, found.epochs[-1].evaluation
     if before is not None and after is not None:
@@ -91,7 +97,8 @@ def _described(epoch: Epoch) -> str:
     return ", ".join(parts)
 
 
-def _facts(build: Build, found: Training, output: Path | None) -> dict[str, Any]:
+def as_facts(build: Build, found: Training, output: Path | None) -> dict[str, Any]:
+    """For `train --json`."""
     return {
         "model": build.model,
         "device": found.device,

@@ -34,6 +34,7 @@ ALIGN_HEADER = "kernels/tc_align.h"
 SCRATCH_HEADER = "kernels/tc_scratch.h"
 ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
+DESCENT_HEADER = "kernels/tc_descent.h"
 CHECKPOINT_HEADER = "kernels/tc_checkpoint.h"
 
 
@@ -224,8 +225,9 @@ class Program:
         checked = {CRC_HEADER} if self.constants or self.separate else set[str]()
         aligned = {ALIGN_HEADER} if self.alignment == "strict" else set[str]()
         shared = {SCRATCH_HEADER} if self.scratch_bytes else set[str]()
+        applied = {DESCENT_HEADER} if self.training and self.training.accumulated else set[str]()
         kernels = {header for f in self.functions for header in f.function.headers}
-        return sorted(kernels.union(ALWAYS, streamed, checked, aligned, shared))
+        return sorted(kernels.union(ALWAYS, streamed, checked, aligned, shared, applied))
 
     @property
     def interface_headers(self) -> list[str]:
@@ -327,6 +329,7 @@ class _Binder:
         self._planned, self._names, graph = planned, names, planned.graph
         self._taken = set[str]()
         self._layer_names = layer_names([told_apart_by(node.name, node.op.title) for node in graph.nodes], self._taken)
+        self._owners = {graph.name, *(part.name for node in graph.nodes for part in part_nodes(node))}
         self.writers = [StageWriter(stage, graph, planned.parts) for stage in planned.stages]
         self._lines = {name: kept for stage in planned.stages for name, kept in stage.lines.items()}
         self._streamed = {
@@ -337,7 +340,14 @@ class _Binder:
 
     def state_name(self, source: str) -> str:
         """Told from all others."""
-        return identifier(short_name(source), self._taken, "state")
+        return identifier(self._short(source), self._taken, "state")
+
+    def _short(self, value: str) -> str:
+        """What a value is called that isn't its layer's only result. One that was added to a layer or to the
+        model, as training adds weights, gradients and a loss, has that one's name in front of its own word.
+        """
+        owner, _, word = value.rpartition("/")
+        return f"{short_name(owner)}_{word}" if owner in self._owners else short_name(value)
 
     def tensors(self, values: Iterable[str]) -> tuple[Tensor, ...]:
         """Those in memory."""
@@ -381,7 +391,7 @@ class _Binder:
         found = dict[str, Variable]()
         used = [t.name for layer in layers for t in (*layer.inputs, *layer.outputs)]
         for t in self.tensors(dict.fromkeys([*graph.inputs, *used])):
-            name = identifier(makers.get(t.name, short_name(t.name)), taken, "value", "_result")
+            name = identifier(makers.get(t.name, self._short(t.name)), taken, "value", "_result")
             found[t.name] = Variable(name, t.type.dtype.ctype, t.memory, t.offset)
         for writer in self.writers:
             for key, tensor, part in writer.copies():

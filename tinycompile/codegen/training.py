@@ -6,8 +6,19 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tinycompile.dtypes import INT32
 from tinycompile.ir import Graph
 from tinycompile.training.step import TrainingStep, training_of
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """A parameter that changes by what an accumulator has; offsets in the memory of states."""
+
+    parameter: int
+    accumulator: int
+    elements: int
+    is_bias: bool
 
 
 @dataclass(frozen=True)
@@ -19,6 +30,7 @@ class TrainingMemory:
         label_bytes: of the label. classes: of how many it is the number; None where it is what the output should be.
         parts: (offset, bytes) of the trained parameters, those that follow one another joined.
         identity: a digest of what they are and begin with.
+        accumulated: the parameters that `<model>_apply` changes; empty where each step does.
     """
 
     begin: int
@@ -29,6 +41,7 @@ class TrainingMemory:
     classes: int | None
     parts: tuple[tuple[int, int], ...]
     identity: bytes
+    accumulated: tuple[Accumulated, ...] = ()
 
     @property
     def parameter_bytes(self) -> int:
@@ -60,6 +73,10 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
         step.classes,
         _joined((offsets[name], graph.types[name].bytes) for name in step.parameters),
         _identity(step),
+        tuple(
+            Accumulated(offsets[name], offsets[to], graph.types[name].elements, graph.types[name].dtype == INT32)
+            for name, to in step.accumulators.items()
+        ),
     )
 
 

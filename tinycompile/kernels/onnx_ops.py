@@ -12,6 +12,7 @@ from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.binary import Routine, RunCost, binary_kernel
 from tinycompile.kernels.generic_c import Struct, range_fields, struct_call
 from tinycompile.kernels.generic_overlap import gathered_distance
+from tinycompile.kernels.softmax import WORTH_FOURS
 from tinycompile.ops._elementwise import DequantizedBinary
 from tinycompile.ops.add import Add
 from tinycompile.ops.div import Div
@@ -46,7 +47,7 @@ def onnx_binary(site: Site, core: Core) -> Kernel | None:
 
 @kernel_for(Softmax)
 def onnx_softmax(site: Site, core: Core) -> Kernel | None:
-    """`tc_onnx_softmax_s8`."""
+    """`tc_onnx_softmax_s8`, or `tc_onnx_softmax_mve_s8`, whose exponentials are gathered four at a time."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, Softmax) or op.rule != "onnx":
         return None
@@ -57,18 +58,27 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
     rows = sig.input.elements // depth
     fields = {"rows": rows, "depth": depth, "entries": entries.size, "factor": form.factor}
     fields |= {"drop": form.drop, "kept": form.kept, "zero_point": sig.output.zero_point}
+    helium = core.has("mve") and sig.input.elements >= WORTH_FOURS
     function = struct_call(
         f"softmax_{rows}x{depth}",
-        "tc_onnx_softmax_s8",
-        "tc_onnx_softmax.h",
+        "tc_onnx_softmax_mve_s8" if helium else "tc_onnx_softmax_s8",
+        "tc_mve_onnx_softmax.h" if helium else "tc_onnx_softmax.h",
         ("const int8_t *input", "int8_t *output", "const int32_t *entries"),
         (Struct("tc_onnx_softmax_shape", fields),),
         "Softmax over the last axis.",
     )
     each = 12.6 if sig.output.zero_point == -128 else 14.1
-    row = 95 + each * depth if core.has("dsp") else 130 + 29 * depth if core.has("long_multiply") else 400 + 64 * depth
+    row = (
+        120 + 7 * depth
+        if helium
+        else 95 + each * depth
+        if core.has("dsp")
+        else 130 + 29 * depth
+        if core.has("long_multiply")
+        else 400 + 64 * depth
+    )
     return Kernel(
-        "onnx_softmax",
+        "onnx_softmax_mve" if helium else "onnx_softmax",
         function,
         (Constant("entries", "int32_t", entries, "2^30 exp(-d * beta * scale) for d = max - x"),),
         instructions=round(20 + rows * row),

@@ -13,7 +13,7 @@ from tinycompile.targets.core import Core
 _SMALLEST = 1 << 11
 """A smaller exponential adds 0 to the sum, whose unit is 2^12 of them, and gives a probability of 0."""
 
-_WORTH_FOURS = 64
+WORTH_FOURS = 64
 """Elements in an inference for which code that computes four at a time is worth its bytes."""
 
 _LEAST_SHIFT = 23
@@ -22,7 +22,7 @@ _LEAST_SHIFT = 23
 
 @kernel_for(Softmax)
 def softmax_table(site: Site, core: Core) -> Kernel | None:
-    """`tc_softmax_s8`."""
+    """`tc_softmax_s8`, or `tc_softmax_mve_s8`, whose exponentials are gathered four at a time."""
     return table_kernel(site, core, site.sig.input.elements)
 
 
@@ -41,18 +41,19 @@ def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
     if not reciprocals_may_be_even(exponentials):
         return None
     depth = sig.input.shape[-1]
-    rows, fours = sig.input.elements // depth, computed >= _WORTH_FOURS
+    rows, fours = sig.input.elements // depth, computed >= WORTH_FOURS
+    helium = core.has("mve") and fours
     function = struct_call(
         f"softmax_{rows}x{depth}",
-        "tc_softmax_s8",
-        "tc_softmax.h",
+        "tc_softmax_mve_s8" if helium else "tc_softmax_s8",
+        "tc_mve_softmax.h" if helium else "tc_softmax.h",
         ("const int8_t *input", "int8_t *output", "const int32_t *exponentials"),
         (Struct("tc_softmax_shape", {"rows": rows, "depth": depth, "exponentials": count, "fours": int(fours)}),),
         "Softmax over the last axis.",
     )
     entries = (2 * exponentials[:count][::-1].astype(np.int64) - 2**31).astype(np.int32)
     return Kernel(
-        "softmax_table",
+        "softmax_mve" if helium else "softmax_table",
         function,
         (Constant("exponentials", "int32_t", entries, "exp(-d * beta * scale) * 2^32 - 2^31 for d = max - x"),),
         instructions=rows * _row_instructions(depth, core, fours=fours),
@@ -63,6 +64,8 @@ def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
 
 
 def _row_instructions(depth: int, core: Core, *, fours: bool) -> int:
+    if core.has("mve") and fours:
+        return 75 + round(4.6 * depth)
     if core.has("dsp"):
         return 42 + round(11.4 * depth) if fours else 70 + 21 * depth
     return 80 + (21 if fours else 30) * depth if core.has("long_multiply") else 200 + 56 * depth

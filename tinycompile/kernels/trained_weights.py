@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Kernel, kernel_for
+from tinycompile.kernels.cover import Sequel, cover_for, parts_of
 from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, struct_call
 from tinycompile.kernels.linear_layer import added_range
 from tinycompile.kernels.requant_block import RequantBlock
@@ -19,6 +21,7 @@ from tinycompile.numerics.proved_requant import solve
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.numerics.requant_solver import fits
 from tinycompile.ops._training.linear_geometry import LinearGeometry
+from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops._training.trained_layer import TrainedLayer
 from tinycompile.targets.core import Core
 
@@ -41,34 +44,16 @@ def trained_products(site: Site, core: Core) -> Kernel | None:
     fitting = geometry.groups == 1 and not geometry.depthwise and depth % 4 == 0 and size <= LONGEST_PITCH
     if not fitting or geometry.outputs < 2:
         return None
-    bias: Array = np.zeros(geometry.outputs, np.int64)
-    if len(site.constants) > 2 and site.constants[2] is not None:
-        bias = site.constant(2).astype(np.int64)
-    found = _requantisation(site, op, geometry, bias)
-    requant = None if found is None else RequantBlock.of(found[0])
-    if found is None or requant is None:
+    finish = _Finish.of(site, op, geometry)
+    if finish is None:
         return None
-    plan, added = found
     fields: Fields = {
         "window": positions_fields(geometry.window, geometry.image[:2], geometry.positions),
         "input_channels": depth,
         "output_channels": geometry.outputs,
         "zero_point": sig.input.zero_point,
-        "left": plan.pre,
-        "added": {"channels": geometry.outputs, "low": added[0], "high": added[1], "factor": 1 << plan.pre},
-        "requant": {
-            "is_signed": int(requant.signed),
-            "is_rounded": 0,
-            "is_unsigned": int(requant.unsigned),
-            "bits": requant.bits,
-            "shift": requant.shift,
-            "low": requant.low,
-            "high": requant.high,
-            "is_apart": 0,
-        },
+        **finish.fields,
     }
-    has_bias = len(site.constants) > 2 and site.constants[2] is None
-    parameters = np.stack([plan.start, *plan.parameters], axis=1).astype(np.int32).ravel()
     block = f"tc_trained_products_{size}"
     return Kernel(
         "trained_products",
@@ -78,37 +63,124 @@ def trained_products(site: Site, core: Core) -> Kernel | None:
             "tc_trained_products.h",
             (
                 *("const int8_t *input", "const int8_t *weights"),
-                *(["const int32_t *bias"] if has_bias else []),
+                *(["const int32_t *bias"] if finish.has_bias else []),
                 *("int8_t *output", "const int32_t *parameters", "void *scratch"),
             ),
             (Struct("tc_trained_shape", fields),),
             "A layer whose weights are trained: three positions and two channels in registers.",
-            ("input", "weights", "bias" if has_bias else "NULL", "output", "parameters", "scratch", block),
+            ("input", "weights", finish.bias, "output", "parameters", "scratch", block),
             (f"TC_TRAINED_PRODUCTS({block}, {size})",),
         ),
-        (Constant("parameters", "int32_t", parameters, "start and requantisation of each channel"),),
+        (finish.parameters,),
         scratch_bytes=-(-(4 * geometry.outputs + 6 * size) // 8) * 8,
-        instructions=_cost(geometry, size, requant),
+        instructions=_cost(geometry, size, finish.requant),
         code_bytes=1100,
-        notes={"requantisation": plan.form},
+        notes={"requantisation": finish.plan.form},
     )
 
 
-def _requantisation(
-    site: Site, op: TrainedLayer, geometry: LinearGeometry, bias: Array
-) -> tuple[RequantPlan, tuple[int, int]] | None:
-    """The plan for any weights, and the range of the bias that is added; None where sums leave 32 bits."""
-    zero_point, rule = site.sig.input.zero_point, op.layer.requant(site.sig)
-    furthest = prod(geometry.weights[1:]) * LARGEST_WEIGHT * max(127 - zero_point, 128 + zero_point)
-    low, high = bias - furthest, bias + furthest
-    has_bias = len(site.constants) > 2 and site.constants[2] is None
-    added = added_range(rule, low, high, BIAS_LIMIT) if has_bias else (0, 0)
-    low, high = low + added[0], high + added[1]
-    largest = int(max(-low.min(), high.max()))
-    pre = min(MOST_PRE, (INT32_MAX // largest).bit_length() - 1)
-    if pre < 0 or not np.all(fits(rule, low, high, pre)):
+@cover_for(Sequel(RoundedWeights, TrainedLayer), dtype=INT16, needs={"dsp"})
+def trained_masters(site: Site, core: Core) -> Kernel | None:
+    """`tc_trained_masters`: weights that are read once are rounded as they are read."""
+    first, second = parts_of(site)
+    op, (x, weights) = second.node.op, second.sig.inputs[:2]
+    if not isinstance(op, TrainedLayer) or len(first.sig.inputs) != 1 or first.node.outputs[0] != second.node.inputs[1]:
         return None
-    return solve(rule, low, high, bias, pre), added
+    geometry = op.layer.geometry(x, weights)
+    inputs = prod(geometry.weights[1:])
+    whole = geometry.groups == 1 and not geometry.depthwise and x.elements == inputs
+    if not whole or prod(geometry.positions) != 1 or inputs % 2:
+        return None
+    finish = _Finish.of(second, op, geometry)
+    if finish is None:
+        return None
+    fields: Fields = {"inputs": inputs, "zero_point": x.zero_point, **finish.fields}
+    return Kernel(
+        "trained_masters",
+        struct_call(
+            f"trained_masters_{inputs}_{geometry.outputs}",
+            "tc_trained_masters",
+            "tc_trained_masters.h",
+            (
+                *("const int16_t *masters", "const int8_t *input"),
+                *(["const int32_t *bias"] if finish.has_bias else []),
+                *("int8_t *output", "const int32_t *parameters", "void *scratch"),
+            ),
+            (Struct("tc_trained_masters_shape", fields),),
+            "A fully connected layer whose weights are trained, rounded as they are read.",
+            ("masters", "input", finish.bias, "output", "parameters", "scratch"),
+        ),
+        (finish.parameters,),
+        scratch_bytes=-(-2 * inputs // 8) * 8,
+        instructions=geometry.outputs * (30 + inputs * 5 // 2) + inputs * 5 + 60,
+        code_bytes=500,
+        notes={"requantisation": finish.plan.form},
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Finish:
+    """From sums to outputs, for any weights.
+
+    Attributes:
+        added: the range to which a bias in RAM is clamped.
+        has_bias: whether there is one.
+    """
+
+    plan: RequantPlan
+    requant: RequantBlock
+    added: tuple[int, int]
+    has_bias: bool
+
+    @staticmethod
+    def of(site: Site, op: TrainedLayer, geometry: LinearGeometry) -> _Finish | None:
+        """None where sums leave 32 bits, or there is no short requantisation."""
+        bias: Array = np.zeros(geometry.outputs, np.int64)
+        has_bias = len(site.constants) > 2 and site.constants[2] is None
+        if len(site.constants) > 2 and not has_bias:
+            bias = site.constant(2).astype(np.int64)
+        zero_point, rule = site.sig.input.zero_point, op.layer.requant(site.sig)
+        furthest = prod(geometry.weights[1:]) * LARGEST_WEIGHT * max(127 - zero_point, 128 + zero_point)
+        low, high = bias - furthest, bias + furthest
+        added = added_range(rule, low, high, BIAS_LIMIT) if has_bias else (0, 0)
+        low, high = low + added[0], high + added[1]
+        largest = int(max(-low.min(), high.max()))
+        pre = min(MOST_PRE, (INT32_MAX // largest).bit_length() - 1)
+        if pre < 0 or not np.all(fits(rule, low, high, pre)):
+            return None
+        plan = solve(rule, low, high, bias, pre)
+        requant = RequantBlock.of(plan)
+        return None if requant is None else _Finish(plan, requant, added, has_bias)
+
+    @property
+    def bias(self) -> str:
+        """The argument."""
+        return "bias" if self.has_bias else "NULL"
+
+    @property
+    def fields(self) -> Fields:
+        """Members of the shapes."""
+        (low, high), requant = self.added, self.requant
+        return {
+            "left": self.plan.pre,
+            "added": {"channels": len(self.plan.start), "low": low, "high": high, "factor": 1 << self.plan.pre},
+            "requant": {
+                "is_signed": int(requant.signed),
+                "is_rounded": 0,
+                "is_unsigned": int(requant.unsigned),
+                "bits": requant.bits,
+                "shift": requant.shift,
+                "low": requant.low,
+                "high": requant.high,
+                "is_apart": 0,
+            },
+        }
+
+    @property
+    def parameters(self) -> Constant:
+        """The constant array."""
+        values = np.stack([self.plan.start, *self.plan.parameters], axis=1).astype(np.int32).ravel()
+        return Constant("parameters", "int32_t", values, "start and requantisation of each channel")
 
 
 def _cost(geometry: LinearGeometry, size: int, requant: RequantBlock) -> int:

@@ -50,7 +50,7 @@ def clamp_mask(site: Site, core: Core) -> Kernel | None:
             (Struct("tc_clamp_shape", fields),),
             "A bit for each output that wasn't clamped.",
         ),
-        instructions=on(core, count * 7),
+        instructions=count * 2 if core.has("dsp") else on(core, count * 7),
         code_bytes=80,
         notes=PORTABLE,
     )
@@ -74,7 +74,7 @@ def masked_gradient(site: Site, core: Core) -> Kernel | None:
             (Struct("tc_clamp_shape", {"count": count, "low": low, "high": high}),),
             "Nothing of the gradient where an output was clamped.",
         ),
-        instructions=on(core, count * 8),
+        instructions=count * 4 if core.has("dsp") else on(core, count * 8),
         code_bytes=80,
         overlap={0: 0},
         notes=PORTABLE,

@@ -195,7 +195,7 @@ def bias_gradient(site: Site, core: Core) -> Kernel | None:
             (Struct("tc_bias_gradient_shape", {"positions": positions, "channels": channels, "shift": shift}),),
             "The gradient of a layer's bias: sums over all positions.",
         ),
-        instructions=on(core, sig.input.elements * 5 + channels * 8),
+        instructions=on(core, sig.input.elements * (2 if core.has("dsp") else 5) + channels * 6),
         code_bytes=100,
         notes=PORTABLE,
     )
@@ -220,7 +220,7 @@ def rounded_weights(site: Site, core: Core) -> Kernel | None:
             ("master", "output", "others" if rest else "NULL"),
         ),
         () if others is None else (Constant("other_weights", "int8_t", others.ravel(), "int8, not trained"),),
-        instructions=on(core, sig.output.elements * 5 + rows * 6),
+        instructions=on(core, trained * rows * (3 if core.has("dsp") else 5) + rows * (10 + rest)),
         code_bytes=80,
         notes=PORTABLE,
     )
@@ -256,7 +256,7 @@ def gradient_descent(site: Site, core: Core) -> Kernel | None:
             "A step of gradient descent, in place.",
         ),
         (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
-        instructions=on(core, sig.input.elements * 22 + outer * channels * 10),
+        instructions=on(core, sig.input.elements * (10 if core.has("dsp") else 16) + outer * channels * 25),
         code_bytes=160,
         notes=PORTABLE,
     )
@@ -268,6 +268,8 @@ def weight_update(site: Site, core: Core) -> Kernel | None:
     first, second = parts_of(site)
     gradient, descent = first.node.op, second.node.op
     if not (isinstance(gradient, WeightGradient) and isinstance(descent, GradientDescent)):
+        return None
+    if second.sig.input.dtype != INT16:  # an accumulator, which has as many bytes as the sums
         return None
     geometry, change, units = gradient.geometry, gradient.exponent_change, second.constant(4)
     layer = geometry_fields(geometry, first.sig.inputs[2].zero_point, shift=change, change=change)
@@ -294,7 +296,7 @@ def weight_update(site: Site, core: Core) -> Kernel | None:
         ),
         (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
         scratch_bytes=-(-4 * size // 8) * 8,
-        instructions=on(core, geometry.macs * 7 + prod(geometry.weights) * 22),
+        instructions=on(core, geometry.macs * 7 + prod(geometry.weights) * 16),
         code_bytes=600,
         notes=PORTABLE,
     )

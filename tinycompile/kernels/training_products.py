@@ -7,18 +7,25 @@ from math import prod
 
 import numpy as np
 
+from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
-from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, struct_call
-from tinycompile.kernels.training_layers import geometry_stem
+from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, structured
+from tinycompile.kernels.cover import Sequel, cover_for, parts_of
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, positions_fields, struct_call
+from tinycompile.kernels.training_layers import geometry_stem, on
 from tinycompile.numerics.block_floating import MANTISSA_BITS
 from tinycompile.ops._spatial import Window
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
+from tinycompile.ops._training.parameters import GradientDescent
+from tinycompile.ops._training.weight_gradient import WeightGradient
 from tinycompile.targets.core import Core
 
 LONGEST_PITCH = 2047
 """Bytes between rows that a block function reads at immediates."""
+
+BESIDE = 4
+"""Inputs at a time, of depthwise convolutions: TC_BESIDE."""
 
 
 def is_pointwise(geometry: LinearGeometry) -> bool:
@@ -77,15 +84,13 @@ def input_gradient_products(site: Site, core: Core) -> Kernel | None:
     if weights is not None:
         packed = Deferred(size, np.int8, lambda: _paired_weights(geometry, weights))
         constants.insert(0, Constant("weights", "int8_t", packed, "int8, not trained: pairs of rows"))
-    parameters = ["const int16_t *gradient", "const int32_t *exponent", "int16_t *output", "int32_t *output_exponent"]
-    parameters.insert(4 if known else 2, "const int8_t *weights")
     return Kernel(
         "input_gradient_products",
         struct_call(
             f"input_gradient_products_{geometry_stem(geometry)}{'_fixed' if known else ''}",
             "tc_input_gradient_products",
             "tc_input_products.h",
-            (*parameters, "const int16_t *mantissas", "void *scratch"),
+            (*_parameters(known=known), "const int16_t *mantissas", "void *scratch"),
             (Struct("tc_input_products_shape", fields),),
             "The gradient of a layer's input: two positions times four channels in registers.",
             (
@@ -101,6 +106,90 @@ def input_gradient_products(site: Site, core: Core) -> Kernel | None:
     )
 
 
+@kernel_for(InputGradient, dtype=None, needs={"dsp"})
+def depthwise_gradient(site: Site, core: Core) -> Kernel | None:
+    """`tc_depthwise_gradient`: two channels of four inputs in registers."""
+    op = site.node.op
+    if not isinstance(op, InputGradient) or not op.geometry.depthwise or op.geometry.window.dilation != (1, 1):
+        return None
+    geometry, window = op.geometry, op.geometry.window
+    (rows, columns, channels), weights = geometry.image, site.constants[2]
+    if channels != geometry.outputs or channels < 2 or max(window.stride) > 2 or min(window.kernel) < 2:
+        return None
+    plane = [_outputs_with_zeros(geometry, axis) for axis in range(2)]
+    fields: Fields = {
+        "window": positions_fields(window, (rows, columns), geometry.positions),
+        "channels": channels,
+        "shift": 2 * MANTISSA_BITS - op.bits,
+        "exponent_change": op.exponent_change,
+        "rows": plane[0][1],
+        "columns": plane[1][1],
+        "before_y": plane[0][0],
+        "before_x": plane[1][0],
+    }
+    constants = [Constant("mantissas", "int16_t", np.resize(site.constant(3), channels), "of the weights' scales")]
+    if weights is not None:
+        constants.insert(0, Constant("weights", "int8_t", weights.ravel(), "int8, not trained"))
+    blocks = {rest: _beside(geometry, rest, plane[1][1]) for rest in range(min(window.stride[1], window.kernel[1]))}
+    words = rows * columns * channels + prod(window.kernel) + plane[0][1] * plane[1][1]
+    return Kernel(
+        "depthwise_gradient",
+        struct_call(
+            f"depthwise_gradient_{geometry_stem(geometry)}{'' if weights is None else '_fixed'}",
+            "tc_depthwise_gradient",
+            "tc_depthwise_gradient.h",
+            (*_parameters(known=weights is not None), "const int16_t *mantissas", "void *scratch"),
+            (Struct("tc_depthwise_gradient_shape", fields),),
+            "The gradient of a depthwise convolution's input, two channels of four inputs in registers.",
+            (
+                *("gradient", "exponent", "weights", "output", "output_exponent", "mantissas", "scratch"),
+                *(blocks[rest][0] if rest in blocks else "NULL" for rest in range(2)),
+            ),
+            tuple(dict.fromkeys(definition for _, definition in blocks.values())),
+        ),
+        tuple(constants),
+        scratch_bytes=-(-4 * words // 8) * 8,
+        instructions=_depthwise_gradient_cost(geometry),
+        code_bytes=1200,
+    )
+
+
+def _beside(geometry: LinearGeometry, rest: int, columns: int) -> tuple[str, str]:
+    """Name and definition of the block function for columns with this rest of their division by the stride."""
+    (stride_y, stride_x), width = geometry.window.stride, geometry.window.kernel[1]
+    sizes = -(-(width - rest) // stride_x), stride_x, stride_y * width, columns
+    name = "depthwise_gradient_{}x{}_{}_{}".format(*sizes)
+    return name, f"TC_BESIDE_BLOCK({', '.join(map(str, (name, *sizes)))})"
+
+
+def _outputs_with_zeros(geometry: LinearGeometry, axis: int) -> tuple[int, int]:
+    """Zeros in front of a depthwise convolution's outputs along an axis, and places in all.
+
+    Inputs beyond the last one, which a block computes as well, read some of these.
+    """
+    window, size = geometry.window, geometry.image[axis]
+    kernel, stride, padding = window.kernel[axis], window.stride[axis], window.padding[2 * axis]
+    before = -(-kernel // stride) - 1
+    last = (size - 1 + padding) // stride + (BESIDE - 1 if axis == 1 else 0)
+    return before, before + max(last + 1, geometry.positions[axis])
+
+
+def _parameters(*, known: bool) -> list[str]:
+    """Of gradients of inputs: constant weights come behind the results."""
+    parameters = ["const int16_t *gradient", "const int32_t *exponent", "int16_t *output", "int32_t *output_exponent"]
+    parameters.insert(4 if known else 2, "const int8_t *weights")
+    return parameters
+
+
+def _depthwise_gradient_cost(geometry: LinearGeometry) -> int:
+    """Counted from GCC's assembly."""
+    (rows, columns, channels), (stride_y, stride_x) = geometry.image, geometry.window.stride
+    taps, pairs = prod(geometry.window.kernel), -(-channels // 2)
+    blocks = rows * stride_x * -(-columns // (stride_x * BESIDE))
+    block = 30 + 14 * taps // (stride_y * stride_x)
+    return pairs * (60 + 6 * taps + 11 * prod(geometry.positions) + blocks * block) + rows * columns * channels * 12
+
+
 def _fits_rows(geometry: LinearGeometry) -> bool:
     """Whether a layer's own weights are rows that `TC_ROW_PRODUCTS` reads: in pairs, four bytes at a time."""
     depth = geometry.image[2]
@@ -114,3 +203,104 @@ def _input_gradient_cost(geometry: LinearGeometry, *, known: bool) -> int:
     positions = out_rows * -(-out_columns // 2)
     block = quads * (pairs * (15 if known else 20) + pairs // 4 * 3 + 20) + 60
     return positions * (taps * block + pairs * 16 + 30) + rows * columns * channels * 12 + 100
+
+
+@cover_for(Sequel(WeightGradient, GradientDescent), dtype=INT16, needs={"dsp"})
+def weight_update_products(site: Site, core: Core) -> Kernel | None:
+    """`tc_weight_update_products`: a pair of output channels is applied as soon as its gradient exists."""
+    first, _ = parts_of(site)
+    gradient = first.node.op
+    if not isinstance(gradient, WeightGradient) or not is_pointwise(gradient.geometry):
+        return None
+    geometry = as_row(gradient.geometry)
+    inputs, positions = geometry.image[2], geometry.image[1]
+    if positions < 2 or not 4 <= inputs <= LONGEST_PITCH or geometry.outputs < 2:
+        return None
+    block = f"tc_row_products_{inputs}"
+    return _weight_update(
+        site,
+        geometry,
+        "weight_update_products",
+        "The gradient of a layer's weights, two channels times four inputs in registers, and their step of descent.",
+        scratch=4 * (positions + positions % 2) + 8 * inputs,
+        cost=_weight_update_cost(geometry),
+        block=block,
+        preambles=(f"TC_ROW_PRODUCTS({block}, {inputs})",),
+    )
+
+
+@cover_for(Sequel(WeightGradient, GradientDescent), dtype=INT16)
+def weight_update_single(site: Site, core: Core) -> Kernel | None:
+    """`tc_weight_update_single`: of one position each weight's gradient is a product."""
+    first, _ = parts_of(site)
+    gradient = first.node.op
+    if not isinstance(gradient, WeightGradient) or not is_pointwise(gradient.geometry):
+        return None
+    geometry = as_row(gradient.geometry)
+    if geometry.terms_of_weight != 1:
+        return None
+    per_weight = 11 if core.has("dsp") else 24
+    return _weight_update(
+        site,
+        geometry,
+        "weight_update_single",
+        "The gradient of a layer's weights and their step of descent, for a single position.",
+        scratch=2 * geometry.image[2],
+        cost=on(core, prod(geometry.weights) * per_weight + geometry.outputs * 25 + geometry.image[2] * 4),
+    )
+
+
+def _weight_update(
+    site: Site,
+    geometry: LinearGeometry,
+    name: str,
+    comment: str,
+    *,
+    scratch: int,
+    cost: int,
+    block: str | None = None,
+    preambles: tuple[str, ...] = (),
+) -> Kernel | None:
+    """`block`: the function for its products. None for what adds gradients of several samples up."""
+    first, second = parts_of(site)
+    gradient, units = first.node.op, second.constant(4)
+    if not isinstance(gradient, WeightGradient) or second.sig.input.dtype != INT16:
+        return None
+    fields: Fields = {
+        "positions": geometry.image[1],
+        "inputs": geometry.image[2],
+        "outputs": geometry.outputs,
+        "input_zero_point": first.sig.inputs[2].zero_point,
+        "shift": gradient.exponent_change,
+        "one_unit": int(len(units) == 1),
+    }
+    parameters = (
+        *("const int16_t *gradient", "const int32_t *exponent", "const int8_t *input", "const int16_t *parameter"),
+        *("const int32_t *rate", "int16_t *output", "const tc_descent_unit *units", "void *scratch"),
+    )
+    rows = structured(mantissa=units[:, 0], exponent=units[:, 1])
+    return Kernel(
+        name,
+        struct_call(
+            f"{name}_{geometry_stem(geometry)}",
+            f"tc_{name}",
+            "tc_weight_products.h",
+            parameters,
+            (Struct("tc_weight_products_shape", fields),),
+            comment,
+            (*names_of(parameters), *([block] if block else [])),
+            preambles,
+        ),
+        (Constant("units", "tc_descent_unit", rows, "what a unit of the gradient is: mantissa, exponent"),),
+        scratch_bytes=-(-scratch // 8) * 8,
+        instructions=cost,
+        code_bytes=900,
+    )
+
+
+def _weight_update_cost(geometry: LinearGeometry) -> int:
+    """Counted from the assembly."""
+    _, positions, inputs = geometry.image
+    pairs, quads = positions // 2, -(-inputs // 4)
+    channels = 100 + (pairs + 1) * 13 + quads * (pairs * 20 + pairs // 4 * 3 + 22) + positions % 2 * inputs * 7
+    return -(-geometry.outputs // 2) * (channels + 2 * (20 + 9 * inputs)) + 60

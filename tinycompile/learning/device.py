@@ -36,6 +36,8 @@ class Kind(IntEnum):
     LOAD = 4
     SAVE = 5
     RESET = 6
+    ACCUMULATE = 7
+    APPLY = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ class Command:
     """What the model is to do.
 
     Attributes:
-        inputs: of PREDICT and TRAIN, of the model's own shapes and types. label: of TRAIN, of its type and shape.
+        inputs: of PREDICT, TRAIN and ACCUMULATE, of the model's own shapes and types. label: of the last two.
         rate: of LEARNING_RATE, mantissa and exponent.
     """
 
@@ -58,9 +60,10 @@ class Answer:
     """What a command results in.
 
     Attributes:
-        outputs: of PREDICT. loss: of TRAIN, before the step, with 16 fractional bits. states: of STATES, their memory.
+        outputs: of PREDICT. states: of STATES, their memory.
+        loss: of TRAIN and ACCUMULATE, before the step, with 16 fractional bits.
         number: of LOAD and SAVE, the checkpoint's; 0 for none.
-        instructions: of PREDICT and TRAIN in QEMU, else 0.
+        instructions: of PREDICT, TRAIN and ACCUMULATE in QEMU, else 0.
     """
 
     outputs: Sequence[Array] = ()
@@ -126,10 +129,13 @@ class OnHost:
         match command.kind:
             case Kind.PREDICT:
                 return Answer(outputs=host.run(command.inputs))
-            case Kind.TRAIN:
+            case Kind.TRAIN | Kind.ACCUMULATE:
                 if command.label is None:
                     raise ValueError("a step needs a label")
-                return Answer(loss=host.train(command.label, command.inputs))
+                learn = host.train if command.kind == Kind.TRAIN else host.accumulate
+                return Answer(loss=learn(command.label, command.inputs))
+            case Kind.APPLY:
+                host.apply()
             case Kind.LEARNING_RATE:
                 host.set_learning_rate(*command.rate)
             case Kind.STATES:
@@ -204,6 +210,7 @@ class InQemu:
     def _decoded(self, commands: Sequence[Command], results: bytes) -> list[Answer]:
         answers, position = list[Answer](), 0
         sizes = {Kind.PREDICT: 4 + sum(t.bytes for t in self._build.outputs), Kind.TRAIN: 8, Kind.LOAD: 4, Kind.SAVE: 4}
+        sizes[Kind.ACCUMULATE] = sizes[Kind.TRAIN]
         sizes[Kind.STATES] = self._build.report["ram"]["state_bytes"]
         for command in commands:
             size = sizes.get(command.kind, 0)
@@ -216,9 +223,9 @@ class InQemu:
     def _answer(self, kind: Kind, data: bytes) -> Answer:
         qemu = self._board.qemu
         match kind:
-            case Kind.PREDICT | Kind.TRAIN:
+            case Kind.PREDICT | Kind.TRAIN | Kind.ACCUMULATE:
                 count = 0 if qemu is None else qemu.instructions(int(struct.unpack_from("<I", data)[0]))
-                if kind == Kind.TRAIN:
+                if kind != Kind.PREDICT:
                     return Answer(loss=struct.unpack_from("<i", data, 4)[0], instructions=count)
                 return Answer(outputs=_split(data[4:], self._build.outputs), instructions=count)
             case Kind.STATES:

@@ -5,6 +5,7 @@ the old one.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,24 @@ from typing import Any
 import numpy as np
 
 from tinycompile.build import Build
+from tinycompile.errors import TinycompileWarning, UsageError
+from tinycompile.learning.definition import step_of
 from tinycompile.learning.train import Training
+from tinycompile.lowering import imported
 from tinycompile.options import Options
+from tinycompile.passes import optimize
 from tinycompile.pipeline import compile_together
 from tinycompile.predecessor import options_of_build
+from tinycompile.training.model_file import trained_tflite
+from tinycompile.written import TFLITE
 
 
 def build_trained(build: Build, training: Training, output: Path, *, force: bool = False) -> Build:
     """Compile a model again, with the parameters that it has learned, and with its own options.
 
     `output`/source/parameters.npz has the parameters by name, `output`/<model>_checkpoint.bin is a slot for
-    `<model>_load` of the build before.
+    `<model>_load` of the build before, and `output`/<model>_trained.tflite the model's file with what was
+    learned, if it is one of TFLite.
 
     Raises:
         UsageError: the output folder holds what would be overwritten.
@@ -41,4 +49,16 @@ def build_trained(build: Build, training: Training, output: Path, *, force: bool
         )
         (found,) = compile_together([build.source], options, output=output, force=force)
     (output / f"{build.model}_checkpoint.bin").write_bytes(training.checkpoint)
+    if build.source.suffix.lower() == TFLITE:
+        _write_model(build, training, output / f"{build.model}_trained.tflite")
     return found
+
+
+def _write_model(build: Build, training: Training, path: Path) -> None:
+    """Warns where the file can't hold what was learned."""
+    options = options_of_build(build.folder, build.report, Options())
+    graph = optimize(imported(build.source, options), ())
+    try:
+        path.write_bytes(trained_tflite(build.source.read_bytes(), graph, step_of(build), training.parameters))
+    except UsageError as error:
+        warnings.warn(f"{path.name} isn't written: {error}", TinycompileWarning, stacklevel=2)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tinycompile.build import Build
+from tinycompile.errors import UsageError
 from tinycompile.ir import Array
 from tinycompile.learning.data import Data, error_of
 from tinycompile.learning.device import Command, Device, Kind
@@ -78,6 +79,7 @@ def train_build(
     epochs: int,
     rate: float | None = None,
     evaluation: Data | None = None,
+    batch: int = 1,
     seed: int = 0,
     done: Callable[[int, Epoch], None] = lambda number, epoch: None,
 ) -> Training:
@@ -85,22 +87,29 @@ def train_build(
 
     Args:
         rate: the learning rate; None for the one that the model was built with.
+        batch: samples whose mean gradient is a step, of a build that accumulates.
         evaluation: samples on which predictions are compared with labels, before and after each epoch.
         done: called with the number of each epoch, from 1 on.
 
     Raises:
-        ToolMissingError, ToolFailedError.
+        UsageError: a batch of several samples, and a build that doesn't accumulate. ToolMissingError, ToolFailedError.
     """
+    if batch > 1 and not build.report["options"].get("accumulate"):
+        raise UsageError(
+            f"a batch of {batch} samples needs a model that adds up gradients",
+            where=str(build.folder),
+            hint="build it with --accumulate",
+        )
     device.execute([Command(Kind.LOAD)])  # finds nothing, as in a device without a checkpoint
-    if rate is not None:
-        device.execute([Command(Kind.LEARNING_RATE, rate=factor(rate))])
+    of_sample = (build.report["options"]["learning_rate"] if rate is None else rate) / batch
+    device.execute([Command(Kind.LEARNING_RATE, rate=factor(of_sample))])
     before = None if evaluation is None else evaluate(build, device, evaluation)
     weights, rng, found = _weights(parameters_of(build, device)), np.random.default_rng(seed), list[Epoch]()
     for number in range(1, epochs + 1):
         order = rng.permutation(len(data))
-        answers = device.execute(
-            [Command(Kind.TRAIN, [array[i] for array in data.inputs], data.labels[i]) for i in order]
-        )
+        commands = list(_steps(data, order, batch))
+        found_each = zip(commands, device.execute(commands), strict=True)
+        answers = [answer for command, answer in found_each if command.kind != Kind.APPLY]
         after = _weights(parameters_of(build, device))
         epoch = Epoch(
             loss=float(np.mean([answer.loss for answer in answers])) / (1 << LOSS_BITS),
@@ -115,6 +124,16 @@ def train_build(
     parameters = parameters_of(build, device)
     device.execute([Command(Kind.SAVE)])
     return Training(device.name, before, found, parameters, newest(device.slots))
+
+
+def _steps(data: Data, order: Array, batch: int) -> Iterator[Command]:
+    for first in range(0, len(order), batch):
+        kind = Kind.TRAIN if batch == 1 else Kind.ACCUMULATE
+        yield from (
+            Command(kind, [array[i] for array in data.inputs], data.labels[i]) for i in order[first : first + batch]
+        )
+        if batch > 1:
+            yield Command(Kind.APPLY)
 
 
 def evaluate(build: Build, device: Device, data: Data) -> Evaluation:

@@ -18,6 +18,8 @@ from tinycompile.training.step import TrainingStep
 from tinycompile.training.trainer import Trainer
 
 SEED = 0
+APPLIED_AFTER = 3
+"""Steps, of a model that accumulates."""
 
 
 @dataclass(frozen=True)
@@ -82,14 +84,15 @@ def verify_training(
     trainer = Trainer(step)
     first, expected = dict(trainer.states), list(_defined(trainer, samples))
     values, difference, instructions = 0, None, None
+    groups = [_commands(step, number, *sample) for number, sample in enumerate(samples)]
     for device in devices:
-        answers = device.execute([command for inputs, label in samples for command in _commands(inputs, label)])
-        instructions = answers[-2].instructions or instructions
-        for number, states in enumerate(expected):
-            got = _states_in(build, answers[2 * number + 1])
+        answers = iter(device.execute([command for group in groups for command in group]))
+        for number, (group, states) in enumerate(zip(groups, expected, strict=True)):
+            learned, *_, after = [next(answers) for _ in group]
+            instructions = learned.instructions or instructions
             values += 1 + sum(array.size for array in states.values())
-            difference = difference or _difference(device, number + 1, states, got)
-            difference = difference or _loss_difference(device, number + 1, step, states, answers[2 * number])
+            difference = difference or _difference(device, number + 1, states, _states_in(build, after))
+            difference = difference or _loss_difference(device, number + 1, step, states, learned)
     moved = sum(int(np.count_nonzero(first[name] != expected[-1][name])) for name in step.parameters)
     found = TrainingVerification(
         tuple(device.name for device in devices), steps, len(step.parameters), values, moved, instructions, difference
@@ -98,8 +101,16 @@ def verify_training(
     return found
 
 
-def _commands(inputs: Sequence[Array], label: Array) -> tuple[Command, Command]:
-    return Command(Kind.TRAIN, inputs, label), Command(Kind.STATES)
+def _commands(step: TrainingStep, number: int, inputs: Sequence[Array], label: Array) -> list[Command]:
+    """The first one learns, the last one says what has become of the states."""
+    kind = Kind.ACCUMULATE if step.accumulators else Kind.TRAIN
+    apply = [Command(Kind.APPLY)] if step.accumulators and _applies(number) else []
+    return [Command(kind, inputs, label), *apply, Command(Kind.STATES)]
+
+
+def _applies(number: int) -> bool:
+    """Whether what was accumulated is applied behind a step, from 0 on."""
+    return number % APPLIED_AFTER == APPLIED_AFTER - 1
 
 
 def _random_inputs(step: TrainingStep, steps: int) -> list[Array]:
@@ -121,8 +132,10 @@ def _random_labels(step: TrainingStep, steps: int) -> Array:
 
 def _defined(trainer: Trainer, samples: Sequence[tuple[Sequence[Array], Array]]) -> Iterator[Mapping[str, Array]]:
     """The states after each step."""
-    for inputs, label in samples:
-        trainer.train(label, *inputs)
+    for number, (inputs, label) in enumerate(samples):
+        trainer.accumulate(label, *inputs)
+        if _applies(number):
+            trainer.apply()
         yield dict(trainer.states)
 
 

@@ -59,28 +59,59 @@ class NewBias:
         return Parameters(layer.own.weights, self.bias * _bias_steps(layer))
 
 
-def windows_of(layer: Layer, x: Array, limit: int = COLUMNS) -> Array:
-    """float32 (groups, products, columns): what each output's weights are multiplied with, at places spread evenly.
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """What each output's weights are multiplied with, at places of the results that are spread evenly.
 
-    Args:
-        x: (samples, *shape).
+    Attributes:
+        taps: for each place in a window float32 (columns, channels), 0 outside of the image.
     """
-    op = layer.op
-    if isinstance(op, FullyConnected):
-        rows = x.reshape(-1, x.shape[-1])
-        return np.ascontiguousarray(rows[spread(len(rows), limit)].T[None])
-    images = x.reshape(-1, *x.shape[-3:])
-    window = op.window(layer.sig.input, layer.sig.inputs[1])
-    (rows, columns), (across, down) = window.kernel, window.stride[::-1]
-    padded = window.pad(images, 0)
-    view = np.lib.stride_tricks.sliding_window_view(padded, window.extent, axis=(1, 2))
-    view = view[:, ::down, ::across, :, :: window.dilation[0], :: window.dilation[1]]
-    places = view.shape[:3]
-    chosen = spread(int(np.prod(places)), limit)
-    found = view[np.unravel_index(chosen, places)]  # (columns, channels, kernel rows, kernel columns)
-    groups, depth = layer.groups, found.shape[1] // layer.groups
-    found = found.reshape(len(chosen), groups, depth, rows, columns).transpose(1, 3, 4, 2, 0)
-    return np.ascontiguousarray(found).reshape(groups, rows * columns * depth, len(chosen))
+
+    layer: Layer
+    taps: list[Array]
+
+    @staticmethod
+    def of(layer: Layer, x: Array, limit: int = COLUMNS) -> Columns:
+        """Args: x: (samples, *shape)."""
+        op = layer.op
+        if layer.by_rows or isinstance(op, FullyConnected):
+            rows = x.reshape(-1, x.shape[-1])
+            return Columns(layer, [rows[spread(len(rows), limit)]])
+        images = x.reshape(-1, *x.shape[-3:])
+        window = op.window(layer.sig.input, layer.sig.inputs[1])
+        height, width = images.shape[1:3]
+        places = (len(images), *layer.sig.output.shape[1:3])
+        image, y, x_ = np.unravel_index(spread(int(np.prod(places)), limit), places)
+        top, _, left, _ = op.padding
+        taps = list[Array]()
+        for row, column in np.ndindex(*window.kernel):
+            down = y * window.stride[0] - top + row * window.dilation[0]
+            across = x_ * window.stride[1] - left + column * window.dilation[1]
+            inside = (down >= 0) & (down < height) & (across >= 0) & (across < width)
+            found = images[image, np.clip(down, 0, height - 1), np.clip(across, 0, width - 1)]
+            found[~inside] = 0
+            taps.append(found)
+        return Columns(layer, taps)
+
+    @property
+    def windows(self) -> Array:
+        """float32 (groups, products, columns)."""
+        groups, columns = self.layer.groups, len(self.taps[0])
+        found = np.stack([tap.T for tap in self.taps])  # (places, channels, columns)
+        by_group = found.reshape(len(self.taps), groups, -1, columns).swapaxes(0, 1)
+        return np.ascontiguousarray(by_group).reshape(groups, -1, columns)
+
+    @property
+    def mean(self) -> Array:
+        """float64 (groups, products): of the columns."""
+        found = np.stack([tap.mean(axis=0, dtype=np.float64) for tap in self.taps])
+        by_group = found.reshape(len(self.taps), self.layer.groups, -1).swapaxes(0, 1)
+        return np.ascontiguousarray(by_group).reshape(self.layer.groups, -1)
+
+
+def windows_of(layer: Layer, x: Array, limit: int = COLUMNS) -> Array:
+    """`Columns.windows` of an operand (samples, *shape)."""
+    return Columns.of(layer, x, limit).windows
 
 
 def spread(total: int, count: int) -> Array:
@@ -200,10 +231,13 @@ def fitted_in_order(
         gone: by layer, input channels that it is to do without.
     """
     gone = gone or {}
-    ours, own = dict(inputs), dict(inputs)
+    changed = (i for i, node in enumerate(network.graph.nodes) if node.name in bits or node.name in gone)
+    first = next(changed, len(network.graph.nodes))
+    own = network.before(first, inputs, {}, rounded=True)
+    ours = dict(own)
     found = dict[str, LowBits | NewBias]()
     differs = set[str]()
-    for node in network.stepped(ours, own):
+    for node in network.stepped(ours, own, first=first):
         layer = network.layers.get(node.name)
         made: LowBits | NewBias | None = None
         if layer is not None and layer.name in gone:
@@ -231,12 +265,12 @@ def _made(layer: Layer, given: Array, wanted: Array, bits: int | None, method: W
         given: its operand. wanted: the same in the network as it was.
         bits: None to keep its weights.
     """
-    windows = windows_of(layer, given)
-    mean = means(layer, layer.own.weights, windows_of(layer, wanted).mean(axis=2, dtype=np.float64)) + layer.own.bias
+    columns = Columns.of(layer, given)
+    mean = means(layer, layer.own.weights, Columns.of(layer, wanted).mean) + layer.own.bias
     if bits is not None:
         step(f"fitting {layer.name} to {bits} bits")
-        return low_bits(layer, Operands.of(windows), bits, mean, method=method)
-    missing = mean - means(layer, layer.own.weights, windows.mean(axis=2, dtype=np.float64))
+        return low_bits(layer, Operands.of(columns.windows), bits, mean, method=method)
+    missing = mean - means(layer, layer.own.weights, columns.mean)
     return NewBias(rounded_bias(missing / _bias_steps(layer)))
 
 

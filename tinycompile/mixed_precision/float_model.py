@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,43 +47,16 @@ class FloatModel:
             for score, name in zip(scores_of_onnx(network.graph.model()), network.graph.outputs, strict=True)
         ]
 
-    def noises(self, layers: Sequence[str], widths: Sequence[int]) -> Mapping[tuple[str, int], float]:
+    def tried(self, layers: Sequence[str], widths: Sequence[int]) -> FloatTrials:
         network = self.calibrated.attempts[0].network
         elements = sum(value.size for value in network.floats.values()) // max(1, network.count)
         count = samples_for(elements, self.products, len(layers) * len(widths))
         network = network.on(spread(self.calibrated.samples.calibration, count))
-        steps = {
-            name: each for each in network.steps if each.layer is not None for name in (each.layer.name, each.result)
-        }
-        found = dict[tuple[str, int], float]()
+        found = FloatTrials(network, self._scores, self.names, {}, {})
         for layer in layers:
             step(f"trying {layer} with {', '.join(map(str, widths))} bits")
-            tried = self._tried(network, steps[self.names[layer]], widths)
-            found.update({(layer, bits): value for bits, value in tried.items()})
+            found.add(layer, widths)
         return found
-
-    def _tried(self, network: Network, layer: Step, widths: Sequence[int]) -> dict[int, float]:
-        """What one layer loses, by bits."""
-        node, weights = network.producers[layer.result], network.constant((layer.result, 1))
-        axis = weight_axis(node, weights)
-        rows = rows_of(weights, axis, parts_of(node))
-        moment, damping = _moment(node, weights, network.floats[node.input[0]], rows)
-        reference = self._scores_of(network, network.floats)
-        found = dict[int, float]()
-        for bits in widths:
-            tried, part = expected(rows, moment, bits, damping)
-            coded = CodedWeights.of(tried, weights.shape, axis, None, "expected")
-            setting = Setting({}, {(layer.result, 1): coded.weights})
-            result = network.compute(layer, network.floats, setting)
-            if has_bias(network, node):
-                result = result + _shift(network.floats[layer.result], result)
-            values = network.run(setting, [layer.result], {**network.floats, layer.result: result})
-            found[bits] = part * noise(reference, self._scores_of(network, values))
-        return found
-
-    def _scores_of(self, network: Network, values: Mapping[str, Array]) -> list[Array]:
-        found = [values[name] for name in self._scores]
-        return [each.reshape(network.count, -1) if each.size % network.count == 0 else each for each in found]
 
     def few_inputs(self, network: IntegerNetwork, count: int) -> dict[str, Array]:
         samples = spread(self.calibrated.samples.calibration, count)
@@ -126,7 +100,63 @@ class FloatModel:
         samples = spread(self.calibrated.samples.judged, min(attempt.network.count, own.count))
         network, own = attempt.network.on(samples), own.on(samples)
         values = network.run(replace(attempt.fitted.setting, activations=attempt.parameters))
-        return decibels(noise(self._scores_of(own, own.floats), self._scores_of(network, values)))
+        return decibels(noise(_values_of(own, self._scores, own.floats), _values_of(network, self._scores, values)))
+
+
+def _values_of(network: Network, names: Sequence[str], values: Mapping[str, Array]) -> list[Array]:
+    """(samples, elements) each."""
+    found = [values[name] for name in names]
+    return [each.reshape(network.count, -1) if each.size % network.count == 0 else each for each in found]
+
+
+@dataclass(frozen=True, eq=False)
+class FloatTrials:
+    """Layers of a float network that were given few bits, one at a time.
+
+    Attributes:
+        scores: the values that are looked at. names: as `FloatModel.names`.
+        noises: by layer and bits. rounded: the weights that were tried.
+    """
+
+    network: Network
+    scores: Sequence[str]
+    names: Mapping[str, str]
+    noises: dict[tuple[str, int], float]
+    rounded: dict[tuple[str, int], CodedWeights]
+
+    @cached_property
+    def _steps(self) -> dict[str, Step]:
+        steps = self.network.steps
+        return {n: each for each in steps if each.layer is not None for n in (each.layer.name, each.result)}
+
+    def add(self, name: str, widths: Sequence[int]) -> None:
+        """Try a layer."""
+        network, layer = self.network, self._steps[self.names[name]]
+        node, weights = network.producers[layer.result], network.constant((layer.result, 1))
+        axis = weight_axis(node, weights)
+        rows = rows_of(weights, axis, parts_of(node))
+        moment, damping = _moment(node, weights, network.floats[node.input[0]], rows)
+        for bits in widths:
+            tried, part = expected(rows, moment, bits, damping)
+            coded = CodedWeights.of(tried, weights.shape, axis, None, "expected")
+            setting = Setting({}, {(layer.result, 1): coded.weights})
+            result = network.compute(layer, network.floats, setting)
+            if has_bias(network, node):
+                result = result + _shift(network.floats[layer.result], result)
+            values = network.run(setting, [layer.result], {**network.floats, layer.result: result})
+            self.noises[name, bits] = part * self._noise(values)
+            self.rounded[name, bits] = coded
+
+    def together(self, bits: Mapping[str, int]) -> float:
+        """The noise of many layers, with the weights that were tried, whose mean errors nothing makes up for."""
+        replaced = {
+            (self._steps[self.names[name]].result, 1): self.rounded[name, each].weights for name, each in bits.items()
+        }
+        return self._noise(self.network.run(Setting({}, replaced)))
+
+    def _noise(self, values: Mapping[str, Array]) -> float:
+        network, scores = self.network, self.scores
+        return noise(_values_of(network, scores, network.floats), _values_of(network, scores, values))
 
 
 def _moment(layer: Any, weights: Array, x: Array, rows: Array) -> tuple[Array, float]:

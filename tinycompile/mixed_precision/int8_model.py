@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 
 from tinycompile.ir import Array
 from tinycompile.mixed_precision.channel_classes import Removed
@@ -10,9 +12,12 @@ from tinycompile.mixed_precision.fitting import fitted_in_order, spread
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import Fitted, Written
-from tinycompile.mixed_precision.sensitivity import samples_of, sensitivities
+from tinycompile.mixed_precision.sensitivity import Trials, samples_of, trials
 from tinycompile.mixed_precision.tflite_file import places, rewritten
 from tinycompile.quantize.low_bits import WeightMethod
+
+_WORK, _LEAST = 4e10, 32
+"""Multiply-accumulates of all samples that layers are fitted to, about; samples, at least."""
 
 
 class Int8Model:
@@ -22,16 +27,24 @@ class Int8Model:
         self.content, self.network, self.samples, self.description = content, network, samples, description
         self.measured_on = samples.measured_on
 
-    def noises(self, layers: Sequence[str], widths: Sequence[int]) -> Mapping[tuple[str, int], float]:
+    def tried(self, layers: Sequence[str], widths: Sequence[int]) -> Trials:
         few = self.few_inputs(self.network, samples_of(self.network, len(layers) * len(widths)))
-        return sensitivities(self.network, few, [self.network.layers[name] for name in layers], widths)
+        return trials(self.network, few, [self.network.layers[name] for name in layers], widths)
+
+    @cached_property
+    def _judged(self) -> Samples:
+        """With what is to be followed, which is computed once."""
+        samples = self.samples
+        wanted = samples.reference or self.network.outputs(samples.judged, {}, rounded=True)
+        return replace(samples, reference=wanted)
 
     def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
         return {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
 
     def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
         network = self.network
-        changes = fitted_in_order(network, self.samples.calibration, bits, method, removed.reads)
+        calibration = self.few_inputs(network, int(max(_LEAST, _WORK // max(1, network.graph.macs()))))
+        changes = fitted_in_order(network, calibration, bits, method, removed.reads)
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:
@@ -39,4 +52,4 @@ class Int8Model:
             kept = {name: change for name, change in changes.items() if name in at}
             return Written(rewritten(self.content, at, network.layers, kept, self.description))
 
-        return Fitted(self.samples.measured(network, parameters), written)
+        return Fitted(self._judged.measured(network, parameters), written)

@@ -19,8 +19,6 @@ _LABELS = ("y", "labels")
 _CALIBRATING = 256
 _EACH = 4
 """Every fourth sample is kept apart to measure with, unless there are others for that."""
-_TOGETHER = 1 << 25
-"""Elements of all samples that run at once, at most, counted by the largest value."""
 
 
 @dataclass(frozen=True)
@@ -98,19 +96,9 @@ class Samples:
         limited = {n: v[spread(len(v), _CALIBRATING)] for n, v in given.items()}
         return Samples(network.inputs(limited), network.inputs(judged), labels, text)
 
-    def outputs(self, network: Network, replaced: Mapping[str, Parameters]) -> list[Array]:
-        """Of all samples to measure with, in parts that fit into memory."""
-        largest = max(t.elements for name, t in network.graph.types.items() if name not in network.graph.constants)
-        count, size = _count(self.judged), max(1, _TOGETHER // largest)
-        parts = [
-            network.outputs({n: v[i : i + size] for n, v in self.judged.items()}, replaced, rounded=True)
-            for i in range(0, count, size)
-        ]
-        return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
     def measured(self, network: Network, replaced: Mapping[str, Parameters]) -> Measured:
-        reference = self.reference or self.outputs(network, {})
-        outputs = self.outputs(network, replaced)
+        reference = self.reference or network.outputs(self.judged, {}, rounded=True)
+        outputs = network.outputs(self.judged, replaced, rounded=True)
         first, ours = reference[0], outputs[0]
         chooses = first.shape[1] > 1 and first.size != next(iter(self.judged.values())).size
         classes, chosen = first.argmax(axis=1), ours.argmax(axis=1)

@@ -10,10 +10,12 @@ Layers with constant weights run in onnxruntime, all samples together; other ope
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from itertools import islice
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -35,10 +37,15 @@ from tinycompile.passes.merge_reshapes import merge_reshapes
 from tinycompile.quantize.execution import onnxruntime_module
 
 THREADS = 2
+_TOGETHER = 1 << 21
+"""Elements of a value that are computed at a time, about."""
 _OPSET = 21
 _IR_VERSION = 10
 _MOVES = (Identity, Reshape, Transpose)
 """They compute nothing: real numbers go through them as integers do."""
+
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +91,15 @@ class Layer:
     @property
     def is_depthwise(self) -> bool:
         return isinstance(self.op, DepthwiseConv2D)
+
+    @cached_property
+    def by_rows(self) -> bool:
+        """Whether each place of the result is a product with one row of the operand: no windows."""
+        if isinstance(self.op, FullyConnected):
+            return True
+        window = self.op.window(self.sig.input, self.sig.inputs[1])
+        plain = (window.kernel, window.stride, tuple(self.op.padding)) == ((1, 1), (1, 1), (0, 0, 0, 0))
+        return plain and self.groups == 1
 
     @cached_property
     def groups(self) -> int:
@@ -142,14 +158,38 @@ class Network:
 
     def outputs(self, inputs: Mapping[str, Array], replaced: Mapping[str, Parameters], *, rounded: bool) -> list[Array]:
         """The scores: (samples, elements) each."""
-        values = dict(inputs)
-        for node in self.stepped(values):
-            values.update(zip(node.outputs, self.compute(node, values, replaced.get(node.name), rounded), strict=True))
-        return [flat(values[name]) for name in self.scores]
+        found = self.before(len(self.graph.nodes), inputs, replaced, rounded=rounded)
+        return [flat(found[name]) for name in self.scores]
 
-    def stepped(self, *runs: dict[str, Array]) -> Iterator[Node]:
-        """Each node whose results are to be put into the runs' values; those that nobody reads any more are dropped."""
-        for index, node in enumerate(self.graph.nodes):
+    def before(
+        self, count: int, inputs: Mapping[str, Array], replaced: Mapping[str, Parameters], *, rounded: bool
+    ) -> dict[str, Array]:
+        """The values that the first `count` nodes leave to those behind them, and scores among them."""
+
+        def run(part: slice) -> dict[str, Array]:
+            values = {name: value[part] for name, value in inputs.items()}
+            for node in islice(self.stepped(values), count):
+                results = self.compute(node, values, replaced.get(node.name), rounded)
+                values.update(zip(node.outputs, results, strict=True))
+            return values
+
+        parts = in_parts(len(next(iter(inputs.values()))), self._largest)
+        found = together(run, parts)
+        return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
+
+    @cached_property
+    def _largest(self) -> int:
+        """Elements of the largest value."""
+        types = self.graph.types.items()
+        return max(t.elements for name, t in types if name not in self.graph.constants)
+
+    def stepped(self, *runs: dict[str, Array], first: int = 0) -> Iterator[Node]:
+        """Each node whose results are to be put into the runs' values; those that nobody reads any more are dropped.
+
+        Args:
+            first: the node to begin with; values are those that are there before it.
+        """
+        for index, node in enumerate(self.graph.nodes[first:], first):
             yield node
             for name in dict.fromkeys(node.inputs):
                 if self._last[name] == index and name not in self.scores:
@@ -198,7 +238,9 @@ class Network:
         given_values: list[Array | None] = [
             values[n] if c is None else None for n, c in zip(node.inputs, constants, strict=True)
         ]
-        smooth = None if rounded else _smooth(node, sig)
+        smooth = _smooth(node, sig)
+        if rounded and not isinstance(node.op, Binary):  # of which integers differ by ties alone
+            smooth = None
         if smooth is None:
             operands = [
                 c if v is None else _integers(v, t) for v, c, t in zip(given_values, constants, sig.inputs, strict=True)
@@ -210,9 +252,8 @@ class Network:
             ]
         moving = [i for i, value in enumerate(given_values) if value is not None]
         if isinstance(node.op, Binary) and len({t.shape for t in sig.inputs}) == 1 and len(moving) == len(operands):
-            return self._settled(
-                node.op, smooth is None, sig, node.op.evaluate(smooth or sig, cast("list[Array]", operands))
-            )
+            results = node.op.evaluate(smooth or sig, cast("list[Array]", operands))
+            return self._settled(node.op, smooth is None, sig, results, rounded)
         count = len(cast(Array, operands[moving[0]])) if moving else 1
         rows = [
             node.op.evaluate(
@@ -221,27 +262,45 @@ class Network:
             for i in range(count)
         ]
         stacked = [np.stack(column) for column in zip(*rows, strict=True)]
-        return self._settled(node.op, smooth is None, sig, stacked)
+        return self._settled(node.op, smooth is None, sig, stacked, rounded)
 
     @staticmethod
-    def _settled(op: Op, integers: bool, sig: Signature, results: Sequence[Array]) -> list[Array]:
-        """Results as real numbers, those that aren't integers within their reach."""
+    def _settled(op: Op, integers: bool, sig: Signature, results: Sequence[Array], rounded: bool) -> list[Array]:
+        """Results as real numbers, those that aren't integers within their reach, and on their grids if `rounded`."""
         if integers:
             return [_real(value, t) for value, t in zip(results, sig.outputs, strict=True)]
-        return [np.clip(value, *_reach(op, t)) for value, t in zip(results, sig.outputs, strict=True)]
+        kept = [np.clip(value, *_reach(op, t)) for value, t in zip(results, sig.outputs, strict=True)]
+        return [_on_grid(value, t) for value, t in zip(kept, sig.outputs, strict=True)] if rounded else kept
 
     def _layer(self, layer: Layer, x: Array, given: Parameters, rounded: bool) -> Array:
         key = layer.name, rounded
         if key not in self._sessions:
             self._sessions[key] = _session_of(_model_of(layer, rounded))
-        weights = given.weights
-        if isinstance(layer.op, FullyConnected):
+        weights, count = given.weights, len(x)
+        if layer.by_rows:
             weights, x = weights.T, x.reshape(-1, x.shape[-1])
         else:
             weights, x = windows_first(layer, weights), x.reshape(-1, *x.shape[-3:])
-        feeds = {"x": x, "weights": np.ascontiguousarray(weights, np.float32), "bias": given.bias.astype(np.float32)}
-        (result,) = self._sessions[key].run(None, feeds)
-        return result.reshape(-1, *layer.sig.output.shape)
+        session = self._sessions[key]
+        constants = {"weights": np.ascontiguousarray(weights, np.float32), "bias": given.bias.astype(np.float32)}
+        parts = in_parts(len(x), layer.sig.output.elements * count // max(1, len(x)))
+        results = together(lambda part: session.run(None, {"x": x[part], **constants})[0], parts)
+        return np.concatenate(results).reshape(-1, *layer.sig.output.shape)
+
+
+def in_parts(count: int, elements: int) -> list[slice]:
+    """Of so many samples with so many elements each: as many at a time as a processor's caches hold. Large arrays also
+    cost the system a new page for every 1,000 elements."""
+    size = max(1, _TOGETHER // max(1, elements))
+    return [slice(first, first + size) for first in range(0, count, size)]
+
+
+def together(compute: Callable[[slice], _Result], parts: Sequence[slice]) -> list[_Result]:
+    """Of each part, on all cores: NumPy and onnxruntime let other threads work."""
+    if len(parts) == 1:
+        return [compute(parts[0])]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(compute, parts))
 
 
 def windows_first(layer: Layer, weights: Array) -> Array:
@@ -306,7 +365,7 @@ def _session_of(proto: Any) -> Any:
     onnxruntime = onnxruntime_module("low bits are tried with it")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = THREADS
+    options.intra_op_num_threads = 1  # others spin while they wait for work, those of a hundred sessions at once
     options.enable_cpu_mem_arena = False  # each of a hundred sessions would keep the most that it ever had
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.disable_quant_qdq", "1")  # 1.31 moves them over Transpose and then fails
@@ -318,9 +377,9 @@ def _model_of(layer: Layer, rounded: bool) -> Any:
     onnx = onnx_module()
     helper, op, sig = onnx.helper, layer.op, layer.sig
     nodes, numbers = list[Any](), dict[str, Array]()
-    if isinstance(op, FullyConnected):
+    if layer.by_rows:  # as a convolution it would be moved to channels first and back
         nodes.append(helper.make_node("Gemm", ["x", "weights", "bias"], ["sums"]))
-    else:
+    elif not isinstance(op, FullyConnected):
         top, bottom, left, right = op.padding
         windows = {"strides": list(op.stride), "dilations": list(op.dilation), "pads": [top, left, bottom, right]}
         nodes.append(helper.make_node("Transpose", ["x"], ["planes"], perm=[0, 3, 1, 2]))

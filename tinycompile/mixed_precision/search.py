@@ -2,8 +2,9 @@
 
 The choice believes that losses add up, and that they are what trials said. So what is fitted and measured isn't only
 the choice that loses least by them, but the same number of bits for all layers as well, where the budget has room for
-it; what measures best is kept, so that choosing never does worse than not to choose. With channels that may be removed,
-how many of each class are left is part of the same choice, and bits without any removal are tried beside both.
+it and the choice isn't clearly better with all its layers at once. What measures best is kept, so that choosing never
+does worse than not to choose. With channels that may be removed, how many of each class are left is part of the same
+choice, and bits without any removal are tried beside both.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ fits without channels lose what trials say; of ResNet-8, choices of both are wor
 _REPAIRS = 4
 """How often a choice is made again whose exact bytes or instructions exceed a limit."""
 
+CLEAR = 2.0
+"""dB between two choices with weights that are rounded on their own, from which on a fit doesn't turn them round."""
+
 
 @dataclass(frozen=True, eq=False)
 class Written:
@@ -66,14 +70,27 @@ class Fitted:
     written: Callable[[], Written]
 
 
+class Tried(Protocol):
+    """Layers that were given few bits, one at a time."""
+
+    @property
+    def noises(self) -> Mapping[tuple[str, int], float]:
+        """Power of the scores' error as a part of their own with few bits in one layer alone; by layer and bits."""
+        ...
+
+    def together(self, bits: Mapping[str, int]) -> float:
+        """The same of many layers, with the weights that were tried, which nothing was fitted for."""
+        ...
+
+
 class Model(Protocol):
     """What layers are tried in and fitted for, by the names of the int8 network's layers."""
 
     measured_on: str
     """Which samples, in words."""
 
-    def noises(self, layers: Sequence[str], widths: Sequence[int]) -> Mapping[tuple[str, int], float]:
-        """Power of the scores' error as a part of their own with few bits in one layer alone; by layer and bits."""
+    def tried(self, layers: Sequence[str], widths: Sequence[int]) -> Tried:
+        """Each of these layers with each number of bits."""
         ...
 
     def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
@@ -135,10 +152,12 @@ class Search:
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
         """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
-        priced, noises = self.priced, dict[tuple[str, int], float]()
-        if self.widths:
-            noises.update(self.model.noises(self.layers, self.widths))
-        return with_losses(priced, noises, with_code=self.with_code)
+        noises = self._tried.noises if self.widths else dict[tuple[str, int], float]()
+        return with_losses(self.priced, noises, with_code=self.with_code)
+
+    @cached_property
+    def _tried(self) -> Tried:
+        return self.model.tried(self.layers, self.widths)
 
     @cached_property
     def _kept(self) -> dict[str, list[int]]:
@@ -294,15 +313,22 @@ class Search:
             DoesNotFitError: there is nothing within them.
         """
         limits = bytes_limit, instruction_limit
-        others = [self.uniform(*limits)]
-        if self.channels is not None:
-            others.insert(0, self.with_all_channels(*limits))
-        tried = [self.fit(self.choice(*limits))]
+        chosen, same = self.choice(*limits), self.uniform(*limits)
+        own = self.with_all_channels(*limits) if any(chosen.levels.values()) else chosen
+        others = [] if own is None else [own]
+        if same is not None and (own is None or not self.widths or self._ahead(own, same) <= CLEAR):
+            others.append(same)
+        tried = [self.fit(chosen)]
         for choice in others:
-            if choice is not None and choice.weights not in {each.choice.weights for each in tried}:
-                step("the same bits for all layers" if choice is others[-1] else "bits for all channels")
+            if choice.weights not in {each.choice.weights for each in tried}:
+                step("the same bits for all layers" if choice is same else "bits for all channels")
                 tried.append(self.fit(choice))
         return max(tried, key=lambda fit: fit.measured.order)
+
+    def _ahead(self, choice: Choice, other: Choice) -> float:
+        """By how many dB, before either is fitted."""
+        ours, theirs = (self._tried.together(each.bits) for each in (choice, other))
+        return decibels(ours) - decibels(theirs)
 
     def predicted(self, choice: Choice) -> float:
         """SQNR in dB, as if losses added up."""

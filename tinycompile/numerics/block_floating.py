@@ -32,6 +32,9 @@ LARGEST = (1 << MANTISSA_BITS) - 1
 EXPONENT_OF_ZERO = -4096
 """Of a gradient that is 0 everywhere: below all others, so that it changes nothing where it joins one."""
 
+GUARD_BITS = 14
+"""Of gradients that join: the exponent of one may be that of values that were clamped, so that it uses few bits."""
+
 MASTER_FRACTION_BITS = 8
 """Of an int16 master weight: it is 256 times the int8 weight that the forward pass uses."""
 
@@ -73,9 +76,11 @@ def renormalized(sums: IntegerArray, exponent: int) -> tuple[Int16Array, int]:
 
 
 def joined(a: Int16Array, a_exponent: int, b: Int16Array, b_exponent: int) -> tuple[Int16Array, int]:
-    """The sum of two gradients of one tensor, at the larger exponent."""
+    """The sum of two gradients of one tensor, at the larger exponent with `GUARD_BITS` more."""
     exponent = max(a_exponent, b_exponent)
-    return renormalized(shifted_right(a, exponent - a_exponent) + shifted_right(b, exponent - b_exponent), exponent)
+    a_part, b_part = (values.astype(np.int64) << GUARD_BITS for values in (a, b))
+    sums = shifted_right(a_part, exponent - a_exponent) + shifted_right(b_part, exponent - b_exponent)
+    return renormalized(sums, exponent - GUARD_BITS)
 
 
 def factor(real: float) -> tuple[int, int]:

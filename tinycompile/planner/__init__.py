@@ -172,7 +172,8 @@ class LayerPlanner:
         Args:
             ram_limit: bytes for the arena; None for no limit.
             optimize: "speed", "balanced", "size" or "ram".
-            scratch_limit: bytes of another memory for the scratch of all kernels; None for scratch inside the arena.
+            scratch_limit: bytes of another memory for the scratch of all kernels; None for scratch inside the arena,
+                where it also is if that of some node has no room there.
 
         Raises:
             DoesNotFitError: the arena is larger than `ram_limit` with the kernels that need least memory.
@@ -200,6 +201,8 @@ class LayerPlanner:
         if scratch_limit is None:
             return Values(self._graph, self._candidates, fused=self._fused), originals
         candidates = [_without_scratch(kernels, scratch_limit, originals) for kernels in self._candidates]
+        if not all(candidates):  # some node's working memory is larger than that
+            return self._values(None)
         fitting = [cover for cover in self._fused if cover.kernel.scratch_bytes <= scratch_limit]
         lean = _without_scratch([cover.kernel for cover in fitting], scratch_limit, originals)
         fused = [replace(cover, kernel=kernel) for cover, kernel in zip(fitting, lean, strict=True)]
@@ -250,6 +253,10 @@ class StagePlanner:
         if ram_limit is not None and choice.plan.arena_bytes > ram_limit:
             raise does_not_fit(self._graph.name, choice.values, choice.kernels, choice.plan, ram_limit)
         return planned_of(choice, self._order_optimal)
+
+    def may_fit(self, ram_limit: int) -> bool:
+        """Whether there are stages within a limit by their bounds, in ways that compute nothing twice."""
+        return self._search.best(ram_limit) is not None
 
     def _within(self, ram_limit: int, optimize: str, more: bool) -> Choice | None:
         """The fastest stages; tighter bounds are tried where placement leaves gaps."""

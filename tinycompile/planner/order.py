@@ -54,6 +54,17 @@ def reordered(graph: Graph, candidates: Options, groups: Sequence[Group] = ()) -
     Args:
         groups: nodes that follow each other in it, each node in one of them at most.
     """
+    try:
+        return _reordered(graph, candidates, groups)
+    except NoOrderError:  # a group's nodes can't follow each other: what one reads, others write before another one
+        return _reordered(graph, candidates, ())
+
+
+class NoOrderError(Exception):
+    """Some nodes each have to come before the other."""
+
+
+def _reordered(graph: Graph, candidates: Options, groups: Sequence[Group]) -> tuple[Graph, Options, bool]:
     ends = {group.steps[-1]: group for group in groups}
     grouped = {step for group in groups for step in group.steps}
     units = [ends[step].steps if step in ends else (step,) for step in _left(graph, grouped - ends.keys())]
@@ -69,12 +80,15 @@ def _left(graph: Graph, without: Collection[int]) -> list[int]:
 
 
 def best_order(values: Values) -> Ordered:
-    """The order with the smallest peak; the given one where no other is better."""
+    """The order with the smallest peak; where none is better, the given one, or the nearest to it in which what was in
+    a state is read before it is written.
+
+    Raises:
+        NoOrderError: there is none.
+    """
     search = _Search(values)
     start = search.start()
-    given = start
-    for step in range(search.count):
-        given = search.execute(given, step)
+    given = search.nearest(start)
     bound = search.unavoidable()
     if given.peak <= bound:
         return Ordered(given.order(), given.peak, True)
@@ -140,6 +154,14 @@ class _Search:
         unread = (n for n in self._writes[step] if n not in self._outputs and n not in self._readers)
         ready = {f for f in self._followers[step] if self._preceding[f] & ~executed == 0}
         return _State(executed, live - dying - set(unread), (state.ready - {step}) | ready, peak, step, state)
+
+    def nearest(self, state: _State) -> _State:
+        """The end of the order that executes the first node that may be, again and again."""
+        for _ in range(self.count):
+            if not state.ready:
+                raise NoOrderError
+            state = self.execute(state, min(state.ready))
+        return state
 
     def below(self, start: _State, best: int, bound: int) -> tuple[_State | None, bool]:
         """(the best end whose peak is below `best`, whether nothing was cut)."""

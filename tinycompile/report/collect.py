@@ -134,6 +134,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         train=options.train,
         loss=options.loss,
         learning_rate=options.learning_rate,
+        accumulate=options.accumulate,
         parameters=None if options.parameters is None else PARAMETERS,
         compress_weights=options.compress_weights,
     )

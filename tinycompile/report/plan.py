@@ -24,10 +24,16 @@ def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> I
         yield f"{model.name}: {_bytes(planned.arena_bytes)} of arena, {_proof(gap)}"
         if planned.scratch_bytes:
             yield f"  and {_bytes(planned.scratch_bytes)} of scratch in {layout.scratch.name if layout.scratch else ''}"
+        if planned.state_bytes:
+            whole = planned.arena_bytes + planned.state_bytes
+            yield f"  and {_bytes(planned.state_bytes)} of states beside it: {_bytes(whole)} together"
         order = "no other order needs less" if planned.order_optimal else "the best order found in the time there is"
         yield f"  executed {_schedule(model)}; {order}"
-        of = "training step" if any(isinstance(node.op, BeginBackward) for node in planned.graph.nodes) else "inference"
+        begin = [step for step, node in enumerate(planned.graph.nodes) if isinstance(node.op, BeginBackward)]
+        of = "training step" if begin else "inference"
         yield f"  about {planned.instructions:,} instructions per {of} (an estimate)"
+        if begin:
+            yield f"  a prediction ends with step {begin[0]}, the backward pass begins with step {begin[0] + 1}"
         layers = zip(planned.graph.nodes, planned.kernels, strict=True)
         weights = [(layer_weights(planned.graph, node).bits, kernel.constant_bytes) for node, kernel in layers]
         total = f"{_bytes(sum(size for _, size in weights))} of weights"
@@ -67,6 +73,7 @@ def _facts(model: Lowered) -> dict[str, Any]:
         "arena_bytes": planned.arena_bytes,
         "arena_lower_bound_bytes": planned.lower_bound_bytes,
         "scratch_bytes": planned.scratch_bytes,
+        "state_bytes": planned.state_bytes,
         "order": "optimal" if planned.order_optimal else "best found",
         "instructions_estimate": planned.instructions,
         "macs": planned.macs,

@@ -55,6 +55,7 @@ class OptionsSection:
     loss: str
     learning_rate: float
     parameters: str | None
+    accumulate: bool
     compress_weights: bool
 
 

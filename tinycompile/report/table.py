@@ -86,7 +86,7 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         alone = f"{sum(each['macs'] for each in own):,} MACs"
         yield "", f"a prediction alone: about {sum(each['instructions_estimate'] for each in own):,}, for {alone}"
     if report.get("training") is not None:
-        yield from _training(report["training"])
+        yield from _training(report)
     time = duration(report)
     if time is not None:
         clock = f"{report['board']['clock_hz'] / 1e6:g} MHz"
@@ -111,10 +111,15 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "alignment", "words only where they are aligned (--align strict)"
 
 
-def _training(training: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    backward, update = (training[phase] for phase in ("backward", "update"))
-    yield "", f"its gradients: about {backward['instructions_estimate']:,}, for {backward['macs']:,} MACs"
-    yield "", f"its updates: about {update['instructions_estimate']:,}, for {update['macs']:,} MACs"
+def _training(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a step takes beside a prediction, and what is trained."""
+    training, counted = report["training"], report.get("verify_training", {}).get("instructions_per_step")
+    for phase, name in ("backward", "its gradients"), ("update", "its updates"):
+        part = training[phase]
+        macs = f", for {part['macs']:,} MACs" if part["macs"] else ""
+        yield "", f"{name}: about {part['instructions_estimate']:,}{macs}"
+    if counted:
+        yield "", f"a training step: {counted:,}, counted by `verify --train`"
     count, size = len(training["parameters"]), training["parameter_bytes"]
     yield "training", f"{count} parameter{'' if count == 1 else 's'} of {size:,} bytes, in states"
     own = f"{training['prediction_bytes']:,} bytes of the arena, {training['kept_bytes']:,} are kept for gradients"

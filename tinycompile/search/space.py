@@ -69,6 +69,11 @@ class Space:
             f"build returns {type(found).__name__}", where=self.where, hint="a Network, a ModelProto or a torch module"
         )
 
+    def known(self, name: str, texts: Sequence[str]) -> list[Value]:
+        """The values of a parameter that are written so; what it hasn't stays a text."""
+        written = {str(value): value for value in self.parameters.get(name, ())}
+        return [written.get(text, text) for text in texts]
+
     def restricted(self, values: Mapping[str, Sequence[Value]]) -> Space:
         """With fewer values for some parameters. Raises UsageError: a name or a value that it hasn't."""
         for name, some in values.items():

@@ -16,7 +16,13 @@ from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.reshape import Reshape
 
-FORMS = "all, last:K, biases, biases:K, head, a layer's name, or a layer's name and a fraction of its input channels"
+FORMS = (
+    "all, last:K, biases, biases:K, head, a layer's name, LAYER:bias, a layer's name and a fraction of its input "
+    "channels such as LAYER:0.25, lite:K, lite:LAYER"
+)
+
+MODULE = "/lite_residual/"
+"""In the names of the layers of lite residual modules (`lite_residual.py`)."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,36 @@ Scheme = Mapping[str, Trained]
 
 
 def layers_of(graph: Graph) -> list[Node]:
-    """The nodes with weights that are constants, in the order of execution."""
+    """The model's own nodes with weights that are constants, in the order of execution."""
+    return [node for node in _trainable(graph) if MODULE not in node.name]
+
+
+def _trainable(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes if has_weights(node) and node.inputs[1] in graph.constants]
+
+
+def beside(text: str, graph: Graph) -> list[str]:
+    """The names of the layers beside which a scheme wants lite residual modules, in the order of execution.
+
+    Raises:
+        UsageError: of such a part, as `read_scheme`.
+    """
+    layers, found = layers_of(graph), set[str]()
+    for part in (part.strip() for part in text.split(",")):
+        if part.startswith("lite:"):
+            found.update(node.name for node in _beside(part, layers))
+    return [node.name for node in layers if node.name in found]
+
+
+def _beside(part: str, layers: Sequence[Node]) -> list[Node]:
+    _, _, rest = part.partition(":")
+    convolutions = [node for node in layers if isinstance(node.op, Convolution)]
+    if rest.isascii() and rest.isdigit():
+        number = _count(part, rest)
+        if not convolutions:
+            raise UsageError(f"--train {part!r}: no layer is a convolution")
+        return convolutions[-number:]
+    return [_layer(rest, part, layers)]
 
 
 def has_weights(node: Node) -> bool:
@@ -76,7 +110,8 @@ def evenly(weights: Array, copies: int) -> Array:
 
 
 def read_scheme(text: str, graph: Graph) -> Scheme:
-    """What a scheme means for a model: the union of what its parts say, which are separated by commas.
+    """What a scheme means for a model: the union of what its parts say, which are separated by commas. Modules that it
+    wants are in the graph (`lite_residual.with_modules`).
 
     Raises:
         UsageError: a part that isn't one of `FORMS`, a name that no layer or several have, or nothing to train.
@@ -90,7 +125,7 @@ def read_scheme(text: str, graph: Graph) -> Scheme:
             raise UsageError(f"--train {text!r} has an empty part", hint=FORMS)
         for name, trained in _part(part, layers, graph).items():
             found[name] = found.get(name, Trained()).joined(trained)
-    kept = {node.name: found[node.name] for node in layers if node.name in found}
+    kept = {node.name: found[node.name] for node in _trainable(graph) if node.name in found}
     return {name: own for name, own in kept.items() if own != Trained()}
 
 
@@ -110,6 +145,11 @@ def _part(part: str, layers: Sequence[Node], graph: Graph) -> Scheme:
         case "last" | "biases", _ if rest:
             number = _count(part, rest)
             return {node.name: whole if word == "last" else biases for node in layers[-number:]}
+        case "lite", _ if rest:
+            stems = tuple(f"{node.name}{MODULE}" for node in _beside(part, layers))
+            return {node.name: whole for node in _trainable(graph) if node.name.startswith(stems)}
+        case _, "bias":
+            return {_layer(word, part, layers).name: biases}
         case _:
             name, _, fraction = part.rpartition(":") if ":" in part else (part, "", "1")
             node = _layer(name, part, layers)

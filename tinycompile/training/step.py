@@ -7,7 +7,7 @@ those that keep something.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import repeat
 
@@ -62,8 +62,19 @@ class TrainingStep:
     @property
     def parameters(self) -> tuple[str, ...]:
         """The states that are trained."""
+        return tuple(self.accumulators) or tuple(state.name for state in self._own_states())
+
+    @property
+    def accumulators(self) -> Mapping[str, str]:
+        """By parameter, where a step only accumulates (`training.accumulation`) and parameters stay; else none."""
+        states = self._own_states()
+        kept = [state.name for state in states if state.next == state.name]
+        changed = [state.name for state in states if state.next != state.name]
+        return dict(zip(kept, changed, strict=True)) if kept else {}
+
+    def _own_states(self) -> list[State]:
         others = self.learning_rate, self.label, self.loss
-        return tuple(state.name for state in self.graph.states if state.name not in others)
+        return [state for state in self.graph.states if state.name not in others]
 
     @property
     def classes(self) -> int | None:

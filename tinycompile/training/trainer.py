@@ -10,6 +10,7 @@ from tinycompile import interpreter
 from tinycompile.ir import Array
 from tinycompile.numerics.block_floating import factor
 from tinycompile.numerics.training_losses import LOSS_BITS
+from tinycompile.training.accumulation import applied
 from tinycompile.training.step import TrainingStep
 
 
@@ -35,6 +36,18 @@ class Trainer:
 
     def train(self, label: int | Array, *inputs: Array) -> float:
         """One step; the loss before it."""
+        loss = self.accumulate(label, *inputs)
+        self.apply()
+        return loss
+
+    def apply(self) -> None:
+        """Changes the parameters by what was accumulated; nothing where each step changes them itself."""
+        for name, accumulator in self.step.accumulators.items():
+            self.states[name] = applied(self.states[name], self.states[accumulator])
+            self.states[accumulator] = np.zeros_like(self.states[accumulator])
+
+    def accumulate(self, label: int | Array, *inputs: Array) -> float:
+        """The graph's step, which changes the accumulators where there are some; the loss before it."""
         step = self.step
         t = step.graph.types[step.label]
         self.states[step.label] = np.broadcast_to(np.asarray(label, t.dtype.carrier), t.shape)

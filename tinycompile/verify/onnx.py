@@ -30,7 +30,7 @@ from tinycompile.verify.exact import ExactEvaluator
 from tinycompile.verify.exact_values import CannotEvaluateError
 from tinycompile.verify.machine_learning import in_tensors
 from tinycompile.verify.places import Place
-from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
+from tinycompile.verify.reference import Expected, Reported, Witness, dequantized, shaped
 
 _TO_LAST = (0, 2, 3, 1)
 _TO_FIRST = (0, 3, 1, 2)
@@ -231,7 +231,7 @@ class OnnxSample:
         def moved(array: Array) -> Array:
             if array.ndim == 4 and self._reference.layout == "nhwc":
                 array = array.transpose(_TO_LAST)
-            return np.ascontiguousarray(array).reshape(entry["shape"])
+            return shaped(np.ascontiguousarray(array), entry)
 
         return self._expected(self._reference.outputs[index], moved, None)
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from tinycompile.errors import MismatchError
 from tinycompile.ir import Array
 from tinycompile.trace import TraceRecord
 
@@ -86,6 +87,20 @@ class Reference(Protocol):
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:
         """Names of the tensors that the source model doesn't have."""
         ...
+
+
+def shaped(output: Array, entry: dict[str, Any]) -> Array:
+    """A model output in the firmware's shape.
+
+    Raises:
+        MismatchError: the firmware's has another size.
+    """
+    shape = tuple(entry["shape"])
+    if output.size != np.prod(shape):
+        why = f"the file's has {output.size:,} elements, the firmware's is {'x'.join(map(str, shape))}"
+        hint = "a head of --classes isn't the file's: verify a build without it"
+        raise MismatchError("the model's output has another size", where=entry["name"], why=why, hint=hint)
+    return output.reshape(shape)
 
 
 def dequantized(array: Array, entry: dict[str, Any]) -> Array:

@@ -18,7 +18,7 @@ from tinycompile.frontend.declared_states import newest
 from tinycompile.ir import Array
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.verify.operators import Operators, Step
-from tinycompile.verify.reference import Expected, Reported, Witness, dequantized
+from tinycompile.verify.reference import Expected, Reported, Witness, dequantized, shaped
 from tinycompile.verify.runtimes import Kernels, RefusedError, litert_module
 
 _ROUNDED_ONCE = frozenset(
@@ -253,7 +253,7 @@ class TfliteSample:
             )
         tensor = np.asarray(self._graph.tensor(number))
         tensor = tensor.transpose(0, 2, 3, 1) if self._channels_last and tensor.ndim == 4 else tensor
-        values = np.asarray(tensor.reshape(entry["shape"]), order="C")
+        values = np.asarray(shaped(tensor, entry), order="C")
         return Expected(values, self._exact, by=self._graph.witness_of(number))
 
 

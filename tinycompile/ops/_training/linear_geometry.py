@@ -36,6 +36,13 @@ class LinearGeometry:
         return self.image[2] if self.depthwise else self.image[2] // self.weights[-1]
 
     @property
+    def is_pointwise(self) -> bool:
+        """Whether every output position reads the same input position alone, all of its channels."""
+        window = self.window
+        alone = window.kernel == window.stride == (1, 1) and not any(window.padding)
+        return alone and not self.depthwise and self.groups == 1
+
+    @property
     def positions(self) -> tuple[int, int]:
         """(rows, columns) of the output."""
         return self.window.output_size(*self.image[:2])

@@ -89,11 +89,12 @@ class Block(Box):
 
 @dataclass(frozen=True)
 class Column(Box):
-    """Bytes in use while the layer `index` runs."""
+    """Bytes in use while the layer `index` runs; `phase` of a training step that it is in, "forward" for all else."""
 
     index: int
     bytes: int
     peak: bool
+    phase: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ class Peak:
 
 
 def arena_picture(report: dict[str, Any], style: str = "") -> Markup:
-    """A block per buffer, a band per stage; hovering tells name, shape, bytes, addresses and lifetime.
+    """A block per buffer, a band per stage, of a training step where its backward pass begins; hovering tells name,
+    shape, bytes, addresses and lifetime.
 
     Args:
         style: CSS for a picture that is a file of its own.
@@ -116,7 +118,25 @@ def arena_picture(report: dict[str, Any], style: str = "") -> Markup:
     frame = Frame(arena["steps"], report["ram"]["arena_bytes"], 360)
     blocks = [_block(frame, index, buffer) for index, buffer in enumerate(arena["buffers"])]
     stages = _stages(frame, report)
-    return draw("arena.svg.j2", frame=frame, blocks=blocks, stages=stages, style=style, arena_bytes=frame.bytes)
+    return draw(
+        "arena.svg.j2",
+        frame=frame,
+        blocks=blocks,
+        stages=stages,
+        turn=_turn(frame, report),
+        style=style,
+        arena_bytes=frame.bytes,
+    )
+
+
+def _turn(frame: Frame, report: dict[str, Any]) -> Box | None:
+    """A line between the forward and the backward pass of a training step; None for a model that doesn't learn."""
+    training = report.get("training")
+    if training is None:
+        return None
+    step = training["begin"] + 1
+    title = f"a prediction ends before step {step}, the backward pass begins"
+    return Box(x=frame.x(step), y=TOP, width=0, height=frame.height - BOTTOM - TOP, title=title)
 
 
 def _stages(frame: Frame, report: dict[str, Any]) -> list[Band]:
@@ -182,6 +202,7 @@ def ram_picture(report: dict[str, Any]) -> Markup:
             bytes=layer["live_bytes"],
             index=index,
             peak=layer["live_bytes"] == peak,
+            phase=layer.get("phase", "forward"),
             title=f"step {index}, {layer['name']} ({layer['op']}): {layer['live_bytes']:,} bytes in use",
         )
         for index, layer in enumerate(layers)
@@ -192,6 +213,7 @@ def ram_picture(report: dict[str, Any]) -> Markup:
     return draw(
         "ram.svg.j2",
         frame=frame,
+        turn=_turn(frame, report),
         columns=columns,
         peak=Peak(frame.x(at + 0.5), frame.y(peak), label, "end" if right else "start"),
     )

@@ -1,0 +1,226 @@
+"""The search: what is found depends on the seed alone, not on workers, their order, or who was killed when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinycompile.errors import SamplesError, ToolFailedError, UsageError
+from tinycompile.search import driver
+from tinycompile.search.data import FOLDS, Data
+from tinycompile.search.pool import Pool
+from tinycompile.search.prices import Limits
+from tinycompile.search.settings import Search
+from tinycompile.search.space import Config, Space
+from tinycompile.search.study import ROUND, Candidate, Priced, Study, front_of
+from tinycompile.search.tasks import Bench, Result, Setup, Task
+from tinycompile.search.trainer import Recipe
+
+pytest.importorskip("optuna")
+
+SPACE = """
+from tinycompile.search import Network
+
+PARAMETERS = {"width": [2, 4, 6, 8], "deep": [1, 2, 3], "kernel": [1, 3], "kind": ["plain", "separable"]}
+
+
+def build(config, shape, classes):
+    net = Network(shape)
+    for _ in range(config["deep"]):
+        if config["kind"] == "separable":
+            net.depthwise(config["kernel"])
+        net.conv(config["width"], config["kernel"])
+    return net.global_average().dense(classes)
+"""
+
+TRAINER = """
+import os
+import signal
+from pathlib import Path
+
+
+def train(model, samples, judged, recipe, seed, stop, every):
+    size = sum(1 for _ in model.graph.node) + len(model.graph.initializer[0].raw_data) / 1000
+    killer = Path(__file__).with_name("killed")
+    if killer.exists():
+        if killer.read_text() == "once":
+            killer.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return model, 1 - 1 / (1 + size) - (seed % 97) / 1e4
+"""
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Search:
+    space, trainer, data = (tmp_path / name for name in ("space.py", "trainer.py", "data.npz"))
+    space.write_text(SPACE)
+    trainer.write_text(TRAINER)
+    random = np.random.default_rng(0)
+    np.savez(data, x=random.normal(0, 1, (30, 1, 4, 4)), y=np.arange(30) % 3)
+    limits = Limits(ram=4096, instructions=60_000)
+    return Search(
+        str(space), data, tmp_path / "out", "stm32f103", limits, 12, Recipe(epochs=2), trainer=str(trainer), folds=2
+    )
+
+
+class InProcess:
+    """Runs tasks here, those of a round in another order, as so many workers may finish them; dies when told."""
+
+    dies_after: int | None = None
+
+    def __init__(self, setup: Setup, workers: int) -> None:
+        self._setup, self._workers = setup, workers
+
+    def __enter__(self) -> InProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Result]:
+        bench = Bench.of(self._setup)
+        for task in sorted(tasks, key=lambda task: (task.number % self._workers, task.number)):
+            found = bench.run(task)
+            if InProcess.dies_after is not None:
+                InProcess.dies_after -= 1
+                if not InProcess.dies_after:
+                    raise KeyboardInterrupt
+            yield found
+
+
+def test_the_same_is_found_whoever_works_and_whatever_dies(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "Pool", InProcess)
+    whole = driver.searched(search, str)
+    assert [each.number for each in whole] == list(range(search.trials))
+    assert all(each.figures["ram_bytes"] <= 4096 and each.figures["instructions"] <= 60_000 for each in whole)
+    other = replace(search, workers=3, output=search.output.with_name("other"))
+    interrupted = 0
+    for place in (3, ROUND - 3, 2):  # inside of a round, at its end, and in the next one
+        InProcess.dies_after = place
+        with pytest.raises(KeyboardInterrupt):
+            driver.searched(other, str)
+        interrupted += 1
+    InProcess.dies_after = None
+    again = driver.searched(other, str)
+    assert interrupted == 3
+    assert front_of(again) == front_of(whole)
+    assert again == whole
+
+
+def test_a_folder_has_one_search(search: Search) -> None:
+    search.begin()
+    search.begin()
+    with pytest.raises(UsageError, match="has a search with another seed"):
+        replace(search, seed=2).begin()
+    (search.output / "search.json").unlink()
+    (search.output / "other").touch()
+    with pytest.raises(UsageError, match="isn't empty"):
+        search.begin()
+
+
+def test_a_worker_that_is_killed_loses_its_task_only(search: Search) -> None:
+    search.begin()
+    killer = search.output.with_name("killed")
+    config: dict[str, Any] = {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}
+    killer.write_text("once")
+    with Pool(search.setup, 1) as pool:
+        found = list(pool.run([Task(number, config, 0.0) for number in range(3)]))
+        assert sorted(each.number for each in found) == [0, 1, 2]
+        assert not killer.exists()
+        assert Result.read(search.output, 1) in found
+
+
+def test_a_task_that_kills_every_worker_is_an_error(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinycompile.search.pool.ATTEMPTS", 1)
+    search.output.with_name("killed").write_text("always")
+    config: dict[str, Any] = {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}
+    with Pool(search.setup, 1) as pool, pytest.raises(ToolFailedError, match="candidate 7 killed 1 workers"):
+        list(pool.run([Task(7, config, 0.0)]))
+
+
+def test_what_is_far_behind_something_no_slower_is_given_up(search: Search) -> None:
+    config: dict[str, Any] = {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}
+    bench = Bench.of(search.setup)
+    assert not bench.run(Task(0, config, 0.5)).given_up
+    behind = bench.run(Task(1, config, 1.5))
+    assert behind.given_up
+    assert len(behind.folds) == 1
+    assert Result.read(search.output, 1) == behind
+
+
+def test_choices_that_do_not_fit_and_twins_train_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 6 values 2 are too large, and 2 mean the same network: 3 are trained, and then there are no more."""
+
+    def price(config: Config) -> Priced:
+        value = int(config["a"])
+        figures = {"instructions": 10 * value, "ram_bytes": value, "flash_bytes": 1, "macs": 1, "weights_bytes": 1}
+        return Priced(figures, (value / 4 - 1, 0.0, 0.0), str(max(2, value)))
+
+    monkeypatch.setattr("tinycompile.search.study.EXHAUSTED", 12)
+    space = Space("s", {"a": (1, 2, 3, 4, 5, 6)}, lambda *_: None, "s")
+    for sampler in ("tpe", "random"):
+        study = Study("sqlite:///:memory:", space, sampler, 1, price)
+        found = study.round(10)
+        assert len(found) == 3
+        assert {max(2, int(each.config["a"])) for each in found} == {2, 3, 4}
+        for each in found:
+            study.tell(each, 0.5 + each.figures["instructions"] / 100)
+        assert not study.round(10)
+    with pytest.raises(UsageError, match="--sampler 'grid' is unknown"):
+        Study("sqlite:///:memory:", space, "grid", 1, price)
+
+
+def test_the_front_has_what_nothing_beats() -> None:
+    def of(number: int, accuracy: float, instructions: int, given_up: bool = False) -> Candidate:
+        return Candidate(number, number, {}, {"instructions": instructions}, accuracy, given_up)
+
+    front = front_of([of(0, 0.9, 100), of(1, 0.9, 90), of(2, 0.8, 95), of(3, 0.7, 10), of(4, 0.99, 5, given_up=True)])
+    assert [each.number for each in front] == [1, 3]
+
+
+def test_samples_are_split_by_class_and_in_order(tmp_path: Path) -> None:
+    x, y = np.arange(60.0).reshape(30, 2, 1), np.repeat(np.arange(3), 10)
+    np.savez(tmp_path / "d.npz", x=x, y=y, x_test=x[:3], y_test=y[:3])
+    data = Data.read(tmp_path / "d.npz")
+    assert (data.shape, data.classes, len(data.folds)) == ((2, 1, 1), 3, FOLDS)
+    assert data.test is not None
+    assert len(data.test) == 3
+    judged = [tuple(part.x[:, 0, 0, 0]) for _, part in data.folds]
+    assert sorted(value for each in judged for value in each) == list(x[:, 0, 0])
+    for train, part in data.folds:
+        assert set(part.y) == {0, 1, 2}
+        assert len(train) + len(part) == 30
+    ((train, part),) = Data.read(tmp_path / "d.npz", folds=1).folds
+    assert (len(train), sorted(part.x[:, 0, 0, 0])) == (24, [16.0, 18.0, 36.0, 38.0, 56.0, 58.0])
+    np.savez(tmp_path / "d.npz", x=x, y=y, x_validation=x[:6], y_validation=y[:6])
+    assert [len(part) for part in Data.read(tmp_path / "d.npz").folds[0]] == [30, 6]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros((3, 2))}, "there is no x and y"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "are no samples with classes"),
+        ({"x": np.zeros((3, 2)), "y": np.array([-1, 0, 1])}, "classes are 0"),
+        (
+            {"x": np.zeros((3, 2)), "y": np.zeros(3, int), "x_test": np.zeros((1, 4)), "y_test": [0]},
+            "samples of shapes",
+        ),
+    ],
+)
+def test_samples_that_are_none(arrays: dict[str, Any], message: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(SamplesError, match=message):
+        Data.read(tmp_path / "d.npz")
+
+
+def test_results_are_json(search: Search) -> None:
+    Bench.of(search.setup).run(Task(0, {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}, 0.0))
+    assert json.loads(Result.path(search.output, 0).read_text())["config"]["kind"] == "plain"
+    assert Result.read(search.output, 1) is None

@@ -1,0 +1,125 @@
+"""`search` and `spaces`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinycompile.cli._shared import PATH, Bytes, explained, progress, target_option
+from tinycompile.errors import UsageError
+
+
+class Count(click.ParamType[int]):
+    """557415, 500K or 2M, in thousands."""
+
+    name = "COUNT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip().upper()
+        factor = {"K": 1_000, "M": 1_000_000}.get(text[-1:], 1)
+        try:
+            return round(float(text.rstrip("KM")) * factor)
+        except ValueError:
+            self.fail(f"{value!r} is no number such as 500K or 2M", param, ctx)
+
+
+@click.command()
+@click.argument("space")
+@target_option
+@click.option("--data", type=PATH, required=True, help="Samples (.npz: x, y; x_test, y_test) to train and test with.")
+@click.option("-o", "--output", type=PATH, required=True, help="The folder of the results, in which it goes on.")
+@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
+@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
+@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@click.option("--trials", default=64, show_default=True, help="Candidates to train.")
+@click.option("--epochs", default=15, show_default=True, help="Of a candidate.")
+@click.option("--final-epochs", default=60, show_default=True, help="Of the best.")
+@click.option("--finalists", default=4, show_default=True, help="Candidates of the front that are trained at length.")
+@click.option(
+    "--folds", type=int, help="So often a candidate is trained and judged.  [default: 3, 1 with many samples]"
+)
+@click.option("--shift", default=1, show_default=True, help="Pixels or steps by which samples are moved at the most.")
+@click.option("--noise", default=0.0, show_default=True, help="What is added to samples, of their standard deviation.")
+@click.option("--batch", default=32, show_default=True, help="Samples of a training step.")
+@click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
+@click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
+@click.option("--workers", default=1, show_default=True, help="Processes that train.")
+@click.option("--trainer", help="A Python file with a function train, in place of ours.")
+@click.option("--storage", help="Where Optuna keeps the candidates (a URL).  [default: a file in the folder]")
+@explained
+def search(space: str, **options: Any) -> None:
+    """Search a SPACE of networks (mobile, separable, hybrid, or a Python file) for the best that fit a board."""
+    from tinycompile.search.driver import front_lines, run
+    from tinycompile.search.prices import Limits
+    from tinycompile.search.settings import Search
+    from tinycompile.search.trainer import Recipe
+
+    limits = Limits(*(options.pop(name) for name in ("ram", "flash", "instructions")))
+    recipe = Recipe(**{name: options.pop(name) for name in ("epochs", "batch", "shift", "noise")})
+    data: Path = options.pop("data")
+    found = run(Search(space, data, limits=limits, recipe=recipe, **options), click.echo)
+    for line in (*front_lines(found.front), *found.best.lines()):
+        click.echo(line)
+    click.echo(f"in {options['output']}: best.onnx, firmware/, index.html, front.json")
+
+
+class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
+    """width=8,16, or width for all that it may be."""
+
+    name = "PARAMETER"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[str, ...]]:
+        name, _, values = str(value).partition("=")
+        return name, tuple(each for each in values.split(",") if each)
+
+
+@click.command()
+@click.argument("names", metavar="SPACE...", nargs=-1, required=True)
+@target_option
+@click.option("--shape", required=True, help="Of a sample: 1,8,8.")
+@click.option("--classes", default=10, show_default=True)
+@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
+@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
+@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
+@click.option("--samples", default=100, show_default=True, help="Networks of each part.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("-o", "--output", type=PATH, help="A picture of the distributions (.svg).")
+@explained
+def spaces(names: tuple[str, ...], output: Path | None, **options: Any) -> None:
+    """Compare SPACEs, or parts of them, by how much work their networks do that fit a board."""
+    from tinycompile.search.first_stage import compared, part_lines, part_picture, parts_of
+    from tinycompile.search.prices import Limits, Prices
+    from tinycompile.search.space import Space, load_space
+
+    limits = Limits(*(options[name] for name in ("ram", "flash", "instructions")))
+    shape = _shape_of(options["shape"])
+    parts = list[tuple[str, Space]]()
+    for space in map(load_space, names):
+        parts += parts_of(space, {key: space.known(key, few) for key, few in options["by"]})
+    with progress():
+        found = compared(
+            parts,
+            lambda space: Prices(space, shape, options["classes"], options["target"], limits),
+            options["samples"],
+            options["seed"],
+        )
+    for line in part_lines(found):
+        click.echo(line)
+    if output is not None:
+        output.write_text(str(part_picture(found)))
+
+
+def _shape_of(text: str) -> tuple[int, ...]:
+    """Raises UsageError: no numbers."""
+    try:
+        found = tuple(int(size) for size in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise UsageError(f"--shape {text} is no shape of a sample", hint="channels, height and width: 1,8,8")
+    return found

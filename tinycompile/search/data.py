@@ -1,0 +1,127 @@
+"""Labelled samples to train with, to choose by, and to judge the chosen network with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tinycompile.errors import SamplesError
+from tinycompile.ir import Array
+
+FOLDS = 3
+"""Times that a candidate is trained and judged, each time by others of the samples, where there are few."""
+ENOUGH = 5000
+"""Samples of which the last fifth of each class, in the file's order, is enough to compare networks on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Samples (count, *shape), float32, and their classes (count,), int64."""
+
+    x: Array
+    y: Array
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a search is given.
+
+    Attributes:
+        known: all samples that networks may be trained with.
+        folds: what a candidate is trained with and judged on, once for each; judged samples are in one fold only.
+        test: what nothing is chosen by; None where the file has none.
+    """
+
+    known: Part
+    folds: tuple[tuple[Part, Part], ...]
+    test: Part | None
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a sample, channels first: (channels, height, width) or (features,)."""
+        return self.known.x.shape[1:]
+
+    @staticmethod
+    def read(path: Path, folds: int | None = None) -> Data:
+        """From an `.npz`: `x` and `y`, optionally `x_validation`, `y_validation` and `x_test`, `y_test`.
+
+        Samples without those for validation are split by class, in the file's order, so that neighbours such as one
+        person's stay together: in so many folds; None for `FOLDS` where there are few, else 1, a fifth of them.
+
+        `x` is (count, channels, height, width), (count, channels, steps), which is an image of one row, or
+        (count, features).
+
+        Raises:
+            SamplesError: arrays are missing, or of other shapes.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+        except (OSError, ValueError) as error:
+            raise SamplesError(f"can't be read: {error}", where=str(path)) from error
+        train = _part(arrays, "", path)
+        if train is None:
+            raise SamplesError(
+                "there is no x and y", where=str(path), hint="x (count, channels, height, width), y (count,)"
+            )
+        test, validation = (_part(arrays, f"_{name}", path) for name in ("test", "validation"))
+        parts = [part for part in (train, validation, test) if part is not None]
+        for part in parts:
+            if part.x.shape[1:] != train.x.shape[1:]:
+                raise SamplesError(f"samples of shapes {train.x.shape[1:]} and {part.x.shape[1:]}", where=str(path))
+            if part.y.min() < 0:
+                raise SamplesError("classes are 0, 1, 2 ...", where=str(path))
+        classes = 1 + max(int(part.y.max()) for part in parts)
+        if validation is not None:
+            return Data(_joined(train, validation), ((train, validation),), test, classes)
+        return Data(train, _split(train, folds or (1 if len(train) >= ENOUGH else FOLDS)), test, classes)
+
+
+def _part(arrays: dict[str, Array], suffix: str, path: Path) -> Part | None:
+    x, y = arrays.get(f"x{suffix}"), arrays.get(f"y{suffix}")
+    if x is None or y is None:
+        return None
+    if len(x) != len(y) or not len(x) or y.ndim != 1 or y.dtype.kind not in "iu" or x.ndim not in (2, 3, 4):
+        raise SamplesError(
+            f"x{suffix} {x.shape} and y{suffix} {y.shape} {y.dtype} are no samples with classes",
+            where=str(path),
+            hint="x (count, channels, height, width), (count, channels, steps) or (count, features), y (count,)",
+        )
+    if x.ndim == 3:
+        x = x[:, :, None, :]
+    return Part(np.ascontiguousarray(x, np.float32), y.astype(np.int64))
+
+
+def _joined(first: Part, second: Part) -> Part:
+    return Part(np.concatenate([first.x, second.x]), np.concatenate([first.y, second.y]))
+
+
+def _split(whole: Part, folds: int) -> tuple[tuple[Part, Part], ...]:
+    """Folds; one is the last fifth of each class."""
+    parts = folds if folds > 1 else 5
+    fold = np.zeros(len(whole), np.int64)
+    for each in np.unique(whole.y):
+        places = np.flatnonzero(whole.y == each)
+        fold[places] = np.arange(len(places)) * parts // len(places)
+    chosen = range(parts) if folds > 1 else (parts - 1,)
+    return tuple(
+        (Part(whole.x[fold != i], whole.y[fold != i]), Part(whole.x[fold == i], whole.y[fold == i])) for i in chosen
+    )
+
+
+def save_calibration(path: Path, part: Part, limit: int) -> Path:
+    """An `.npz` for `quantize` to calibrate with: samples evenly chosen, `limit` of them at the most."""
+    np.savez_compressed(path, x=part.x[np.unique(np.linspace(0, len(part) - 1, min(limit, len(part))).astype(int))])
+    return path
+
+
+def save_labelled(path: Path, part: Part) -> Path:
+    """An `.npz` for `quantize` to measure with."""
+    np.savez_compressed(path, x=part.x, y=part.y)
+    return path

@@ -1,0 +1,133 @@
+"""A search: rounds of candidates, the front of those that were trained, and the best one's firmware."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from tinycompile.errors import UsageError
+from tinycompile.progress import step
+from tinycompile.search.data import Data
+from tinycompile.search.finish import Finished, finished
+from tinycompile.search.page import save_page
+from tinycompile.search.pool import Pool
+from tinycompile.search.prices import Prices
+from tinycompile.search.settings import Search
+from tinycompile.search.space import load_space
+from tinycompile.search.study import Candidate, Study, front_of
+from tinycompile.search.tasks import Bench, Result, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a search found.
+
+    Attributes:
+        candidates: all that were trained. front: those that no other beats, the most accurate first.
+        best: what was built.
+    """
+
+    candidates: list[Candidate]
+    front: list[Candidate]
+    best: Finished
+
+    def save(self, folder: Path) -> None:
+        """As JSON."""
+        facts = {
+            "front": [asdict(each) for each in self.front],
+            "best": self.best.as_dict(),
+            "candidates": [asdict(each) for each in self.candidates],
+        }
+        (folder / "front.json").write_text(json.dumps(facts, indent=1))
+
+
+def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
+    """Search, or go on with a search; then train and build the best.
+
+    Args:
+        progress: told what was found, a line at a time.
+
+    Raises:
+        TinycompileError.
+    """
+    begun = time.monotonic()
+    candidates = searched(search, progress)
+    front = front_of(candidates)
+    if not front:
+        raise UsageError(
+            f"nothing in the space fits {search.target} within the limits",
+            where=search.space,
+            hint="larger --ram, --flash or --instructions, or smaller values of the space's parameters",
+        )
+    progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
+    best = finished(Bench.of(search.setup), front[: search.finalists], search, progress)
+    outcome = Outcome(candidates, front, best)
+    outcome.save(search.output)
+    save_page(search, candidates, best)
+    return outcome
+
+
+def searched(search: Search, progress: Callable[[str], None] = step) -> list[Candidate]:
+    """All candidates of a search, trained; arguments and errors as of `run`."""
+    search.begin()
+    data, space = Data.read(search.data, search.folds), load_space(search.space)
+    prices = Prices(space, data.shape, data.classes, search.target, search.limits)
+    study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices)
+    with Pool(search.setup, search.workers) as pool:
+        while found := study.round(search.trials):
+            _train(search, study, found, pool, progress)
+            save_page(search, _candidates(search, study), None)
+    return _candidates(search, study)
+
+
+def _train(
+    search: Search, study: Study, found: Sequence[Candidate], pool: Pool, progress: Callable[[str], None]
+) -> None:
+    """Train a round; what an interrupted search had finished is read."""
+    done = [each for each in _candidates(search, study) if each.accuracy is not None]
+    by_number = {each.number: each for each in found}
+    results = {each.number: Result.read(search.output, each.number) for each in found}
+    for number, result in results.items():
+        if result is not None:
+            study.tell(by_number[number], result.accuracy)
+    tasks = [Task(each.number, each.config, _bar(each, done)) for each in found if results[each.number] is None]
+    for result in pool.run(tasks):
+        candidate = by_number[result.number]
+        study.tell(candidate, result.accuracy)
+        count = sum(each.accuracy is not None for each in study.candidates())
+        best = max(each.accuracy or 0 for each in study.candidates())
+        progress(
+            f"{count}/{search.trials}: {'given up at ' if result.given_up else ''}{result.accuracy:.2%} with "
+            f"{candidate.figures['instructions']:,} instructions; best {best:.2%}"
+        )
+
+
+def _candidates(search: Search, study: Study) -> list[Candidate]:
+    """All, with what their results say."""
+    found = list[Candidate]()
+    for each in study.candidates():
+        result = Result.read(search.output, each.number) if each.accuracy is not None else None
+        found.append(each if result is None else replace(each, given_up=result.given_up))
+    return found
+
+
+def front_lines(front: Sequence[Candidate]) -> list[str]:
+    """For people: a table."""
+    lines = [f"{'accuracy':>9} {'instructions':>13} {'RAM':>8} {'flash':>8}  configuration"]
+    for each in front:
+        figures = each.figures
+        config = " ".join(f"{name}={value}" for name, value in each.config.items())
+        lines.append(
+            f"{each.accuracy:9.2%} {figures['instructions']:13,} {figures['ram_bytes']:8,} "
+            f"{figures['flash_bytes']:8,}  {config}"
+        )
+    return lines
+
+
+def _bar(candidate: Candidate, done: Sequence[Candidate]) -> float:
+    """The best accuracy of what is no slower."""
+    most = candidate.figures["instructions"]
+    return max((each.accuracy or 0 for each in done if each.figures["instructions"] <= most), default=0.0)

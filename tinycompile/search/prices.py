@@ -1,0 +1,104 @@
+"""Choices of a space, priced within the user's limits; each network once."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinycompile.copy_choice import STACK_BYTES
+from tinycompile.costing import OTHER_RAM_BYTES, Cost
+from tinycompile.errors import DoesNotFitError
+from tinycompile.options import Options
+from tinycompile.search.pricing import price
+from tinycompile.search.space import Config, NoNetwork, Space
+from tinycompile.search.study import Priced
+from tinycompile.search.torch_network import as_proto
+from tinycompile.targets import Board
+
+_FAR = 10.0
+"""Times its limit that something exceeds which has no figures."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of a firmware; None for what the board has, and for no limit on instructions.
+
+    Attributes:
+        ram, flash: bytes, of everything: stack and code included.
+        instructions: of one inference.
+    """
+
+    ram: int | None = None
+    flash: int | None = None
+    instructions: int | None = None
+
+    def options(self, target: str) -> Options:
+        """How a network is compiled within them: int8 at its edges."""
+        arena = None if self.ram is None else max(1, self.ram - STACK_BYTES - OTHER_RAM_BYTES)
+        return Options(target, io="int8", ram=arena, flash=self.flash)
+
+    def excess(self, found: Cost) -> tuple[float, ...]:
+        """By how much each limit is exceeded, as parts of it."""
+        pairs = (
+            (found.ram_bytes, self.ram or found.ram_limit_bytes),
+            (found.flash_bytes, self.flash or found.flash_limit_bytes),
+            (found.instructions, self.instructions or found.instructions),
+        )
+        return tuple(figure / limit - 1 for figure, limit in pairs)
+
+
+COUNT = 3
+"""Figures of `Limits.excess`."""
+
+
+@dataclass(eq=False)
+class Prices:
+    """What choices of a space cost on a board.
+
+    Args:
+        shape, classes: as `Space.network` takes them.
+    """
+
+    space: Space
+    shape: tuple[int, ...]
+    classes: int
+    target: str
+    limits: Limits
+    _known: dict[str, Priced] = field(default_factory=dict[str, Priced])
+
+    def __post_init__(self) -> None:
+        self._options: Options = self.limits.options(self.target)
+        self._board: Board = self._options.board()
+
+    def __call__(self, config: Config) -> Priced:
+        """Raises TinycompileError: a network that can't be compiled, which is a defect of the space."""
+        try:
+            proto = as_proto(self.space.network(config, self.shape, self.classes), self.shape)
+        except NoNetwork as error:
+            return Priced(None, (_FAR,) * COUNT, f"none: {error}", is_none=True)
+        key = _key_of(proto)
+        if key not in self._known:
+            self._known[key] = self._priced(proto, key)
+        return self._known[key]
+
+    def _priced(self, proto: Any, key: str) -> Priced:
+        try:
+            found = price(proto, self._board, self._options)
+        except DoesNotFitError:
+            return Priced(None, (_FAR,) * COUNT, key)
+        figures = {
+            "instructions": found.instructions,
+            "ram_bytes": found.ram_bytes,
+            "flash_bytes": found.flash_bytes,
+            "macs": found.macs,
+            "weights_bytes": found.weights_bytes,
+        }
+        return Priced(figures, self.limits.excess(found), key)
+
+
+def _key_of(proto: Any) -> str:
+    """Of its nodes and of the shapes of its constants."""
+    parts = [node.SerializeToString(deterministic=True) for node in proto.graph.node]
+    parts += [f"{each.name} {list(each.dims)}".encode() for each in proto.graph.initializer]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]

@@ -1,0 +1,236 @@
+"""An ONNX network as a PyTorch module that can be trained, and its weights back in the file.
+
+The nodes are executed as the file says them, so that what is trained is what is quantised and built: no exporter stands
+between. PyTorch is an extra: `pip install tinycompile[search]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+
+from tinycompile.errors import UnsupportedError, UsageError
+from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.ir import Array
+
+_MOMENTUM = 0.1
+"""Of a batch normalisation's running statistics, PyTorch's default."""
+_STATISTICS = (3, 4)
+"""Operands of BatchNormalization that aren't trained by gradients."""
+
+
+def torch_module() -> Any:
+    """PyTorch. Raises UsageError where it isn't installed."""
+    try:
+        import torch  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise UsageError(
+            "training needs PyTorch", hint="pip install tinycompile[search]; or --trainer with one of your own"
+        ) from error
+    return cast(Any, torch)
+
+
+class Trainable:
+    """A module's parts: `forward`, `parameters()`, and the file with the weights of the moment.
+
+    Args:
+        proto: float, of the operators that `Network` has.
+
+    Raises:
+        UnsupportedError: other operators.
+    """
+
+    def __init__(self, proto: Any) -> None:
+        torch, onnx = torch_module(), onnx_module()
+        self.proto, self._torch = proto, torch
+        self._nodes = [
+            (node, {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}) for node in proto.graph.node
+        ]
+        unknown = sorted({node.op_type for node, _ in self._nodes} - _OPERATORS.keys())
+        if unknown:
+            raise UnsupportedError(
+                [(kind, "the trainer knows no such operator") for kind in unknown],
+                hint="build the space with `Network`, return a torch module, or use --trainer",
+            )
+        self._constants = dict[str, Array]()
+        self.weights, self.statistics = dict[str, Any](), dict[str, Any]()
+        fixed = {node.input[i] for node, _ in self._nodes if node.op_type == "BatchNormalization" for i in _STATISTICS}
+        used_as_numbers = {
+            name for node, _ in self._nodes if node.op_type in ("Clip", "Mul", "Reshape") for name in node.input[1:]
+        }
+        for each in proto.graph.initializer:
+            value = onnx.numpy_helper.to_array(each)
+            if each.name in fixed:
+                self.statistics[each.name] = torch.tensor(value.copy())
+            elif value.dtype.kind == "f" and each.name not in used_as_numbers:
+                self.weights[each.name] = torch.tensor(value.copy(), requires_grad=True)
+            else:
+                self._constants[each.name] = value
+        self.training = True
+
+    def parameters(self) -> list[Any]:
+        """What gradients change."""
+        return list(self.weights.values())
+
+    def __call__(self, x: Any) -> Any:
+        """Samples (count, *shape) to logits (count, classes)."""
+        values: dict[str, Any] = {
+            self.proto.graph.input[0].name: x,
+            **self.weights,
+            **self.statistics,
+            **self._constants,
+        }
+        for node, attributes in self._nodes:
+            operands = [values[name] for name in node.input if name]
+            values[node.output[0]] = _OPERATORS[node.op_type](self._torch, operands, attributes, self.training)
+        return values[self.proto.graph.output[0].name]
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """Weights and statistics, by name."""
+        return chain(self.weights.items(), self.statistics.items())
+
+    def state(self) -> dict[str, Any]:
+        """Copies of all weights and statistics."""
+        return {name: value.detach().clone() for name, value in self.values()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take weights and statistics that `state` gave."""
+        for name, value in self.values():
+            value.data.copy_(state[name])
+
+    def model(self) -> Any:
+        """The ModelProto with the weights of the moment."""
+        onnx = onnx_module()
+        found = type(self.proto)()
+        found.CopyFrom(self.proto)
+        known = self.state()
+        for each in found.graph.initializer:
+            if each.name in known:
+                each.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(known[each.name].numpy()), each.name))
+        return found
+
+
+class TrainableModule:
+    """The same of a user's own module, which is exported as ONNX when it is trained.
+
+    Args:
+        shape: of a sample.
+    """
+
+    def __init__(self, module: Any, shape: Sequence[int]) -> None:
+        self._torch, self._module, self._shape = torch_module(), module, tuple(shape)
+
+    @property
+    def training(self) -> bool:
+        """Whether statistics are those of the batch."""
+        return bool(self._module.training)
+
+    @training.setter
+    def training(self, value: bool) -> None:
+        self._module.train(value)
+
+    def parameters(self) -> list[Any]:
+        """What gradients change."""
+        return list(self._module.parameters())
+
+    def __call__(self, x: Any) -> Any:
+        """Samples to logits."""
+        return self._module(x)
+
+    def values(self) -> Iterator[tuple[str, Any]]:
+        """Weights and statistics, by name."""
+        return iter(self._module.state_dict().items())
+
+    def state(self) -> dict[str, Any]:
+        """Copies of all weights and statistics."""
+        return {name: value.detach().clone() for name, value in self.values()}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take weights and statistics that `state` gave."""
+        self._module.load_state_dict(dict(state))
+
+    def model(self) -> Any:
+        """The ModelProto with the weights of the moment."""
+        return as_proto(self._module, self._shape)
+
+
+def trainable(network: Any, shape: Sequence[int]) -> Trainable | TrainableModule:
+    """What a space's network is for the trainer."""
+    return Trainable(network) if hasattr(network, "graph") else TrainableModule(network, shape)
+
+
+def as_proto(network: Any, shape: Sequence[int]) -> Any:
+    """A ModelProto as it is; of a module what PyTorch's exporter makes of it, for one sample at a time."""
+    if hasattr(network, "graph"):
+        return network
+    torch, was = torch_module(), network.training
+    network.eval()
+    with redirect_stdout(StringIO()):
+        found = torch.onnx.export(network, (torch.zeros(1, *shape),), dynamo=True, verbose=False)
+    network.train(was)
+    return found.model_proto
+
+
+def _conv(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+    x, weights = operands[:2]
+    top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
+    functional = torch.nn.functional
+    if (top, left) != (bottom, right):
+        x, top, left = functional.pad(x, (left, right, top, bottom)), 0, 0
+    bias = operands[2] if len(operands) > 2 else None
+    strides = tuple(attributes.get("strides", (1, 1)))
+    return functional.conv2d(x, weights, bias, strides, (top, left), 1, attributes.get("group", 1))
+
+
+def _normalized(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], training: bool) -> Any:
+    x, scale, shift, mean, variance = operands
+    epsilon = attributes.get("epsilon", 1e-5)
+    return torch.nn.functional.batch_norm(x, mean, variance, scale, shift, training, _MOMENTUM, epsilon)
+
+
+def _layer_norm(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+    x, scale, shift = operands
+    return torch.nn.functional.layer_norm(x, scale.shape, scale, shift, attributes.get("epsilon", 1e-5))
+
+
+def _gemm(_torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+    x, weights, bias = operands
+    return x @ (weights.T if attributes.get("transB") else weights) + bias
+
+
+def _pooled(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+    return torch.nn.functional.max_pool2d(operands[0], tuple(attributes["kernel_shape"]), tuple(attributes["strides"]))
+
+
+def _reshaped(_torch: Any, operands: Sequence[Any], _attributes: Mapping[str, Any], _training: bool) -> Any:
+    x, shape = operands
+    return x.reshape([x.shape[i] if size == 0 else int(size) for i, size in enumerate(shape)])
+
+
+_OPERATORS: dict[str, Callable[[Any, Sequence[Any], Mapping[str, Any], bool], Any]] = {
+    "Conv": _conv,
+    "BatchNormalization": _normalized,
+    "LayerNormalization": _layer_norm,
+    "Gemm": _gemm,
+    "MaxPool": _pooled,
+    "Reshape": _reshaped,
+    "Relu": lambda torch, operands, _a, _t: torch.relu(operands[0]),
+    "Clip": lambda torch, operands, _a, _t: torch.clamp(operands[0], float(operands[1]), float(operands[2])),
+    "Add": lambda _torch, operands, _a, _t: operands[0] + operands[1],
+    "Mul": lambda _torch, operands, _a, _t: operands[0] * float(operands[1]),
+    "MatMul": lambda _torch, operands, _a, _t: operands[0] @ operands[1],
+    "Softmax": lambda torch, operands, a, _t: torch.softmax(operands[0], a.get("axis", -1)),
+    "GlobalAveragePool": lambda _torch, operands, _a, _t: operands[0].mean((2, 3), keepdim=True),
+    "ReduceMean": lambda _torch, operands, a, _t: operands[0].mean(
+        tuple(a["axes"]), keepdim=bool(a.get("keepdims", 1))
+    ),
+    "Flatten": lambda _torch, operands, _a, _t: operands[0].flatten(1),
+    "Transpose": lambda _torch, operands, a, _t: operands[0].permute(*a["perm"]),
+    "Identity": lambda _torch, operands, _a, _t: operands[0],
+}
+"""What each operator computes, given PyTorch, operands, attributes, and whether statistics are those of the batch."""

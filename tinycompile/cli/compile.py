@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     type=Percent(),
     help="Where --flash is too small, give layers few bits; how much may be lost by that: 1%.",
 )
+@click.option("--prune", type=click.Choice(["channels"]), help="With --accuracy-loss: channels may be removed as well.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every layer and memory.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
@@ -54,6 +55,7 @@ def build(
     output: Path | None,
     force: bool,
     accuracy_loss: float | None,
+    prune: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -62,6 +64,9 @@ def build(
     """Compile MODELS (.tflite, .onnx) to C and firmware; several share one arena."""
     if quiet + verbose + as_json > 1:
         raise UsageError("--quiet, --verbose and --json exclude each other")
+    if prune is not None and accuracy_loss is None:
+        why = "channels are removed where --flash is too small; `tinycompile quantize --prune` removes them at once"
+        raise UsageError("--prune needs --accuracy-loss", why=why)
     from tinycompile.pipeline import compile_together
 
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
@@ -70,8 +75,9 @@ def build(
             chosen, found = with_scheme(models, options_of(**options))
             results = compile_together(models, chosen, output=folder, force=force)
         else:
+            quietly, pruning = quiet or as_json, prune is not None
             results = build_with_few_bits(
-                models, options_of(**options), accuracy_loss, folder, force=force, quiet=quiet or as_json
+                models, options_of(**options), accuracy_loss, folder, prune=pruning, force=force, quiet=quietly
             )
             found = list[str]()
     if as_json:

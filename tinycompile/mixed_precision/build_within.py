@@ -13,7 +13,7 @@ from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import is_onnx, load
 from tinycompile.frontend.onnx import is_quantized
 from tinycompile.frontend.onnx_file import read_proto
-from tinycompile.mixed_precision.automatic import Automatic, Budget, Chooser
+from tinycompile.mixed_precision.automatic import Automatic, Budget, Chooser, Freedom
 from tinycompile.mixed_precision.network import Network
 from tinycompile.model_source import Calibration
 from tinycompile.options import Options
@@ -40,12 +40,14 @@ def build_within(
     *,
     output: Path,
     force: bool = False,
+    prune: bool = False,
     build: Callable[..., list[Build]] = compile_together,
 ) -> BuiltWithin:
     """Build a model with 8 bits, and if that exceeds `options.flash` with as few as it takes.
 
     Args:
         accuracy_loss: with more than that, as a part of 1, there is a warning.
+        prune: whether channels may be removed as well.
         build: as `compile_together`.
 
     Raises:
@@ -66,7 +68,8 @@ def build_within(
         sizes = [error.size]
     form: Form = "tflite" if quantized and not of_onnx else "onnx"
     evaluation = options.calibration.evaluation
-    chooser = Chooser.of(model, samples, options.target, evaluation, form, with_code=True, **_of_quantize(options))
+    freedom, given = Freedom(prune=prune), _of_quantize(options)
+    chooser = Chooser.of(model, samples, options.target, evaluation, form, freedom, with_code=True, **given)
 
     def built(content: bytes) -> Build:
         with TemporaryDirectory(prefix="tinycompile-") as folder:
@@ -84,15 +87,15 @@ def build_within(
             break
         bits = chooser.within(Budget(saving=saving, accuracy_loss=accuracy_loss))
         try:
-            return BuiltWithin(built(bits.content), bits)
+            return _told(built(bits.content), bits)
         except FirmwareTooLargeError as error:
             saving += error.excess
     why = "fewer bits save nothing here: what unpacks weights takes more than they do"
-    if chooser.search.smallest.bits:
+    if chooser.search.smallest.weights:
         why = "so it was measured with the fewest bits and the smallest kernels"
         try:
             bits = _fewest(chooser, built, accuracy_loss)
-            return BuiltWithin(built(bits.content), bits)
+            return _told(built(bits.content), bits)
         except FirmwareTooLargeError:
             step("nor does that fit")
     raise DoesNotFitError(
@@ -103,11 +106,18 @@ def build_within(
     )
 
 
+def _told(build: Build, bits: Automatic) -> BuiltWithin:
+    """With the front in the build's report."""
+    build.add_to_report("low_bits", bits.as_dict())
+    return BuiltWithin(build, bits)
+
+
 def _fewest(chooser: Chooser, built: Callable[[bytes], object], accuracy_loss: float) -> Automatic:
     """The fewest bits that save anything; fitted once a build has said that they fit. Raises FirmwareTooLargeError."""
     search = chooser.search
     step("building with the fewest bits")
-    built(search.model.fitted(search.smallest.bits, "nearest").written().content)  # as large as fitted ones
+    fewest = search.smallest
+    built(search.model.fitted(fewest.bits, search.removed(fewest), "nearest").written().content)  # as large as fitted
     return chooser.automatic(search.fit(search.smallest), accuracy_loss)
 
 

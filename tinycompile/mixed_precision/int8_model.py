@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
+from tinycompile.ir import Array
+from tinycompile.mixed_precision.channel_classes import Removed
 from tinycompile.mixed_precision.fitting import LowBits, NewBias, fitted_in_order, spread
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
@@ -34,8 +36,7 @@ class Int8Model:
         self.measured_on = samples.measured_on
 
     def tried(self, layers: Sequence[str], widths: Sequence[int]) -> Trials:
-        count = samples_of(self.network, len(layers) * len(widths))
-        few = {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
+        few = self.few_inputs(self.network, samples_of(self.network, len(layers) * len(widths)))
         return trials(self.network, few, [self.network.layers[name] for name in layers], widths)
 
     @cached_property
@@ -45,11 +46,13 @@ class Int8Model:
         wanted = samples.reference or self.network.outputs(samples.judged, {}, rounded=True)
         return replace(samples, reference=wanted)
 
-    def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
+    def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
+        return {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
+
+    def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
         network = self.network
-        count = int(max(_LEAST, _WORK // max(1, network.graph.macs())))
-        calibration = {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
-        changes = fitted_in_order(network, calibration, bits, method)
+        calibration = self.few_inputs(network, int(max(_LEAST, _WORK // max(1, network.graph.macs()))))
+        changes = fitted_in_order(network, calibration, bits, method, removed.reads)
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:

@@ -10,7 +10,7 @@ Layers with constant weights run in onnxruntime, all samples together; other ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +34,7 @@ from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 from tinycompile.passes.fold_pad import fold_pad
+from tinycompile.passes.merge_reshapes import merge_reshapes
 from tinycompile.quantize.execution import onnxruntime_module
 
 THREADS = 2
@@ -155,7 +156,7 @@ class Network:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = fold_pad(graph)
+        self.graph = fold_pad(merge_reshapes(graph))
         self.scores = scores_of(self.graph)
         found = (layer_of(self.graph, node) for node in self.graph.nodes)
         self.layers = {layer.name: layer for layer in found if layer is not None}
@@ -210,24 +211,31 @@ class Network:
                     for values in runs:
                         values.pop(name, None)
 
-    def changed(
-        self,
-        start: Mapping[str, Array],
-        layer: Layer,
-        given: Parameters,
-        *,
-        rounded: bool,
-    ) -> list[Array]:
-        """The scores with one layer's parameters replaced, as `outputs`.
+    def changed(self, start: Mapping[str, Array], replaced: Mapping[str, Parameters], *, rounded: bool) -> list[Array]:
+        """The scores with the parameters of some layers replaced, as `outputs`.
 
         Args:
             start: all values of the network as it is.
         """
-        touched, values = {layer.result}, dict(start)
-        (values[layer.result],) = self.compute(layer.node, start, given, rounded)
+        return self.behind(start, (), replaced, rounded=rounded)
+
+    def behind(
+        self,
+        start: Mapping[str, Array],
+        changed: Collection[str],
+        replaced: Mapping[str, Parameters] | None = None,
+        *,
+        rounded: bool,
+    ) -> list[Array]:
+        """The scores where some values of `start` aren't what the network makes; only what depends on these and on
+        layers with other parameters is computed.
+        """
+        touched, values, others = set(changed), dict(start), replaced or {}
         for node in self.graph.nodes:
-            if node.name != layer.name and touched.intersection(node.inputs):
-                values.update(zip(node.outputs, self.compute(node, values, None, rounded), strict=True))
+            if touched.isdisjoint(node.outputs) and (node.name in others or touched.intersection(node.inputs)):
+                values.update(
+                    zip(node.outputs, self.compute(node, values, others.get(node.name), rounded), strict=True)
+                )
                 touched.update(node.outputs)
         return [flat(values[name]) for name in self.scores]
 

@@ -16,6 +16,7 @@ from tinycompile.dtypes import INT8
 from tinycompile.elf import LIBRARY_STACK_BYTES, library_stack, worst_case_stack
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import TensorType
+from tinycompile.report.collect import firmware_stack
 from tinycompile.samples import load_arrays, model_inputs
 from tinycompile.staging import staged
 from tinycompile.targets import Qemu, all_boards, load_board
@@ -49,6 +50,23 @@ def test_a_tick_is_one_and_a_quarter_instructions() -> None:
 def test_stack_follows_the_deepest_path(tmp_path: Path) -> None:
     (tmp_path / "m.ci").write_text(CALL_GRAPH)
     assert worst_case_stack([tmp_path / "m.ci"], "m_invoke") == 40 + 24 + LIBRARY_STACK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("board", "frame"), [("netduinoplus2", 108), ("mps3-an547", 108), ("rp2040", 36), ("qemu-riscv32", None)]
+)
+def test_a_firmware_has_room_for_its_interrupt(tmp_path: Path, board: str, frame: int | None) -> None:
+    built, chosen = tmp_path / "build" / "firmware", load_board(board)
+    built.mkdir(parents=True)
+    (built / "m.ci").write_text(CALL_GRAPH.replace("m_invoke", chosen.toolchain.stack_root))
+    without = firmware_stack(tmp_path, chosen)
+    (built / "ticks.ci").write_text(
+        'graph: { title: "t.c"\n'
+        'node: { title: "SysTick_Handler" label: "SysTick_Handler\\nt.c:1:1\\n8 bytes (static)" }\n'
+        'node: { title: "t.c:count" label: "count\\nt.c:2:1\\n16 bytes (static)" }\n'
+        'edge: { sourcename: "SysTick_Handler" targetname: "t.c:count" }\n}\n'
+    )
+    assert firmware_stack(tmp_path, chosen) - without == (0 if frame is None else frame + 8 + 16)
 
 
 POINTERS = """

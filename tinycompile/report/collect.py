@@ -54,12 +54,23 @@ _SLOT_STACK_BYTES = re.compile(r"#define TC_SLOT_STACK_BYTES (\d+)")
 
 
 def firmware_stack(folder: Path, board: Board) -> int:
-    """Worst-case stack of the whole firmware from its reset handler on, in bytes."""
+    """Worst-case stack of the whole firmware from its reset handler on, in bytes, interrupted where it is deepest."""
     firmware, toolchain = folder / "build" / "firmware", board.toolchain
     console = {firmware / f"{name}.ci" for name in ("main_console", *(source.stem for source in toolchain.console))}
     found = [path for place in (folder / "build", firmware) for path in sorted(place.glob("*.ci"))]
     graphs = [path for path in found if path not in console and not path.name.endswith(".trace.ci")]
-    return _worst_case(graphs, toolchain.stack_root, board)
+    return _worst_case(graphs, toolchain.stack_root, board) + _interrupt(graphs, board)
+
+
+def _interrupt(graphs: Sequence[Path], board: Board) -> int:
+    """The deepest interrupt handler of the firmware, with what the core pushes for it. None interrupts another one."""
+    toolchain = board.toolchain
+    floats = board.core.has("fpu") or board.core.has("mve")
+    frame = toolchain.interrupt_float_bytes if floats else toolchain.interrupt_bytes
+    nodes = {name: f'node: {{ title: "{name}" label' for name in toolchain.interrupt_handlers}
+    text = "".join(path.read_text() for path in graphs) if nodes else ""
+    present = [name for name, node in nodes.items() if node in text]
+    return max((frame + _worst_case(graphs, name, board) for name in present), default=0)
 
 
 def _worst_case(graphs: Sequence[Path], root: str, board: Board) -> int:

@@ -46,6 +46,9 @@ class Toolchain:
         library_stack_bytes: deepest stack of what has no call graph: the C library's and the compiler's functions.
         library_stacks: by a regular expression of their names, functions that take more than that and than on Arm.
         stack_alignment: of the stack pointer where a function begins, by the ABI, in bytes.
+        interrupt_handlers: functions that may begin anywhere in the firmware, where it has them.
+        interrupt_bytes, interrupt_float_bytes: what the core pushes before one begins, and fills up to the alignment;
+            the second on cores with floating-point or vector registers.
         emulator, emulator_flags: the QEMU program, and what it needs to give firmware files and to end with it.
         packages: by program, the command that installs it on Debian.
         device_memory: (begin, end) of addresses where the core's memory map allows aligned words only.
@@ -79,6 +82,9 @@ class Toolchain:
     library_stack_bytes: int = 0
     stack_alignment: int = 8
     library_stacks: Mapping[str, int] = field(default_factory=dict[str, int])
+    interrupt_handlers: tuple[str, ...] = ()
+    interrupt_bytes: int = 0
+    interrupt_float_bytes: int = 0
     emulator: str = ""
     emulator_flags: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -170,6 +176,9 @@ def _for_firmware(common: Toolchain, data: Mapping[str, Any]) -> Toolchain:
         library_stack_bytes=common.library_stack_bytes,
         library_stacks={name: int(size) for name, size in data["stack"].get("functions", {}).items()},
         stack_alignment=int(data["stack"].get("alignment", 8)),
+        interrupt_handlers=_words(data["stack"].get("interrupts", ())),
+        interrupt_bytes=int(data["stack"].get("interrupt_bytes", 0)),
+        interrupt_float_bytes=int(data["stack"].get("interrupt_float_bytes", 0)),
         emulator=str(qemu["program"]),
         emulator_flags=_words(qemu["flags"]),
         packages=common.packages,

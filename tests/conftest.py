@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from tests.support.compiler_cache import compiler_cache
 
 # Before NumPy is loaded: the threads of its matrix products wait in loops, and two processes share two cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# A worker and each process that a test starts would compile the package and the tests anew: half a second of each, seven
+# of a worker's collection.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # What a test finds is never what an earlier run found.
 os.environ["TINYCOMPILE_CACHE"] = "off"
 

@@ -13,7 +13,7 @@ from tests.kernels.test_packed import worst
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Site
-from tinycompile.kernels import kernels_of, paired_channels
+from tinycompile.kernels import kernels_of, paired_channels, paired_row
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.packed_pixels import LARGEST_SUM, group_ends
 from tinycompile.kernels.paired_channels import LONGEST_GROUP, conv2d, fully_connected, paired_stream
@@ -41,6 +41,9 @@ CASES: tuple[tuple[Factory, Site], ...] = (
     (conv2d, layer(Conv2D((1, 1)), (1, 1, 1, 40), (1, 1, 1, 40), 0, 3)),
     (fully_connected, dense(33, 4, 7, (-128, 127), 0)),
     (fully_connected, dense(8, 3, 2, (-128, 127), 0)),
+    (paired_row.fully_connected, dense(600, 9, 1, (-128, 127), 0)),
+    (paired_row.fully_connected, _with_weights(dense(640, 8, 1, (-128, 127), 0), 1)),
+    (paired_row.fully_connected, _with_weights(dense(64, 2, 1, (-128, 127), 0), -127)),
 )
 
 
@@ -80,3 +83,24 @@ def test_where_it_is_offered() -> None:
     assert "conv2d_paired" not in {kernel.variant for kernel in kernels_of(site, M7)}
     assert conv2d(replace(site, latitude=Latitude()), RV32) is None
     assert paired_channels.fully_connected(dense(7, 3, 1, (-128, 127), 0), RV32) is None
+
+
+def test_which_rows_are_taken() -> None:
+    """Those of an even number of inputs, whose weights stay and are no two times -128."""
+    site = dense(8, 3, 1, (-128, 127), 0)
+    taken = (site, _with_weights(site, -127))
+    others = (_with_weights(site, -128), replace(site, latitude=Latitude()), dense(7, 3, 1, (-128, 127), 0))
+    assert all(paired_row.fully_connected(case, RV32) for case in taken)
+    assert not any(paired_row.fully_connected(case, RV32) for case in (*others, dense(8, 3, 2, (-128, 127), 0)))
+
+
+def test_rows_of_eights() -> None:
+    matrix = np.arange(-20, 20).reshape(10, 4)
+    words = paired_row.weights_of_eights(matrix).view(np.uint8).reshape(2, 4, 2, 4)
+    assert words[0, 1].tolist() == [
+        [109, 117, 113, 121],
+        [125, 133, 129, 137],
+    ]  # of tap 1: channels 0, 2, 1, 3, 4, 6, 5, 7
+    assert words[1, 3, 0].tolist() == [143, 128, 147, 128]
+    ends = paired_row.pair_ends(np.array([[100, 100, 0, 55, 1, 0, 90, 90]]))
+    assert ends is not None and paired_row.counts_of_groups(ends).tolist() == [2, 2, 0]

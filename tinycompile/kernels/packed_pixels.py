@@ -193,10 +193,14 @@ def copied_bytes(site: Site, window: Window) -> int:
 
 def _instructions(layer: LinearLayer, pixels: int, groups: int, requant: ScalarRequant, core: Core) -> int:
     """Of all blocks: taps, groups, and per channel its start, two calls and the results."""
-    total, product = 0, 1 if core.has("multiply_accumulate") else 2
+    total, fixed, tap, word, group, group_word, expanded = 0, 60, 4, 2, 8, 6, 8
+    if core.has("multiply_accumulate"):
+        word = 1
+    elif core.has("many_registers"):  # C: two taps at a time, and one alone in groups of an odd number
+        fixed, tap, word, group, group_word, expanded = 80, 2.5, 3, 13, 5, 7
     for count, blocks in ((PIXELS, pixels // PIXELS), (pixels % PIXELS, 1)):
         words = -(-count // 2)
-        each = layer.channels * (60 + words + requant.packed_instructions * count)
-        each += layer.matrix.size * (4 + product * words) + groups * (8 + 6 * words)
-        total += blocks * (each + words * (60 + 8 * layer.taps)) if words else 0
-    return total
+        each = layer.channels * (fixed + words + requant.packed_instructions * count)
+        each += layer.matrix.size * (tap + word * words) + groups * (group + group_word * words)
+        total += blocks * (each + words * (60 + expanded * layer.taps)) if words else 0
+    return int(total)

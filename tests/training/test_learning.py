@@ -201,6 +201,9 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
     refused = CliRunner().invoke(main, ["verify", str(out), "--samples", str(samples)])
     assert refused.exit_code == 2
     assert "no reference has what this model has learned" in refused.stderr
+    over = CliRunner().invoke(main, ["train", str(out), "--data", str(samples), "-o", str(out)])
+    assert over.exit_code == 2
+    assert "the output folder is the build that learns" in over.stderr
 
 
 @pytest.mark.parametrize(

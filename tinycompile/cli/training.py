@@ -33,7 +33,7 @@ STEPS = 20
 @click.option("--on", type=click.Choice(("host", "qemu")), default="host", show_default=True, help="Where the C runs.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of --data.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order in which samples are learned."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order in which they are learned."
 )
 @click.option("-o", "--output", type=PATH, help="Folder for a build of what was learned, and a checkpoint.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

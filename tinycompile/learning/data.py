@@ -57,7 +57,7 @@ def load_data(build: Build, path: Path, limit: int | None = None) -> Data:
 
 
 def _classes(array: Array, classes: int, where: str) -> Array:
-    if array.dtype.kind not in "iu" or array.shape not in ((len(array),), (len(array), 1)):
+    if array.dtype.kind not in "iu" or array.ndim not in (1, 2) or array.size != len(array):
         shape = f"{array.dtype} of shape {array.shape}"
         raise SamplesError(f"{LABEL} is {shape}", where=where, hint="integers of shape (samples,)")
     flat = array.reshape(-1)

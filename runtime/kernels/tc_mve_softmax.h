@@ -85,8 +85,9 @@ TC_INLINE void tc_softmax_mve_s8(const int8_t *input, int8_t *output, const int3
     for (int32_t row = 0; row < shape->rows; ++row, input += depth, output += depth) {
         const int32_t below = shape->exponentials - 1 - tc_softmax_mve_largest(input, depth);
         const uint32_t sum = (uint32_t)tc_softmax_mve_sum(input, depth, below, exponentials);
-        tc_softmax_factor factor;
-        if (tc_softmax_factor_of(sum, &factor)) {
+        tc_softmax_factor factor = tc_softmax_factor_of(sum);
+        if (factor.shift <= 31) {
+            factor.start = tc_softmax_start(&factor);
             tc_softmax_mve_outputs(input, output, depth, below, exponentials, &factor);
         } else {
             tc_mve_fill(-128, (uint32_t)depth, output);

@@ -205,18 +205,21 @@ typedef struct tc_softmax_factor {
     int32_t shift;
 } tc_softmax_factor;
 
-/* By the sum of a row's exponentials; whether any probability is above 0. */
-TC_INLINE int32_t tc_softmax_factor_of(uint32_t sum, tc_softmax_factor *factor)
+/* By the sum of a row's exponentials; `start` is the caller's to set, where a shift of up to 31 leaves anything. */
+TC_INLINE tc_softmax_factor tc_softmax_factor_of(uint32_t sum)
 {
     const int32_t headroom = tc_leading_zeros(sum);
+    tc_softmax_factor factor;
     /* INT32_MAX, the only odd one, gives what this one gives: the compiler has looked at the exponentials. */
-    factor->scale = tc_min(tc_one_over_one_plus((int32_t)((sum << headroom) - 0x80000000u)), INT32_MAX - 1);
-    factor->shift = 12 - headroom + 31 - 8;
-    if (factor->shift > 31) {
-        return 0;
-    }
-    factor->start = (factor->scale >> 1) + (1 << (factor->shift - 1));
-    return 1;
+    factor.scale = tc_min(tc_one_over_one_plus((int32_t)((sum << headroom) - 0x80000000u)), INT32_MAX - 1);
+    factor.start = 0;
+    factor.shift = 12 - headroom + 31 - 8;
+    return factor;
+}
+
+TC_INLINE int32_t tc_softmax_start(const tc_softmax_factor *factor)
+{
+    return (factor->scale >> 1) + (1 << (factor->shift - 1));
 }
 
 /* What is written is 128 less. Up to 256. */
@@ -289,8 +292,9 @@ TC_INLINE void tc_softmax_s8(const int8_t *input, int8_t *output, const int32_t 
         const tc_places places = tc_places_below(largest, shape->exponentials);
         const int32_t *const from = exponentials + places.first;
         const uint32_t sum = (uint32_t)tc_softmax_sum(input, depth, grouped, from, places.floors);
-        tc_softmax_factor factor;
-        if (tc_softmax_factor_of(sum, &factor)) {
+        tc_softmax_factor factor = tc_softmax_factor_of(sum);
+        if (factor.shift <= 31) {
+            factor.start = tc_softmax_start(&factor);
             tc_softmax_outputs(input, output, depth, grouped, from, places.floors, &factor);
         } else {
             for (int32_t i = 0; i < depth; ++i) {

@@ -125,7 +125,7 @@ def _kernel(
         "fully_connected_paired" if isinstance(site.node.op, FullyConnected) else "conv2d_paired",
         struct_call(stem, callee, header, parameters, (shape,), comment, arguments, preambles=(definition,)),
         (
-            Constant("stream", "int8_t", stream, "groups: their bytes, 12 times their taps, and weights of two channels"),
+            Constant("stream", "int8_t", stream, "groups: their bytes, 12 times their taps, weights of two channels"),
             requant.channels(),
         ),
         scratch_bytes=-(-(2 * PIXELS * layer.taps + copied) // 8) * 8,

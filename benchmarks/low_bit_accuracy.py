@@ -2,9 +2,10 @@
 
     python -m benchmarks.low_bit_accuracy [NET ...] [--bits 4 3 2] [--methods nearest awq learned auto] [--write]
     python -m benchmarks.low_bit_accuracy [NET ...] --chosen 50 35 --write
+    python -m benchmarks.low_bit_accuracy [NET ...] --pruned 50 35 --write
 
 The second form has a table of its own: the bits of each layer chosen for that many percent of the weights' bytes, by the
-calibration samples alone.
+calibration samples alone. So has the third: channels removed, bits chosen, and both in one choice, each as it is.
 
 Nets: the digit recognisers of examples/, a convolutional one and a transformer, judged on writers that nobody trained
 or calibrated with; and ResNet-8 of MLPerf Tiny (../shared/models), judged on 500 generated images (`generated_images`,
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from benchmarks.generated_images import generated_images
 from benchmarks.pages import with_block
-from tinycompile.mixed_precision.automatic import Budget, automatic
+from tinycompile.mixed_precision.automatic import Budget, Chooser, Freedom, automatic
 from tinycompile.mixed_precision.choice import Alternative
 from tinycompile.quantize import quantize
 from tinycompile.quantize.execution import outputs_of
@@ -40,6 +41,8 @@ PAGE = ROOT / "docs" / "low_bit.md"
 BEGIN, END = "<!-- methods: python -m benchmarks.low_bit_accuracy --write -->\n", "<!-- end of methods -->"
 CHOSEN_BEGIN = "<!-- chosen: python -m benchmarks.low_bit_accuracy --chosen 50 35 --write -->\n"
 CHOSEN_END = "<!-- end of chosen -->"
+PRUNED_BEGIN = "<!-- pruned: python -m benchmarks.low_bit_accuracy digits ic_resnet8 --pruned 50 35 --write -->\n"
+PRUNED_END = "<!-- end of pruned -->"
 SURE = 0.6
 
 Array = NDArray[Any]
@@ -102,6 +105,8 @@ def main() -> None:
         found = (
             chosen(net, arguments.chosen)
             if arguments.chosen
+            else pruned(net, arguments.pruned)
+            if arguments.pruned
             else measured(net, arguments.bits, arguments.methods, arguments.group)
         )
         for row in found:
@@ -111,6 +116,7 @@ def main() -> None:
         head = "| net | bits | method | weight bytes | logits, dB | same class | where sure | right |\n"
         table = head + "|---|---|---|---|---|---|---|---|\n" + "".join(row.line() for row in rows)
         marks = (CHOSEN_BEGIN, CHOSEN_END) if arguments.chosen else (BEGIN, END)
+        marks = (PRUNED_BEGIN, PRUNED_END) if arguments.pruned else marks
         PAGE.write_text(with_block(PAGE.read_text(), *marks, table))
 
 
@@ -121,6 +127,7 @@ def _arguments() -> Any:
     parser.add_argument("--methods", nargs="+", default=["nearest", "awq", "learned", "auto"])
     parser.add_argument("--group", type=int)
     parser.add_argument("--chosen", nargs="+", type=int, help="percent of the weights' bytes")
+    parser.add_argument("--pruned", nargs="+", type=int, help="the same, with channels removed")
     parser.add_argument("--write", action="store_true", help=f"into {PAGE.relative_to(ROOT)}")
     return parser.parse_args()
 
@@ -155,6 +162,25 @@ def chosen(net: Net, percents: Sequence[int]) -> Iterator[Row]:
         proto = onnx.load_from_string(found.content)
         count = sum(int(np.prod(codes.dims)) for codes, _ in _coded(proto))
         yield judge.row(proto, _counted(found.fit.choice.chosen), "chosen", weight_bytes(proto) / count)
+
+
+def pruned(net: Net, percents: Sequence[int]) -> Iterator[Row]:
+    """Channels alone, bits alone, and both, each within so many percent of the weights' bytes; nothing is compared."""
+    judge = Judge(net)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        calib = Path(folder) / "calib.npz"
+        np.savez(calib, **{judge.name: net.calibration})
+        ways = {"bits": Freedom(), "channels": Freedom(few_bits=False, prune=True), "both": Freedom(prune=True)}
+        for way, freedom in ways.items():
+            chooser = Chooser.of(net.model, calib, "stm32f746", None, "onnx", freedom, with_code=False)
+            search = chooser.search
+            for percent in percents:
+                choice = search.choice(search.bytes_with(percent / 100))
+                proto = onnx.load_from_string(search.fit(choice).fitted.written().content)
+                gone = sum(width - kept for kept, width in search.kept(choice).values())
+                described = f"{_counted(choice.chosen)}{f', {gone} channels removed' if gone else ''}"
+                yield judge.row(proto, described, way, search.part_with(search.size(choice)))
 
 
 def _counted(layers: Mapping[str, Alternative]) -> str:

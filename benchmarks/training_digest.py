@@ -1,6 +1,7 @@
 """Every state after every step of training, in QEMU on each core and on this machine, against the interpreter: bit for bit.
 
-    python -m benchmarks.training_digest [--model FILE] [--train SCHEME] [--boards rp2040,...] [--steps 20] [--accumulate]
+    python -m benchmarks.training_digest [--model FILE] [--train SCHEME] [--boards rp2040,...] [--steps 20] [--ram BYTES]
+        [--accumulate] [--align strict]
 
 `tinycompile verify --train` of a build for each board. Ends with status 1 where a state differs.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from tinycompile import compile as compile_model
 from tinycompile.learning.verify import verify_training
@@ -26,12 +28,14 @@ def main() -> int:
     parser.add_argument("--train", default="last:2, biases")
     parser.add_argument("--boards", default=",".join(BOARDS))
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--ram", type=int, help="limit for the arena, in bytes")
     parser.add_argument("--accumulate", action="store_true")
     parser.add_argument("--align", default="auto")
     given = parser.parse_args()
     failed = False
     for name in given.boards.split(","):
-        build = compile_model(given.model, name, train=given.train, accumulate=given.accumulate, align=given.align)
+        how: dict[str, Any] = {"accumulate": given.accumulate, "align": given.align}
+        build = compile_model(given.model, name, train=given.train, ram=given.ram, **how)
         found = verify_training(build, given.steps)
         said = "no difference" if found.difference is None else found.difference.describe()
         print(

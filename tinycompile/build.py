@@ -48,6 +48,11 @@ class Build:
     def model(self) -> str:
         return str(self.report["model"])
 
+    def add_to_report(self, key: str, facts: Any) -> None:
+        """Put what a stage found into report.json under a key of its own, and draw the page again."""
+        self.report[key] = facts
+        update_report(self.folder, self.report)
+
     @cached_property
     def board(self) -> Board:
         options = self.report["options"]

@@ -67,6 +67,37 @@ uint32_t tc_checkpoint_bytes = PREFIX_CHECKPOINT_BYTES;
 _NO_CHECKPOINT = 11
 """<MODEL>_ERROR_CHECKPOINT."""
 
+_GRADIENT_SHIM = """\
+
+#include "MODEL_gradient.h"
+
+uint32_t tc_gradient_size = (uint32_t)sizeof(MODEL_gradient);
+uint32_t tc_message_size = PREFIX_GRADIENT_BYTES;
+
+int tc_begin(void *gradient, void *context);
+int tc_begin(void *gradient, void *context)
+{
+    return (int)MODEL_gradient_begin((MODEL_gradient *)gradient, (MODEL_context *)context);
+}
+
+int tc_export(void *gradient, void *context, uint8_t *message, uint32_t capacity, uint32_t *bytes);
+int tc_export(void *gradient, void *context, uint8_t *message, uint32_t capacity, uint32_t *bytes)
+{
+    return (int)MODEL_gradient_export((MODEL_gradient *)gradient, (MODEL_context *)context, message, capacity, bytes);
+}
+
+int tc_apply(void *gradient, void *context, const uint8_t *message, uint32_t bytes);
+int tc_apply(void *gradient, void *context, const uint8_t *message, uint32_t bytes)
+{
+    return (int)MODEL_gradient_apply((MODEL_gradient *)gradient, (MODEL_context *)context, message, bytes);
+}
+"""
+
+_GRADIENT_CALLS = """
+extern uint32_t tc_gradient_size; extern uint32_t tc_message_size; int tc_begin(void *, void *);
+int tc_export(void *, void *, uint8_t *, uint32_t, uint32_t *); int tc_apply(void *, void *, const uint8_t *, uint32_t);
+"""
+
 
 class HostModel:
     """A model compiled for this machine. Not thread-safe: it has one context."""
@@ -111,6 +142,9 @@ class HostModel:
             self._ffi.cdef(f"int {model}_set_learning_rate(void *, int32_t, int32_t);")
             self._ffi.cdef(f"int {model}_save(void *, void *, void *); int {model}_load(void *, void *, void *);")
             self._ffi.cdef(f"uint32_t {model}_checkpoint_number(void *); extern uint32_t tc_checkpoint_bytes;")
+        self._gradient: Any = None
+        if (folder / f"{model}_gradient.h").exists():
+            self._ffi.cdef(_GRADIENT_CALLS)
         for kind, types in (("input", () if streamed else tuple(inputs)), ("output", tuple(outputs))):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
@@ -118,10 +152,8 @@ class HostModel:
         self._arena_bytes, self._image, self._streamed = arena_bytes, b"", streamed
         self._context: Any = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8))
         self._initialise(None if weights is None else weights.read_bytes())
-        if streamed:
-            self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
-            rows = self._ffi.cast("void *", self._rows)
-            getattr(self._library, f"{model}_input_0_rows")(self._context, rows, self._ffi.NULL)
+        self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
+        self._connect_rows()
 
     def _compiled(self, folder: Path, work: Path, cflags: Sequence[str], *, separate: bool) -> Path:
         """The model's sources and the shim as a shared library.
@@ -132,6 +164,8 @@ class HostModel:
         own = [f"{self._model}.c"] if separate else [f"{self._model}.c", f"{self._model}_weights.c"]
         included = "".join(f'#include "{name}"\n' for name in own)
         shim = _SHIM if self._label is None else _SHIM + _TRAINING_SHIM
+        if (folder / f"{self._model}_gradient.h").exists():
+            shim += _GRADIENT_SHIM
         program.write_text(included + shim.replace("MODEL", self._model).replace("PREFIX", self._model.upper()))
         flags = ["-std=c99", *cflags, "-ffp-contract=off", "-fPIC", "-shared", "-DTC_TRACE", "-iquote", str(folder)]
         run([require("cc"), *flags, program.name, "-lm", "-o", str(library)], cwd=work)
@@ -253,6 +287,37 @@ class HostModel:
     def restart(self) -> None:
         """As after power came back: nothing is known of checkpoints, states have their initial values."""
         self._library.tc_init(self._context, self._weights)
+        self._connect_rows()
+
+    def _connect_rows(self) -> None:
+        """Tells the model where the rows of an input come from that comes row by row."""
+        if self._streamed:
+            rows = self._ffi.cast("void *", self._rows)
+            getattr(self._library, f"{self._model}_input_0_rows")(self._context, rows, self._ffi.NULL)
+
+    def begin_gradient(self) -> None:
+        """The present parameters are those that all devices have; of a model that exports what it learns."""
+        size = -(-self._library.tc_gradient_size // 8)
+        self._gradient = self._ffi.new("uint64_t[]", size)
+        self._checked("gradient_begin", self._library.tc_begin(self._gradient, self._context))
+
+    def export_gradient(self) -> bytes:
+        """A message with what was learned since."""
+        message: Any = self._ffi.new("uint8_t[]", self._library.tc_message_size)
+        used: Any = self._ffi.new("uint32_t *")
+        status = self._library.tc_export(self._gradient, self._context, message, len(message), used)
+        self._checked("gradient_export", status)
+        return bytes(self._ffi.buffer(message, used[0]))
+
+    def apply_gradient(self, message: bytes) -> None:
+        """A server's message. Raises ToolFailedError: it is none."""
+        given: Any = self._ffi.from_buffer("uint8_t[]", message)
+        status = self._library.tc_apply(self._gradient, self._context, given, len(message))
+        self._checked("gradient_apply", status)
+
+    def _checked(self, function: str, status: int) -> None:
+        if status != 0:
+            raise ToolFailedError(f"{self._model}_{function} returned {status} on the host")
 
     def _call(self, function: str, *arguments: object) -> None:
         status = getattr(self._library, f"{self._model}_{function}")(self._context, *arguments)

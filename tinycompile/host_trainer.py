@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from tinycompile.planner import Planned
 from tinycompile.plans import Plans
 from tinycompile.staging import write_files
 from tinycompile.targets import load_board
+from tinycompile.training.federated import GradientExport
 from tinycompile.training.step import TrainingStep
 
 BOARD = "stm32h743"
@@ -42,12 +44,14 @@ class HostTrainer:
         folder: Path | None = None,
         scratch: int | None = None,
         known: Planned | None = None,
+        export: GradientExport | None = None,
     ) -> None:
         """Compiles it.
 
         Args:
             folder: where the generated files stay; None for nowhere.
             scratch: bytes of it that each layer may have. known: the plan, where it isn't to be by layers.
+            export: how what is learned becomes messages, if it does.
 
         Raises:
             DoesNotFitError: too large for the largest microcontroller.
@@ -59,9 +63,10 @@ class HostTrainer:
         )
         with tempfile.TemporaryDirectory(prefix="tinycompile-trainer-") as temporary:
             place = Path(temporary) if folder is None else folder
-            self.program = _emitted(step, place, scratch, known)
+            self.program = _emitted(step, place, scratch, known, export)
             arena = self.program.arena_bytes
-            self.host = HostModel(place, "m", inputs, outputs, arena, cflags, label=self._label)
+            streamed = self.program.streamed_input is not None
+            self.host = HostModel(place, "m", inputs, outputs, arena, cflags, streamed, label=self._label)
         self._places: dict[str, tuple[int, TensorType]] = {
             state.tensor.name: (state.tensor.offset, state.tensor.type) for state in self.program.states
         }
@@ -88,12 +93,18 @@ class HostTrainer:
         """By name; the trained parameters among them."""
         return {name: self.host.state(offset, t) for name, (offset, t) in self._places.items()}
 
+    def state(self, name: str) -> Array:
+        """One of them."""
+        return self.host.state(*self._places[name])
+
     def set_state(self, name: str, values: Array) -> None:
         """Of the state's shape and type."""
         self.host.set_state(*self._places[name], values)
 
 
-def _emitted(step: TrainingStep, folder: Path, scratch: int | None, known: Planned | None) -> Program:
+def _emitted(
+    step: TrainingStep, folder: Path, scratch: int | None, known: Planned | None, export: GradientExport | None
+) -> Program:
     board, options = load_board(BOARD), Options()
     plans = Plans(own_states(step.graph), board, options)
     (planned,), layout = choose_ram(
@@ -102,7 +113,7 @@ def _emitted(step: TrainingStep, folder: Path, scratch: int | None, known: Plann
         options.ram,
         state_bytes=plans.state_bytes,
     )
-    program = build_program("m", planned)
+    program = replace(build_program("m", planned), gradient=export)
     origin = Provenance(step.graph.name, "0" * 64)
     write_files(folder, emit_project(Project(board, layout, (program,), (origin,))))
     return program

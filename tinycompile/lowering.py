@@ -49,6 +49,7 @@ from tinycompile.residents import may_reside, resides
 from tinycompile.samples import load_arrays
 from tinycompile.targets import Board
 from tinycompile.training.accumulation import accumulating
+from tinycompile.training.federated import GradientExport
 from tinycompile.training.request import read_request, requested_step
 from tinycompile.training.start import starting_with
 from tinycompile.work import Work, node_macs, total, work_of
@@ -351,11 +352,19 @@ def _named(source: Path, taken: set[str]) -> str:
     return name
 
 
-def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separate: bool = False) -> Project:
+def project_of(
+    board: Board,
+    layout: Layout,
+    models: Sequence[Lowered],
+    *,
+    separate: bool = False,
+    export: GradientExport | None = None,
+) -> Project:
     """Everything named, ready to be printed.
 
     Args:
         separate: whether the weights are apart from the code.
+        export: how what is learned becomes messages, if it does.
 
     Raises:
         TargetError: the board says no place for them. DoesNotFitError: it is too small.
@@ -374,6 +383,8 @@ def project_of(board: Board, layout: Layout, models: Sequence[Lowered], *, separ
         build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment, facts=m.facts)
         for m in models
     )
+    if export is not None:
+        programs = tuple(replace(program, gradient=export) if program.training else program for program in programs)
     if separate:
         programs = tuple(identified(program, origin) for program, origin in zip(programs, origins, strict=True))
         if not board.is_host:

@@ -28,6 +28,7 @@ from tinycompile.model_source import Calibration
 from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.passes.keep_tokens import Keep
 from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
+from tinycompile.training.federated import GradientExport, read_export
 
 
 class PlanOptions(TypedDict, total=False):
@@ -55,6 +56,8 @@ class PlanOptions(TypedDict, total=False):
     keep_tokens: Sequence[str]
     train: str | None
     classes: int | None
+    export_gradient: str | None
+    train_data: str | Path | None
     loss: Loss
     learning_rate: float
     parameters: str | Path | None
@@ -116,6 +119,8 @@ class Options:
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
             doesn't. classes: of a head that learns others than the model's file has.
+        export_gradient: how what was learned becomes messages to a server, such as "topk=1%". train_data:
+            samples (.npz: x, y) by which the scheme "auto" chooses.
         loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
             `tinycompile train` writes it, in the place of the model's own. accumulate: gradients of several samples can
             be added up before the parameters change.
@@ -156,6 +161,8 @@ class Options:
     keep_tokens: tuple[str, ...] = ()
     train: str | None = None
     classes: int | None = None
+    export_gradient: str | None = None
+    train_data: Path | None = None
     loss: Loss = "cross_entropy"
     learning_rate: float = DEFAULT_RATE
     parameters: Path | None = None
@@ -183,7 +190,7 @@ class Options:
         """
         given: dict[str, Any] = {**options, "target": target}
         shapes, states = options.get("shapes") or {}, options.get("states") or {}
-        for name in ("board_path", "compatible_with", "parameters"):
+        for name in ("board_path", "compatible_with", "parameters", "train_data"):
             if name in given:
                 given[name] = _path(given[name])
         given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
@@ -246,22 +253,31 @@ class Options:
                 "parameters": (self.parameters, None),
                 "accumulate": (self.accumulate, False),
                 "classes": (self.classes, None),
+                "export-gradient": (self.export_gradient, None),
+                "data": (self.train_data, None),
             }
             for name, (value, default) in own.items():
                 if value != default:
                     raise UsageError(f"--{name} needs --train", why="it is for models that learn on the device")
             return
+        _ = self.gradient_export  # raises what is wrong with it
         if not 2.0**-40 <= self.learning_rate <= 2.0**16:
             raise UsageError(f"--learning-rate {self.learning_rate} is no rate to learn with", hint="such as 0.003")
-        for name, given in (
-            ("--slide", self.slide is not None),
-            ("--keep-tokens", bool(self.keep_tokens)),
-            ("--input-stream rows", self.input_stream == "rows"),
-            ("--weights separate", self.weights == "separate"),
-            ("--dtype float32", self.dtype == "float32"),
+        for name, given, why in (
+            ("--slide", self.slide is not None, "the gradient of what was kept of earlier steps goes back in time"),
+            (
+                *("--weights separate", self.weights == "separate"),
+                "what was learned belongs to the weights that it began with, and others could come at any time",
+            ),
+            ("--dtype float32", self.dtype == "float32", "gradients are those of int8 values"),
         ):
             if given:
-                raise UsageError(f"--train doesn't go with {name}")
+                raise UsageError(f"--train doesn't go with {name}", why=why)
+
+    @property
+    def gradient_export(self) -> GradientExport | None:
+        """Raises UsageError: it has no such form."""
+        return None if self.export_gradient is None else read_export(self.export_gradient)
 
     def board(self) -> Board:
         """The target as it is to be compiled for.

@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile, emit_project, weights_files
 from tinycompile.codegen.project import Project
+from tinycompile.contribution.automatic import automatic
 from tinycompile.elf import check_machine
 from tinycompile.errors import DoesNotFitError
 from tinycompile.fast_memory import with_copies
@@ -31,6 +32,7 @@ from tinycompile.report.sections import as_json
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
+from tinycompile.training.request import read_request
 
 
 def compile(  # noqa: A001 - the public verb is the name
@@ -74,10 +76,15 @@ def compile_together(
     predecessor = None if options.compatible_with is None else Predecessor.read(options.compatible_with)
     if predecessor is not None:
         options = predecessor.options(options)
+    if options.train is not None:  # the file that it may be is the user's, and may change
+        request = read_request(options.train, options.classes)
+        options = replace(options, train=request.text, classes=request.classes)
     board = options.board()
     require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:
         files = [source for source, _ in sources]
+        if options.train == "auto":
+            options = automatic(files[0], options).applied(options)
         for attempt in range(ATTEMPTS):
             if predecessor is None:
                 lowered, layout = lower(files, board, options)
@@ -144,7 +151,7 @@ def _build(
     predecessor: Predecessor | None,
 ) -> list[Build]:
     """Print, compile and report."""
-    project = project_of(board, layout, lowered, separate=options.weights == "separate")
+    project = project_of(board, layout, lowered, separate=options.weights == "separate", export=options.gradient_export)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder, force=force) as staging:

@@ -10,7 +10,7 @@ from itertools import chain
 
 from tinycompile.control_flow import WithControlFlow
 from tinycompile.errors import DoesNotFitError, UnsupportedError
-from tinycompile.ir import Graph, Site
+from tinycompile.ir import Graph, Site, State
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover
@@ -22,6 +22,7 @@ from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, stat
 from tinycompile.planner.stages import WAYS
 from tinycompile.targets import Board
 from tinycompile.training.recompute import recomputed, repeatable
+from tinycompile.training.step import first_of_training
 from tinycompile.with_codes import WithCodes
 from tinycompile.with_memories import CodePrice, WithMemories
 
@@ -60,7 +61,8 @@ class Plans:
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
         self._offer: Offer = WithControlFlow(waiting, options.optimize)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
-        self._flash = flash_for(board, options, share)
+        flash = replace(flash_for(board, options, share), until=first_of_training(graph))
+        self._flash = flash.beside(sum(map(_initial_bytes, graph.states)))
         self._spends_ram = options.optimize == "speed" or options.ram is not None
         """Time is worth all RAM that there is, or that was granted."""
         self._latitude = Latitude() if options.weights == "separate" else None
@@ -113,13 +115,13 @@ class Plans:
         if ram_limit is None:
             both = (self._in_stages(None), self._recomputing(self._repeatable[-1])._in_stages(None))
             return min(both, key=lambda planned: planned.arena_bytes)
-        plans = self
-        for least in (None, *self._repeatable):  # the largest gradients are the fewest, and they are where the peak is
-            plans = self if least is None else self._recomputing(least)
+        *larger, least = self._repeatable
+        for size in (None, *larger):  # the largest gradients are the fewest, and they are where the peak is
+            plans = self if size is None else self._recomputing(size)
             if plans._stages.may_fit(ram_limit):
                 with suppress(DoesNotFitError):
                     return plans._in_stages(ram_limit)
-        return plans._in_stages(ram_limit)
+        return self._recomputing(least)._in_stages(ram_limit)
 
     @cached_property
     def _repeatable(self) -> Sequence[int]:
@@ -231,6 +233,11 @@ def is_copying(kernel: Kernel) -> bool:
 def _no_more_than(lean: Planned, found: Planned) -> Planned:
     """What was found within the RAM of a lean plan, which is a limit of ours."""
     return found if lean.squeezed else found.unsqueezed("a copy of its constants in RAM would take more of it")
+
+
+def _initial_bytes(state: State) -> int:
+    """In flash, of what a state begins with: nothing where all of its bytes are one."""
+    return state.initial.nbytes if len(set(state.initial.tobytes())) > 1 else 0
 
 
 def flash_for(board: Board, options: Options, share: float = 1.0) -> Flash:

@@ -182,6 +182,8 @@ def options_of_build(folder: Path, report: dict[str, Any], options: Options) -> 
         fast_code=facts.get("fast_code", 0),
         fast_weights=facts.get("fast_weights", 0),
         train=facts.get("train"),
+        classes=facts.get("classes", default.classes),
+        export_gradient=facts.get("export_gradient", default.export_gradient),
         loss=facts.get("loss", default.loss),
         learning_rate=facts.get("learning_rate", default.learning_rate),
         accumulate=bool(facts.get("accumulate")),

@@ -13,6 +13,9 @@ LEAST_SAVED = 256
 """Bytes of a layer that are worth decoding all of them: its functions become its own, which others may share."""
 
 
+SAME_TIME = 0.1
+"""Of a layer's time, which is no reason to code its constants."""
+
 SHARE = 0.03
 """Of a layer's time, which half of its scratch is worth."""
 
@@ -36,16 +39,38 @@ class WithCodes:
         if fastest is None:
             return kernels
         most = _flash_bytes(fastest) - LEAST_SAVED
-        coded = [
-            kernel
-            for kernel in coded_kernels_of(site, core, kernels)
-            if _flash_bytes(kernel) <= most and kernel.coding is not None and _saved(kernel.coding) >= LEAST_SAVED
-        ]
+        coded = [kernel for kernel in coded_kernels_of(site, core, kernels) if _is_coded(kernel, most)]
         coded = [kernel for kernel in coded if not any(_is_leaner(other, kernel) for other in coded)]
-        saved = max((_saved(kernel.coding) for kernel in coded if kernel.coding is not None), default=0)
-        if self._wanted and saved:
-            kernels = [replace(kernel, codable=saved) for kernel in kernels]
+        instead = [plain for plain in kernels if any(_is_as_good(plain, kernel) for kernel in coded)]
+        least = min(map(_flash_bytes, instead), default=most + 1)
+        coded = [kernel for kernel in coded if _flash_bytes(kernel) < least]
+        if self._wanted and (coded or instead):
+            kernels = _charged(kernels, coded, instead)
         return [*kernels, *coded]
+
+
+def _charged(kernels: list[Kernel], coded: list[Kernel], instead: list[Kernel]) -> list[Kernel]:
+    """Kernels without codes cost what these save; or, where others do instead, what these save over them."""
+    if not coded:
+        least = min(map(_flash_bytes, instead))
+        return [replace(kernel, codable=max(0, _flash_bytes(kernel) - least)) for kernel in kernels]
+    saved = max(_saved(kernel.coding) for kernel in coded if kernel.coding is not None)
+    return [replace(kernel, codable=saved) for kernel in kernels]
+
+
+def _is_coded(kernel: Kernel, most: int) -> bool:
+    return _flash_bytes(kernel) <= most and kernel.coding is not None and _saved(kernel.coding) >= LEAST_SAVED
+
+
+def _is_as_good(plain: Kernel, coded: Kernel) -> bool:
+    """Whether a kernel without codes is as small and about as fast as one whose functions take more than codes save."""
+    more = coded.code_bytes - plain.code_bytes
+    return (
+        coded.coding is not None
+        and more > _saved(coded.coding)
+        and _flash_bytes(plain) < _flash_bytes(coded)
+        and plain.price <= (1 + SAME_TIME) * coded.price
+    )
 
 
 def _is_leaner(other: Kernel, kernel: Kernel) -> bool:

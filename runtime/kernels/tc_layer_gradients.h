@@ -38,6 +38,7 @@ typedef struct tc_layer_geometry {
     int32_t shift;           /* of a scaled or narrowed gradient */
     int32_t exponent_change; /* from the gradient to what is computed of it */
     int32_t one_scale;       /* whether all output channels have the same mantissa */
+    int32_t bias_limit;      /* of the forward pass */
 } tc_layer_geometry;
 
 /* The forward pass; `bias` may be null. */
@@ -68,7 +69,9 @@ TC_INLINE void tc_trained_convolution(const int8_t *input, const int8_t *weights
                         }
                     }
                 }
-                const int32_t accumulator = bias == NULL ? sum : tc_wrapping_add(sum, bias[channel]);
+                const int32_t limit = shape->bias_limit;
+                const int32_t added = bias == NULL ? 0 : tc_clamp(bias[channel], -limit, limit);
+                const int32_t accumulator = tc_wrapping_add(sum, added);
                 *output++ = (int8_t)finish(accumulator, channels, channel, &shape->range);
             }
         }

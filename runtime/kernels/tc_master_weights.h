@@ -70,7 +70,7 @@ TC_INLINE void tc_convolution_of_master(const int16_t *master, const int8_t *oth
             const tc_taps rows = tc_window_rows(window, oy);
             for (int32_t ox = 0; ox < window->output_width; ++ox) {
                 const tc_taps columns = tc_window_columns(window, ox);
-                int32_t sum = bias == NULL ? 0 : bias[channel];
+                int32_t sum = bias == NULL ? 0 : tc_clamp(bias[channel], -layer->bias_limit, layer->bias_limit);
                 for (int32_t j = 0; j < rows.count; ++j) {
                     const int32_t y = rows.position + j * window->dilation_y;
                     for (int32_t i = 0; i < columns.count; ++i) {

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import tinycompile
-from tests.conftest import DIGITS, ROOT
+from tests.conftest import DIGITS
+from tests.mixed_precision import nets
 from tinycompile.errors import UsageError
 from tinycompile.interpreter import run
 from tinycompile.layout import OWN_CODE_BYTES
 from tinycompile.lowering import imported, lower
 from tinycompile.options import Options
 from tinycompile.planner import Planned
+from tinycompile.report.table import print_report
 
 MODEL = DIGITS / "digits_int8.tflite"
 PLAIN, CODED = Options(), Options(compress_weights=True)
@@ -57,19 +61,27 @@ def test_the_firmware_computes_the_same(shared, tmp_path: Path) -> None:
     expected = run(graph, {graph.inputs[0]: x})[graph.outputs[0]]
     np.testing.assert_array_equal(np.asarray(build.run(x)).ravel(), np.asarray(expected).ravel())
     assert build.report["options"]["compress_weights"]
-    assert any("their entropy is" in layer["notes"].get("weights", "") for layer in build.report["layers"])
+    layers = [each for each in build.report["layers"] if "their entropy is" in each["notes"].get("weights", "")]
+    found = build.report["flash"]["coded"]
+    assert found["layers"] == len(layers) > 0
+    assert found["entropy_bytes"] < found["coded_bytes"] <= sum(each["weights_bytes"] for each in layers)
+    text = f"{found['plain_bytes']:,} bytes coded as {found['coded_bytes']:,} in {len(layers)} layers"
+    console = Console(record=True, width=200, file=StringIO())
+    print_report(build.report, console)
+    assert text in console.export_text()
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (replace(CODED, weights="separate"), "doesn't go with --weights separate"),
-        (replace(CODED, dtype="float32"), "makes no layer smaller"),  # whose arrays have too few bytes
+        (CODED, "makes no layer smaller"),  # whose arrays have too few bytes
     ],
 )
-def test_where_it_cannot_help(options: Options, message: str) -> None:
+def test_where_it_cannot_help(options: Options, message: str, tmp_path: Path) -> None:
+    (tmp_path / "small.tflite").write_bytes(nets.content())
     with pytest.raises(UsageError, match=message):
-        planned(ROOT / "examples" / "wine" / "wine.onnx", options)
+        planned(tmp_path / "small.tflite", options)
 
 
 def test_typical_weights_have_no_codes() -> None:

@@ -19,6 +19,7 @@ from tinycompile.kernels.coded import HEADERS, TABLE_BYTES, Code, coded_kernel
 from tinycompile.kernels.staged import staged
 from tinycompile.numerics.prefix_code import coded, decoded
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.with_codes import WithCodes
 
 M0 = core_named("cortex-m0plus")
 
@@ -59,6 +60,23 @@ def test_coded_constants_give_the_same_bits(site, core):
 def test_coded_constants_on_the_core():
     check_emulated([(coding(number), site) for site in SITES for number in (0, 1)][:3], strict=True)
     check_emulated([(tile(number), site) for site in TILED for number in (0, -1)])
+
+
+def test_codes_that_save_less_than_their_functions_take_are_left_out():
+    """Beside a kernel that is about as fast, with much less code."""
+    site = narrow((1, 3, 3, 16), (64, 3, 3, 16), spread=3.0)
+    fast = min(kernels_of(site, M0), key=lambda each: each.price)
+    large, lean = (replace(fast, variant=name, code_bytes=size) for name, size in (("large", 9000), ("lean", 300)))
+    lean = replace(lean, instructions=1 + fast.instructions, cycles=None if fast.cycles is None else 1 + fast.cycles)
+    offered = {each.variant: each for each in WithCodes(lambda *_: [large, lean], wanted=True)(site, M0)}
+    assert "lean_coded" in offered and "large_coded" not in offered
+    assert offered["lean"].codable == offered["large"].codable == plain_less_coded(offered["lean_coded"]) > 0
+    alone = {each.variant: each for each in WithCodes(lambda *_: [large], wanted=True)(site, M0)}
+    assert "large_coded" in alone
+
+
+def plain_less_coded(kernel):
+    return kernel.coding.plain_bytes - kernel.coding.coded_bytes
 
 
 TILED = [

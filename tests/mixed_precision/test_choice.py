@@ -11,11 +11,12 @@ import pytest
 
 from tests.mixed_precision import nets
 from tinycompile.errors import DoesNotFitError
-from tinycompile.mixed_precision.choice import Alternative, Choice, choose, smallest
+from tinycompile.mixed_precision.choice import Alternative, Choice, Levels, choose, smallest
 from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Measured, Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import CLEAR, Fitted, Search, Written
+from tinycompile.mixed_precision.tflite_file import TfliteFile
 from tinycompile.targets import load_board
 
 _CODE = {(bits, which): 40 * (9 - bits) + 30 * which for bits in (8, 4, 3, 2) for which in (0, 1)}
@@ -55,6 +56,48 @@ def test_no_other_choice_within_the_limits_loses_less(seed: int, with_code: bool
     assert (least.flash if with_code else least.bytes) == min(size.values())
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_bits_and_channels_are_chosen_together(seed: int) -> None:
+    """Of two classes of channels, one between the first two layers, one that the last two read and make."""
+    random = np.random.default_rng(seed)
+    losses = {name: [0.0, *np.sort(random.exponential(20, 2)).tolist()] for name in "ab"}
+    levels = Levels(losses, dict.fromkeys("ab", (0, 4, 8)), {"1": "a", "2": "b"}, {"0": "a", "1": "b", "2": "b"}, 4)
+    found = {
+        layer: [
+            Alternative(bits, 3.0 * (8 - bits), int(size), int(work), reads=reads, makes=makes)
+            for bits in (8, 4)
+            for reads in range(3 if layer in levels.reads else 1)
+            for makes in range(3)
+            for size, work in random.integers(100, 1000, (1, 2))
+        ]
+        for layer in "012"
+    }
+    limits = 1200, 2000
+    best = choose(found, *limits, levels=levels)
+    assert best.bytes <= limits[0] and best.instructions <= limits[1]
+    totals = list[float]()
+    for at in product(range(3), repeat=2):
+        number = dict(zip("ab", at, strict=True))
+        if sum(levels.removed[name][level] for name, level in number.items()) < 4:
+            continue
+        fitting = [
+            [
+                a
+                for a in found[layer]
+                if a.reads == number.get(levels.reads.get(layer, ""), 0) and a.makes == number[levels.makes[layer]]
+            ]
+            for layer in found
+        ]
+        totals += [
+            sum(a.loss for a in each) + sum(losses[name][level] for name, level in number.items())
+            for each in product(*fitting)
+            if sum(a.bytes for a in each) <= limits[0] and sum(a.instructions for a in each) <= limits[1]
+        ]
+    assert best.loss == pytest.approx(min(totals), rel=1e-6)
+    assert best.channel_loss == sum(losses[name][level] for name, level in best.levels.items())
+    assert [best.chosen["0"].makes, best.chosen["1"].reads] == [best.levels["a"]] * 2
+
+
 @pytest.mark.parametrize("with_code", [False, True])
 def test_limits_that_nothing_meets_are_refused_with_what_is_needed(with_code: bool) -> None:
     found = _random(0)
@@ -85,7 +128,7 @@ def test_a_network_gets_the_bits_that_its_bytes_allow() -> None:
     parts = [{"x": values["x"][part]} for part in (slice(24), slice(24, 40))]
     samples = Samples(*parts, labels=None, measured_on="16 samples")
     layers = [name for name, layer in network.layers.items() if not layer.is_depthwise]
-    model = Int8Model(nets.content(), network, samples)
+    model = Int8Model(TfliteFile(nets.content(), network.graph, network.layers), network, samples)
     search = Search(network, model, load_board("stm32f746").core, layers, (4,))
     assert {a.bits for each in search.alternatives.values() for a in each} == {4, 8}
     front = search.front(3)

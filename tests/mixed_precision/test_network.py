@@ -51,7 +51,7 @@ def test_a_changed_layer_is_what_a_whole_run_with_it_is(network: Network, inputs
     operands = Operands.of(windows_of(layer, network_values(network, inputs)[layer.operand]))
     given = low_bits(layer, operands, 3, means(layer, layer.own.weights, operands.mean)).parameters(layer)
     values = network_values(network, inputs)
-    (alone,) = network.changed(values, layer, given, rounded=False)
+    (alone,) = network.changed(values, {layer.name: given}, rounded=False)
     (whole,) = network.outputs(inputs, {layer.name: given}, rounded=False)
     assert np.array_equal(alone, whole)
     assert np.abs(whole - flat(values["scores"])).max() > 0

@@ -75,6 +75,28 @@ def test_padding_decides(bias: int, zero_point: int, padding: int, goes: bool) -
     assert_same(before, after, np.random.default_rng(0).integers(-128, 128, (1, 5, 5, 2)).astype(np.int8))
 
 
+@pytest.mark.parametrize(("axes", "goes"), [([1, 2], True), ([1, 3], False)])
+@pytest.mark.parametrize("keep", [False, True])
+def test_means_keep_channels_unless_they_are_what_is_averaged(axes: list[int], keep: bool, goes: bool) -> None:
+    """A layer without weights for channel 1, a mean over axes of its image, and a layer that reads what is left."""
+    b, rng = TfliteBuilder(), np.random.default_rng(2)
+    x, y = b.tensor((1, 4, 3, 2), 0.1, 3), b.tensor((1, 4, 3, 3), 0.05, 7)
+    weights = rng.integers(-127, 128, (3, 1, 1, 2)).astype(np.int8)
+    weights[1] = 0
+    fields = {"StrideH": 1, "StrideW": 1, "DilationHFactor": 1, "DilationWFactor": 1}
+    operands = [x, b.constant(weights, 0.01), b.constant(np.array([0, 900, 0], np.int32), 0.001)]
+    b.op("CONV_2D", operands, [y], Padding=VALID, **fields)
+    shape = tuple(1 if axis in axes else size for axis, size in enumerate((1, 4, 3, 3)) if keep or axis not in axes)
+    mean, z = b.tensor(shape, 0.04, -5), b.tensor((*shape[:-1], 4), 0.2, 0)
+    b.op("MEAN", [y, b.constant(np.array(axes, np.int32), 1.0)], [mean], KeepDims=keep)
+    matrix = b.constant(rng.integers(-127, 128, (4, shape[-1])).astype(np.int8), 0.01)
+    b.op("FULLY_CONNECTED", [mean, matrix, b.constant(np.zeros(4, np.int32), 0.0004)], [z], KeepNumDims=True)
+    before = import_tflite(b.build([x], [z]), "net", "net")
+    after = eliminate_channels(before)
+    assert (after.macs() < before.macs()) == goes
+    assert_same(before, after, rng.integers(-128, 128, (1, 4, 3, 2)).astype(np.int8))
+
+
 def test_a_graph_without_constants_is_returned_as_it_is(shared: Callable[[str], Path]) -> None:
     graph = load(shared("models/kws_ref_model.tflite"))
     assert eliminate_channels(graph) is graph

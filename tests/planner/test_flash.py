@@ -116,3 +116,18 @@ def test_both_limits_hold() -> None:
 def test_the_report_says_at_which_rate() -> None:
     reasons = planned([[kernel("table", 1000, 5000), kernel("slow", 1100)]]).reasons
     assert [each.text for each in reasons] == ["what is faster saves fewer than 0.3 instructions for a byte of flash"]
+
+
+def test_what_a_byte_is_worth_follows_from_what_is_executed_most() -> None:
+    """A training step's prediction: the second node is in front of the others."""
+    slow = kernel("slow", 1000 + BALANCED * 100)
+    options = [[kernel("table", 1000, 990), slow], [kernel("begin", 0)], [kernel("backward", 9000)]]
+    assert variants(options).startswith("slow")
+    begin = chain([64] * 4).nodes[1].name
+    assert variants(options, flash=replace(CHIP, until=begin)).startswith("table")
+
+
+def test_flash_that_belongs_to_something_else() -> None:
+    assert Flash(100).beside(30) == Flash(100)
+    assert Flash(100, 50).beside(30) == Flash(100, 20)
+    assert Flash(100, 20).beside(30) == Flash(100, 0)

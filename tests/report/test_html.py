@@ -58,6 +58,23 @@ def _add_profile(folder: Path) -> None:
         "layers": layers,
         "outside_layers": {"instructions": 7, "mix": MIX, "cycles": {"cortex-m4": 9, "cortex-m7": 8}},
     }
+    points = [(9000, 400, None, {}), (5000, 420, 31.25, {"a & b": 4}), (4000, 450, 17.5, {"a & b": 2, "c": 3})]
+    measured = {"sqnr_db": 30.5, "agreement": 0.975, "accuracy": 0.96875, "reference_accuracy": 0.9765625}
+    report["low_bits"] = {
+        "measured_on": "4 samples of <eval>",
+        "front": [
+            {
+                "weights_bytes": size,
+                "instructions_estimate": work,
+                "predicted_sqnr_db": loss,
+                "bits": bits,
+                "channels": {"d": {"kept": 12, "of": 16}} if size == 4000 else {},
+                "chosen": size == 5000,
+                "measured": measured if size == 5000 else None,
+            }
+            for size, work, loss, bits in points
+        ],
+    }
     (folder / "report.json").write_text(json.dumps(report))
     certificate = {
         "reference": {"name": "LiteRT <reference>", "version": "2.3.0"},
@@ -151,11 +168,15 @@ def test_it_loads_without_console_errors_and_its_numbers_equal_the_report(folder
         r"ram\.(total|arena|stack|other)_bytes|flash\.(total|weights|code)_bytes",
         r"arena\.buffers\.\d+\.bytes|layers\.\d+\.(live|weights|code)_bytes|run\.instructions|macs\..*",
         r"profile\.instructions|profile\.(cycles|mix)\..*|profile\.layers\.\d+\.(cycles|mix)\..*",
+        r"low_bits\.front\.1\..*(_bytes|_estimate|_db|agreement|\.accuracy)|low_bits\.front\.\d+\.weights_bytes",
         r"pareto\.\d+\.(arena_bytes|macs|instructions_estimate)|stages\.\d+\.(macs|layer_macs)",
     ):
         paths = {path for path in everything if re.fullmatch(wanted, path)}
         assert paths
         assert paths <= shown
+    front = re.findall(r'aria-label="weights in bytes against [^"]*"(.*?)</svg>', html, re.DOTALL)
+    assert [(picture.count("<circle"), picture.count('class="chosen"')) for picture in front] == [(3, 1), (4, 1)]
+    assert "1 of 3 bits, 1 of 2 bits, 4 channels removed" in html
     assert {"certificate:values", "certificate:differences", "certificate:samples"} <= shown
 
 

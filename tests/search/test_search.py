@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.conftest import ROOT
+from tests.support.full import FULL
 from tinycompile.errors import SamplesError, ToolFailedError, UsageError
 from tinycompile.search import driver
 from tinycompile.search.data import FOLDS, Data
@@ -58,6 +64,11 @@ def train(model, samples, judged, recipe, seed, stop, every):
 
 @pytest.fixture
 def search(tmp_path: Path) -> Search:
+    return search_in(tmp_path)
+
+
+def search_in(tmp_path: Path, workers: int = 1) -> Search:
+    """A search for a small network with a trainer that trains nothing."""
     space, trainer, data = (tmp_path / name for name in ("space.py", "trainer.py", "data.npz"))
     space.write_text(SPACE)
     trainer.write_text(TRAINER)
@@ -65,7 +76,16 @@ def search(tmp_path: Path) -> Search:
     np.savez(data, x=random.normal(0, 1, (30, 1, 4, 4)), y=np.arange(30) % 3)
     limits = Limits(ram=4096, instructions=60_000)
     return Search(
-        str(space), data, tmp_path / "out", "stm32f103", limits, 12, Recipe(epochs=2), trainer=str(trainer), folds=2
+        str(space),
+        data,
+        tmp_path / "out",
+        "stm32f103",
+        limits,
+        12,
+        Recipe(epochs=2),
+        trainer=str(trainer),
+        folds=2,
+        workers=workers,
     )
 
 
@@ -224,3 +244,38 @@ def test_results_are_json(search: Search) -> None:
     Bench.of(search.setup).run(Task(0, {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}, 0.0))
     assert json.loads(Result.path(search.output, 0).read_text())["config"]["kind"] == "plain"
     assert Result.read(search.output, 1) is None
+
+
+RUN = """
+import sys
+from pathlib import Path
+from tests.search.test_search import search_in
+from tinycompile.search import driver
+
+if __name__ == "__main__":
+    driver.searched(search_in(Path(sys.argv[1]), workers=2), print)
+"""
+
+
+@pytest.mark.skipif(not FULL, reason="starts a dozen processes: test-full")
+def test_driver_and_workers_are_killed(search: Search, tmp_path: Path) -> None:
+    """With signal 9: the driver while it trains, twice, and in between a worker."""
+    InProcess.dies_after = None
+    script = tmp_path / "run.py"
+    script.write_text(RUN)
+    command = [sys.executable, str(script), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for finished in (2, 9):
+        if finished == 9:
+            (tmp_path / "killed").write_text("once")
+        driver_process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+        deadline = time.monotonic() + 120
+        while len(list(tmp_path.glob("out/trials/*.json"))) < finished and time.monotonic() < deadline:
+            time.sleep(0.02)
+        driver_process.kill()
+        driver_process.communicate()
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+    again = driver.searched(search, str)
+    whole = driver.searched(replace(search, output=tmp_path / "whole", workers=2), str)
+    assert len(list(tmp_path.glob("out/trials/*.json"))) == search.trials
+    assert again == whole

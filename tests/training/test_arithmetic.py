@@ -11,8 +11,11 @@ import pytest
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, TensorType
 from tinycompile.numerics.block_floating import (
+    BIAS_LIMIT,
+    BIAS_REACH,
     EXPONENT_OF_ZERO,
     LARGEST,
+    bias_reach,
     common_factors,
     descended,
     factor,
@@ -200,3 +203,8 @@ def test_slopes_are_those_of_the_real_function(op):
 def test_a_table_of_no_function_has_no_slopes():
     with pytest.raises(NoGradientError, match="its table is of no function of real numbers"):
         Lookup(bytes(256)).slopes(Signature((X,), (X,)))
+
+
+def test_how_far_biases_are_taken() -> None:
+    reaches = [bias_reach(np.array([0, -largest], np.int32)) for largest in (0, 1 << 19, 3 << 20, BIAS_LIMIT)]
+    assert reaches == [BIAS_REACH, 1 << 20, 1 << 22, BIAS_LIMIT]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,11 +13,13 @@ import pytest
 
 from tests.training.networks import RandomNetwork
 from tinycompile.codegen.program import Program
+from tinycompile.codegen.training import training_memory
 from tinycompile.errors import ToolFailedError
 from tinycompile.host import HostModel
 from tinycompile.host_trainer import HostTrainer
+from tinycompile.training.accumulation import accumulating
 from tinycompile.training.scheme import read_scheme
-from tinycompile.training.step import training_step
+from tinycompile.training.step import TrainingStep, training_step
 
 HEADER = struct.Struct("<II16sIII")
 
@@ -47,11 +50,15 @@ class Device:
         return self.host.checkpoint_number
 
 
+def learning_step(scheme: str) -> TrainingStep:
+    graph = RandomNetwork(1).chain(["convolution", "average", "average"])
+    return training_step(graph, read_scheme(scheme, graph))
+
+
 @pytest.fixture(scope="module")
 def learner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Device]:
-    graph = RandomNetwork(1).chain(["convolution", "average", "average"])
-    step = training_step(graph, read_scheme("head", graph))
-    learner = HostTrainer(step, ("-O1", "-fsanitize=undefined"), tmp_path_factory.mktemp("learner"))
+    sanitized = "-O1", "-fsanitize=undefined"
+    learner = HostTrainer(learning_step("head"), sanitized, tmp_path_factory.mktemp("learner"))
     yield Device(learner.program, learner.host)
 
 
@@ -174,9 +181,14 @@ def test_without_a_checkpoint_the_factory_parameters_are_back(device: Device) ->
 
 
 def test_checkpoints_of_other_models(device: Device) -> None:
-    """By their file, by what is trained and by what it begins with; not by board."""
+    """By their file, by what is trained and by what it begins with; not by board and plan, nor by accumulators."""
     training = device.program.training
     assert training is not None
+    for step in (learning_step("head"), accumulating(learning_step("head"))):
+        unplanned = training_memory(step.graph, defaultdict(int))
+        assert unplanned is not None and unplanned.identity == training.identity
+    other = training_memory(learning_step("biases").graph, defaultdict(int))
+    assert other is not None and other.identity != training.identity
     words = training.checkpoint_words("0" * 64)
     assert words != training.checkpoint_words("1" * 64)
     slots = empty(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -79,6 +80,11 @@ def test_an_autoencoder_of_onnx_of_which_parts_are_trained(tmp_path):
     scheme = read_scheme(f"{names[1]}:0.4, {names[-2]}:0.3, {names[-1]}:0.7, biases", graph)
     program, _ = compare(training_step(graph, scheme, "squared_error"), tmp_path, scratch=256)
     assert "input_gradient_by_rows" in {layer.kernel.variant for layer in program.layers}
+    header = (tmp_path / "m.h").read_text("utf-8")
+    assert program.training is not None
+    scale, zero_point = (float(found) for found in re.findall(r"_TARGET_(?:SCALE|ZERO_POINT) \(?(-?[\d.e-]+)", header))
+    target = program.training.label_type
+    assert (np.float32(scale), zero_point) == (np.float32(target.scale), target.zero_point)
 
 
 @pytest.mark.parametrize("seed", also(*range(12)))

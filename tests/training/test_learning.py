@@ -69,7 +69,9 @@ def test_steps_are_what_they_are_by_definition(build: Build) -> None:
     assert found.difference is None
     assert found.devices == ("this machine", "QEMU's mps2-an386")
     states = sum(np.prod(state["shape"], dtype=int) for state in build.report["states"])
-    assert found.values == 2 * STEPS * (states + 1)
+    assert found.values == 2 * (STEPS * (states + 1) + CLASSES)
+    assert found.instructions is not None and found.prediction is not None
+    assert found.instructions > found.prediction > 0
     assert found.moved > 0
     assert build.report["verify_training"]["first_difference"] is None
     assert build.report["verify_training"]["instructions_per_step"] > 0

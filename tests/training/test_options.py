@@ -40,8 +40,6 @@ def test_states_that_the_caller_writes_have_no_copy():
     ("other", "said"),
     [
         ({"slide": "1=1"}, "--slide"),
-        ({"keep_tokens": ("1=4",)}, "--keep-tokens"),
-        ({"input_stream": "rows"}, "--input-stream rows"),
         ({"weights": "separate"}, "--weights separate"),
         ({"dtype": "float32"}, "--dtype float32"),
         ({"learning_rate": 0.0}, "no rate to learn with"),

@@ -46,6 +46,25 @@ class BytesOrPart(click.ParamType[int | float]):
         return kind.convert(value, param, ctx)
 
 
+class Prune(click.ParamType[float]):
+    """Of channels to be removed, as a part of 1: "channels", as many as other limits ask for, is 0; channels=25%."""
+
+    name = "channels[=PERCENT]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        what, _, part = str(value).partition("=")
+        if what != "channels":
+            self.fail(f"{value!r} is not 'channels'; write channels, or channels=25%", param, ctx)
+        if part in ("", "auto"):
+            return 0.0
+        found = Percent().convert(part, param, ctx)
+        if not 0 < found < 1:
+            self.fail(f"{part!r} is no part that can go; write 25%", param, ctx)
+        return found
+
+
 def automatic_bits(
     model: Path,
     calib: Path | None,
@@ -53,17 +72,22 @@ def automatic_bits(
     limits: Mapping[str, float | None],
     target: str,
     evaluation: Path | None,
+    *,
+    few_bits: bool,
+    prune: float | None,
     **options: Any,
 ) -> None:
     """Write the file, and say what was chosen.
 
     Args:
         limits: as they were given, by the options' names; None for those that weren't.
+        few_bits: whether bits are chosen. prune: the part of channels that goes at least; None to keep all.
     """
-    from tinycompile.mixed_precision.automatic import Budget, automatic
+    from tinycompile.mixed_precision.automatic import Budget, Freedom, automatic
 
     if calib is None:
-        raise UsageError("--bits auto needs --calib", why="what few bits cost is measured on real inputs")
+        option, what = ("--bits auto", "few bits cost") if few_bits else ("--prune", "channels are worth")
+        raise UsageError(f"{option} needs --calib", why=f"what {what} is measured on real inputs")
     size, slower, flash = limits["weight_bytes"], limits["slower"], limits["flash"]
     budget = Budget(
         weight_bytes=size if isinstance(size, int) else None,
@@ -76,6 +100,7 @@ def automatic_bits(
         model,
         calib,
         budget,
+        freedom=Freedom(few_bits=few_bits, prune=prune is not None, removed_part=prune or 0.0),
         target=target,
         evaluation=evaluation,
         form="tflite" if output.suffix == TFLITE else "onnx",
@@ -88,14 +113,25 @@ def automatic_bits(
 
 
 def build_with_few_bits(
-    models: Sequence[Path], options: Options, accuracy_loss: float, folder: Path, *, force: bool, quiet: bool
+    models: Sequence[Path],
+    options: Options,
+    accuracy_loss: float,
+    folder: Path,
+    *,
+    prune: bool,
+    force: bool,
+    quiet: bool,
 ) -> list[Build]:
-    """Build one model, with few bits in some layers where 8 bits don't fit; says which."""
+    """Build one model, with few bits in some layers where 8 bits don't fit; says which.
+
+    Args:
+        prune: whether channels may be removed as well.
+    """
     from tinycompile.mixed_precision.build_within import build_within
 
     if len(models) != 1:
         raise UsageError("--accuracy-loss takes one model", hint="give several their bits by `tinycompile quantize`")
-    found = build_within(models[0], options, accuracy_loss, output=folder, force=force)
+    found = build_within(models[0], options, accuracy_loss, output=folder, force=force, prune=prune)
     if found.bits is not None and not quiet:
         for line in found.bits.lines():
             click.echo(line)

@@ -208,7 +208,7 @@ def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
 
 STATE = "An input that is an output of the step before, kept in the model: in=out."
-TRAIN = "Learn on the device: all, last:K, head, biases, LAYER, LAYER:0.25, lite:K, with commas; or FILE.toml."
+TRAIN = "Learn on the device: all, last:K, head, biases, LAYER, LAYER:0.25, lite:K, with commas; FILE.toml; auto."
 KEEP_TOKENS = "Fewer tokens behind an attention: LAYER=K, or LAYER=K,first with the first one."
 COMPRESS = "Code constants, decode them to RAM when layers run: all, or with --flash as many as it takes."
 EVALUATION = "Other samples (.npz: x, and labels y if there are any) to measure with."
@@ -278,6 +278,8 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
             click.option("--keep-tokens", multiple=True, help=KEEP_TOKENS),
             click.option("--train", help=TRAIN),
+            click.option("--data", "train_data", type=PATH, help="Samples (.npz: x, y) for --train auto."),
+            click.option("--export-gradient", help="With --train: messages for a server, such as topk=1%."),
             click.option("--classes", type=int, help="With --train: a head of so many classes."),
             _choice("--loss", choices.LOSS_CHOICES, "What --train learns by."),
             click.option(

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     type=Percent(),
     help="Where --flash is too small, give layers few bits; how much may be lost by that: 1%.",
 )
+@click.option("--prune", type=click.Choice(["channels"]), help="With --accuracy-loss: channels may be removed as well.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but warnings and errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every layer and memory.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON, and nothing else.")
@@ -54,6 +55,7 @@ def build(
     output: Path | None,
     force: bool,
     accuracy_loss: float | None,
+    prune: str | None,
     quiet: bool,
     verbose: bool,
     as_json: bool,
@@ -62,22 +64,43 @@ def build(
     """Compile MODELS (.tflite, .onnx) to C and firmware; several share one arena."""
     if quiet + verbose + as_json > 1:
         raise UsageError("--quiet, --verbose and --json exclude each other")
+    if prune is not None and accuracy_loss is None:
+        why = "channels are removed where --flash is too small; `tinycompile quantize --prune` removes them at once"
+        raise UsageError("--prune needs --accuracy-loss", why=why)
     from tinycompile.pipeline import compile_together
 
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
         if accuracy_loss is None:
-            results = compile_together(models, options_of(**options), output=folder, force=force)
+            chosen, found = with_scheme(models, options_of(**options))
+            results = compile_together(models, chosen, output=folder, force=force)
         else:
+            quietly, pruning = quiet or as_json, prune is not None
             results = build_with_few_bits(
-                models, options_of(**options), accuracy_loss, folder, force=force, quiet=quiet or as_json
+                models, options_of(**options), accuracy_loss, folder, prune=pruning, force=force, quiet=quietly
             )
+            found = list[str]()
     if as_json:
         from tinycompile.report.document import load_document
 
         print_json(load_document(folder))
     elif not quiet:
+        for line in found:
+            click.echo(line)
         _print_results([result.report for result in results], folder, verbose)
+
+
+def with_scheme(models: Sequence[Path], options: Options) -> tuple[Options, list[str]]:
+    """(options with what `--train auto` chooses, its table)."""
+    if options.train != "auto":
+        return options, []
+    from tinycompile.contribution.automatic import automatic
+    from tinycompile.lowering import quantized_sources
+
+    options.check()
+    with quantized_sources(models, options) as sources:
+        found = automatic(sources[0][0], options)
+    return found.applied(options), found.lines()
 
 
 def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -> None:

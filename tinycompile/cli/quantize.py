@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from tinycompile.cli._bits import BytesOrPart, Percent, automatic_bits
+from tinycompile.cli._bits import BytesOrPart, Percent, Prune, automatic_bits
 from tinycompile.cli._shared import (
     EVALUATION,
     PATH,
@@ -94,6 +94,11 @@ def _check_for_bits(group: int | None, method: str, why: str) -> None:
     help="Of weights with fewer bits: nearest, awq, learned or auto.",
 )
 @click.option("--bits", type=Auto(), help="Choose each layer's bits within the limits that follow.")
+@click.option(
+    "--prune",
+    type=Prune(),
+    help="Remove channels: channels=25% at least of them, or as many as the limits that follow ask for: channels.",
+)
 @click.option("--weight-bytes", type=BytesOrPart(), help="Limit for weights: 200K, or 50% of those with 8 bits.")
 @click.option("--flash", type=Bytes(), help="Limit for the firmware, weights included.")
 @click.option(
@@ -116,6 +121,7 @@ def quantize(
     group: int | None,
     weight_method: str,
     bits: str | None,
+    prune: float | None,
     weight_bytes: int | float | None,
     flash: int | None,
     accuracy_loss: float | None,
@@ -126,7 +132,8 @@ def quantize(
     force: bool,
 ) -> None:
     """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear,
-    or, if OUTPUT ends in .tflite, with TFLite's int8 operators. With --bits auto MODEL may be an int8 .tflite as well.
+    or, if OUTPUT ends in .tflite, with TFLite's int8 operators. With --bits auto and --prune MODEL may be of int8 as
+    well.
     """
     from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model
@@ -138,18 +145,23 @@ def quantize(
         raise UsageError(f"--output {output} is neither .onnx nor .tflite", why="its ending says what is written")
     read = [model, *filter(None, [calib, evaluation])]
     limits = {"accuracy_loss": accuracy_loss, "slower": slower, "flash": flash, "weight_bytes": weight_bytes}
-    if bits is not None:
+    if bits is not None or prune is not None:
+        auto = "--bits auto" if bits is not None else "--prune channels"
         own = {"method": calib_method, "effort": calib_effort, "shapes": dict(shapes), "states": dict(states)}
         if weight_bits:
-            raise UsageError("--bits auto chooses what --weight-bits says", hint="give one of them")
-        _check_for_bits(group, weight_method, "--bits auto chooses it")
+            why = "chooses what" if bits is not None else "is with 8 bits or --bits auto, not with what"
+            raise UsageError(f"{auto} {why} --weight-bits says", hint="give one of them")
+        _check_for_bits(group, weight_method, f"{auto} chooses it")
         with may_write(output, is_model_of_ours, read=read, force=force) as path:
-            automatic_bits(model, calib, path, limits, target, evaluation, **own)
+            few = bits is not None
+            automatic_bits(model, calib, path, limits, target, evaluation, few_bits=few, prune=prune, **own)
         click.echo(f"written to {output}")
         return
     given = next((name for name, value in limits.items() if value is not None), None)
     if given is not None:
-        raise UsageError(f"--{given.replace('_', '-')} needs --bits auto", why="it is a limit for the bits of layers")
+        option = f"--{given.replace('_', '-')}"
+        why = "it is a limit for the bits of layers and for channels"
+        raise UsageError(f"{option} needs --bits auto or --prune channels", why=why)
     if not weight_bits:
         _check_for_bits(group, weight_method, "weights have 8 bits")
     with may_write(output, is_model_of_ours, read=read, force=force) as path:

@@ -34,8 +34,8 @@ class Count(click.ParamType[int]):
 @click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
 @click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
 @click.option("--trials", default=64, show_default=True, help="Candidates to train.")
-@click.option("--epochs", default=15, show_default=True, help="Of a candidate.")
-@click.option("--final-epochs", default=60, show_default=True, help="Of the best.")
+@click.option("--epochs", default=30, show_default=True, help="Of a candidate.")
+@click.option("--final-epochs", default=120, show_default=True, help="Of the best.")
 @click.option("--finalists", default=4, show_default=True, help="Candidates of the front that are trained at length.")
 @click.option(
     "--folds", type=int, help="So often a candidate is trained and judged.  [default: 3, 1 with many samples]"

@@ -132,4 +132,5 @@ def verify_steps(build: Build, samples: Path | None, limit: int | None, *, as_js
     counts = f"{found.steps} training steps, {found.parameters} parameters, {found.values:,} values, 0 differences"
     click.echo(f"bit-exact: {counts}; on {' and '.join(found.devices)}")
     if found.instructions is not None:
-        click.echo(f"{found.instructions:,} instructions per step; {found.moved:,} parameters' values have moved")
+        counts = f"{found.instructions:,} instructions per step, {found.prediction or 0:,} per prediction"
+        click.echo(f"{counts}; {found.moved:,} values of parameters have moved")

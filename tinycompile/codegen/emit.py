@@ -23,6 +23,7 @@ OPTIMIZATION = "-O2"
 UNKNOWN_STACK_BYTES = 2048
 """Until the compiler has said what the firmware needs."""
 
+GRADIENT_HEADER = "kernels/tc_gradient_message.h"
 CACHE_HEADER = "kernels/tc_cache.h"
 """For users with DMA; nothing generated includes it."""
 
@@ -127,6 +128,9 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         f"{model}_layers.h": render("layers.h.j2", **values),
         f"{model}_weights.h": render("weights.h.j2", **values),
     }
+    if program.gradient is not None:
+        files[f"{model}_gradient.h"] = render("gradient.h.j2", **values)
+        files |= _runtime_headers([GRADIENT_HEADER])
     if not program.separate:
         files[f"{model}_weights.c"] = render("weights.c.j2", **values)
     return files | _runtime_headers(program.headers + program.interface_headers)

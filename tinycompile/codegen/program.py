@@ -27,6 +27,7 @@ from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Lines
 from tinycompile.targets import Alignment
+from tinycompile.training.federated import GradientExport
 
 ABI_VERSION = 2
 CRC_HEADER = "kernels/tc_crc32.h"
@@ -157,7 +158,7 @@ class Program:
         alignment: "any" for words at any address, "strict" for code that avoids those, "core" for a core that has none.
         edges: inputs and outputs as a caller sees them, an input that comes row by row included.
         variables: what values and copies of parts of them are called in `<model>_infer`, by key.
-        training: of a training step.
+        training: of a training step. gradient: how it exports what it learns, if it does.
     """
 
     model: str
@@ -179,6 +180,7 @@ class Program:
     state_bytes: int = 0
     variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
     training: TrainingMemory | None = None
+    gradient: GradientExport | None = None
 
     @property
     def labelled(self) -> Edge | None:

@@ -7,8 +7,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tinycompile.dtypes import INT32
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, TensorType
 from tinycompile.training.step import TrainingStep, training_of
+
+
+@dataclass(frozen=True)
+class TrainedTensor:
+    """Attributes:
+    offset: in the memory of states, in bytes. first: of its elements among those of all. count: of elements.
+    bytes: of each: 2 for master weights, 4 for biases.
+    """
+
+    offset: int
+    first: int
+    count: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -27,21 +40,36 @@ class TrainingMemory:
 
     Attributes:
         begin: the layer behind which only training follows.
-        label_bytes: of the label. classes: of how many it is the number; None where it is what the output should be.
+        label_type: of the label. classes: of how many it is the number; None where it is what the output should be.
         parts: (offset, bytes) of the trained parameters, those that follow one another joined.
         identity: a digest of what they are and begin with.
+        tensors: the same parameters, each.
         accumulated: the parameters that `<model>_apply` changes; empty where each step does.
     """
 
     begin: int
     label: int
-    label_bytes: int
+    label_type: TensorType
     rate: int
     loss: int
     classes: int | None
     parts: tuple[tuple[int, int], ...]
     identity: bytes
+    tensors: tuple[TrainedTensor, ...]
     accumulated: tuple[Accumulated, ...] = ()
+
+    @property
+    def label_bytes(self) -> int:
+        return self.label_type.bytes
+
+    @property
+    def counts(self) -> list[int]:
+        """Of the elements of each tensor."""
+        return [tensor.count for tensor in self.tensors]
+
+    @property
+    def values(self) -> int:
+        return sum(self.counts)
 
     @property
     def parameter_bytes(self) -> int:
@@ -67,17 +95,27 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
     return TrainingMemory(
         step.begin,
         offsets[step.label],
-        graph.types[step.label].bytes,
+        graph.types[step.label],
         offsets[step.learning_rate],
         offsets[step.loss],
         step.classes,
         _joined((offsets[name], graph.types[name].bytes) for name in step.parameters),
         _identity(step),
+        _tensors(step, offsets),
         tuple(
             Accumulated(offsets[name], offsets[to], graph.types[name].elements, graph.types[name].dtype == INT32)
             for name, to in step.accumulators.items()
         ),
     )
+
+
+def _tensors(step: TrainingStep, offsets: Mapping[str, int]) -> tuple[TrainedTensor, ...]:
+    found, first = list[TrainedTensor](), 0
+    for name in step.parameters:
+        t = step.graph.types[name]
+        found.append(TrainedTensor(offsets[name], first, t.elements, t.bytes // t.elements))
+        first += t.elements
+    return tuple(found)
 
 
 def _joined(parts: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

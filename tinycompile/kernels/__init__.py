@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from math import inf
 from types import MappingProxyType
 
 from tinycompile.errors import UnsupportedError
@@ -51,15 +52,17 @@ def copying_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel], places
 
 
 def coded_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel]) -> list[Kernel]:
-    """With constants coded: of all that are the fastest with so many bytes of constants, and those with tiles.
+    """With constants coded: of all that are the fastest with so few bytes of constants, or of these and code, and those
+    with tiles.
 
     Args:
         kernels: others for the node, such as `kernels_of` finds.
     """
-    found, least = list[Kernel](), None
+    found, least, least_flash = list[Kernel](), inf, inf
     for kernel in sorted(kernels, key=lambda kernel: (kernel.price, kernel.constant_bytes)):
-        if least is None or kernel.constant_bytes < least:
-            least = kernel.constant_bytes
+        size = kernel.constant_bytes
+        if size < least or size + kernel.code_bytes < least_flash:
+            least, least_flash = min(least, size), min(least_flash, size + kernel.code_bytes)
             made = coded_kernel(kernel)
             found += [] if made is None else [made]
     return [*found, *decodings(site, core)]

@@ -16,7 +16,7 @@ from tinycompile.kernels.cover import Sequel, cover_for, parts_of
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.generic_finish import finish_of
 from tinycompile.kernels.training_layers import geometry_fields, geometry_stem, on
-from tinycompile.numerics.block_floating import BIAS_LIMIT, MANTISSA_BITS
+from tinycompile.numerics.block_floating import MANTISSA_BITS
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops._training.trained_layer import TrainedLayer
@@ -51,8 +51,9 @@ def layer_of_master_weights(site: Site, core: Core) -> Kernel | None:
         return None
     geometry, weights = op.layer.geometry(sig.input, sig.inputs[1]), _Weights(first)
     channels = sig.output.shape[-1]
-    reach = np.full(channels, op.terms(sig) * 255 * 128 + BIAS_LIMIT, np.int64)
+    reach = np.full(channels, op.terms(sig) * 255 * 128 + op.bias_limit, np.int64)
     finish = finish_of(second, op.layer.requant(sig), np.zeros(channels, np.int64), op.layer.clamp, (-reach, reach))
+    layer = geometry_fields(geometry, sig.input.zero_point, finish.range, bias_limit=op.bias_limit)
     has_bias = len(sig.inputs) > 2
     bias = second.constants[2] if has_bias else None
     declared = ("const int32_t *bias",) if has_bias else ()
@@ -74,7 +75,7 @@ def layer_of_master_weights(site: Site, core: Core) -> Kernel | None:
             "tc_convolution_of_master",
             HEADER,
             parameters,
-            (weights.struct(geometry_fields(geometry, sig.input.zero_point, finish.range)),),
+            (weights.struct(layer),),
             "A trained layer, whose weights are rounded channel by channel.",
             (
                 *("master", weights.argument, "input", "bias" if has_bias else "NULL", "output"),

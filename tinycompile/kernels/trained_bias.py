@@ -24,7 +24,6 @@ from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_sm
 from tinycompile.kernels.lane_pointwise import conv2d_pointwise
 from tinycompile.kernels.lane_strip import Order, conv2d_strip, conv2d_strip_straight
 from tinycompile.kernels.linear_layer import LinearLayer, SiteOfAddedBias
-from tinycompile.numerics.block_floating import BIAS_LIMIT
 from tinycompile.ops._training.trained_layer import TrainedLayer
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -41,7 +40,7 @@ def layer_of(site: Site) -> SiteOfAddedBias | None:
     if site.constants[1] is None or site.constants[2] is not None:
         return None
     node = replace(site.node, op=op.layer)
-    return SiteOfAddedBias(node, site.sig, site.constants, limit=BIAS_LIMIT)
+    return SiteOfAddedBias(node, site.sig, site.constants, limit=op.bias_limit)
 
 
 def with_starts(inner: Kernel, site: SiteOfAddedBias) -> Kernel:

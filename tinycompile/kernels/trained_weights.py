@@ -15,7 +15,6 @@ from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, stru
 from tinycompile.kernels.linear_layer import added_range
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.training_layers import geometry_stem
-from tinycompile.numerics.block_floating import BIAS_LIMIT
 from tinycompile.numerics.fixed_point import INT32_MAX
 from tinycompile.numerics.proved_requant import solve
 from tinycompile.numerics.requant_plan import RequantPlan
@@ -138,11 +137,11 @@ class _Finish:
         bias: Array = np.zeros(geometry.outputs, np.int64)
         has_bias = len(site.constants) > 2 and site.constants[2] is None
         if len(site.constants) > 2 and not has_bias:
-            bias = site.constant(2).astype(np.int64)
+            bias = np.clip(site.constant(2).astype(np.int64), -op.bias_limit, op.bias_limit)
         zero_point, rule = site.sig.input.zero_point, op.layer.requant(site.sig)
         furthest = prod(geometry.weights[1:]) * LARGEST_WEIGHT * max(127 - zero_point, 128 + zero_point)
         low, high = bias - furthest, bias + furthest
-        added = added_range(rule, low, high, BIAS_LIMIT) if has_bias else (0, 0)
+        added = added_range(rule, low, high, op.bias_limit) if has_bias else (0, 0)
         low, high = low + added[0], high + added[1]
         largest = int(max(-low.min(), high.max()))
         pre = min(MOST_PRE, (INT32_MAX // largest).bit_length() - 1)

@@ -12,7 +12,7 @@ from tinycompile.kernels.base import Constant, Kernel, kernel_for, structured
 from tinycompile.kernels.cover import Sequel, cover_for, parts_of
 from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, struct_call
 from tinycompile.kernels.generic_finish import finish_of
-from tinycompile.numerics.block_floating import BIAS_LIMIT, MANTISSA_BITS
+from tinycompile.numerics.block_floating import MANTISSA_BITS
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
 from tinycompile.ops._training.parameters import GradientDescent, RoundedWeights
@@ -38,6 +38,7 @@ def geometry_fields(
     change: int = 0,
     *,
     one_scale: bool = False,
+    bias_limit: int = 0,
 ) -> Fields:
     """Members of a `tc_layer_geometry`."""
     image = geometry.image[:2]
@@ -52,6 +53,7 @@ def geometry_fields(
         "shift": shift,
         "exponent_change": change,
         "one_scale": int(one_scale),
+        "bias_limit": bias_limit,
     }
 
 
@@ -69,8 +71,9 @@ def trained_layer(site: Site, core: Core) -> Kernel | None:
         return None
     layer, channels = op.layer, sig.output.shape[-1]
     geometry = layer.geometry(sig.input, sig.inputs[1])
-    reach = np.full(channels, op.terms(sig) * 255 * 128 + BIAS_LIMIT, np.int64)
+    reach = np.full(channels, op.terms(sig) * 255 * 128 + op.bias_limit, np.int64)
     finish = finish_of(site, layer.requant(sig), np.zeros(channels, np.int64), layer.clamp, (-reach, reach))
+    fields = geometry_fields(geometry, sig.input.zero_point, finish.range, bias_limit=op.bias_limit)
     names = ("input", "weights", "bias")[: len(sig.inputs)]
     declared = {name: f"const {t.dtype.ctype} *{name}" for name, t in zip(names, sig.inputs, strict=True)}
     known = {name: value for name, value in zip(names, site.constants, strict=True) if value is not None}
@@ -83,7 +86,7 @@ def trained_layer(site: Site, core: Core) -> Kernel | None:
             "tc_trained_convolution",
             HEADER,
             parameters,
-            (Struct("tc_layer_geometry", geometry_fields(geometry, sig.input.zero_point, finish.range)),),
+            (Struct("tc_layer_geometry", fields),),
             "A layer whose weights or bias are trained.",
             ("input", "weights", "bias" if "bias" in names else "NULL", "output", "channels", finish.function),
         ),

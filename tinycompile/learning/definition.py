@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tinycompile.build import Build
 from tinycompile.errors import UsageError
 from tinycompile.lowering import imported, ready
@@ -19,6 +21,7 @@ def step_of(build: Build) -> TrainingStep:
     if not build.source.is_file():
         raise UsageError("the build has lost its model", where=str(build.source), why="it says what a step computes")
     options = options_of_build(build.folder, build.report, Options())
+    options = replace(options, input_stream="none")  # rows are the same input, one after the other
     step = training_of(ready(imported(build.source, options), options))
     if step is None:
         raise UsageError("this model doesn't learn", where=str(build.folder), hint="build it with --train")

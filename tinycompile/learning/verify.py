@@ -27,7 +27,7 @@ class StateDifference:
     """Where a state isn't what it should be.
 
     Attributes:
-        step: its number, from 1 on. state: a parameter's name, or "loss".
+        step: its number, from 1 on. state: its name, or the loss or an output that was returned.
         index: the first element that differs; `count` of them do.
     """
 
@@ -35,8 +35,8 @@ class StateDifference:
     step: int
     state: str
     index: tuple[int, ...]
-    expected: int
-    got: int
+    expected: float
+    got: float
     count: int
 
     def describe(self) -> str:
@@ -51,7 +51,7 @@ class TrainingVerification:
     Attributes:
         devices: where the generated C ran. values: compared, of all steps, states and devices.
         moved: how many values of trained parameters another one than before the first step.
-        instructions: of the last step in QEMU; None without it.
+        instructions: of the last step in QEMU, and `prediction` of one; None without it.
     """
 
     devices: tuple[str, ...]
@@ -60,6 +60,7 @@ class TrainingVerification:
     values: int
     moved: int
     instructions: int | None
+    prediction: int | None
     difference: StateDifference | None
 
 
@@ -67,7 +68,8 @@ def verify_training(
     build: Build, steps: int, inputs: Sequence[Array] | None = None, labels: Array | None = None
 ) -> TrainingVerification:
     """Train for some steps by the definition, on this machine and, if QEMU has one for the board, there; compare loss,
-    parameters and every other state after each step. Records `verify_training` in the report.
+    parameters and every other state after each step, and a prediction at the end. Records `verify_training` in the
+    report.
 
     Args:
         inputs: one array (samples, *shape) per input, `labels` (samples, *shape): they begin again where there are
@@ -83,20 +85,27 @@ def verify_training(
     samples = [([array[i] for array in taken[0]], taken[1][i]) for i in numbers]
     trainer = Trainer(step)
     first, expected = dict(trainer.states), list(_defined(trainer, samples))
-    values, difference, instructions = 0, None, None
+    predicted = trainer.predict(*samples[-1][0])
+    outputs = {f"output {i}": predicted[name] for i, name in enumerate(step.graph.outputs)}
+    values, difference, instructions, prediction = 0, None, None, None
     groups = [_commands(step, number, *sample) for number, sample in enumerate(samples)]
     for device in devices:
-        answers = iter(device.execute([command for group in groups for command in group]))
+        last = Command(Kind.PREDICT, samples[-1][0])
+        answers = iter(device.execute([*(command for group in groups for command in group), last]))
         for number, (group, states) in enumerate(zip(groups, expected, strict=True)):
             learned, *_, after = [next(answers) for _ in group]
             instructions = learned.instructions or instructions
             values += 1 + sum(array.size for array in states.values())
             difference = difference or _difference(device, number + 1, states, _states_in(build, after))
             difference = difference or _loss_difference(device, number + 1, step, states, learned)
+        answer = next(answers)
+        prediction = answer.instructions or prediction
+        values += sum(array.size for array in outputs.values())
+        got = {f"output {i}": array for i, array in enumerate(answer.outputs)}
+        difference = difference or _difference(device, steps, outputs, got)
     moved = sum(int(np.count_nonzero(first[name] != expected[-1][name])) for name in step.parameters)
-    found = TrainingVerification(
-        tuple(device.name for device in devices), steps, len(step.parameters), values, moved, instructions, difference
-    )
+    names, counts = tuple(device.name for device in devices), (instructions, prediction)
+    found = TrainingVerification(names, steps, len(step.parameters), values, moved, *counts, difference)
     _record(build, found)
     return found
 
@@ -157,7 +166,7 @@ def _difference(
         wrong = np.argwhere(want != got[name])
         if len(wrong):
             index = tuple(int(i) for i in wrong[0])
-            values = int(want[index]), int(got[name][index])
+            values = want[index].item(), got[name][index].item()
             return StateDifference(device.name, number, name, index, *values, len(wrong))
     return None
 
@@ -180,6 +189,7 @@ def _record(build: Build, found: TrainingVerification) -> None:
         "values_compared": found.values,
         "values_moved": found.moved,
         "instructions_per_step": found.instructions,
+        "instructions_per_prediction": found.prediction,
         "first_difference": None if found.difference is None else found.difference.describe(),
     }
     update_report(build.folder, build.report)

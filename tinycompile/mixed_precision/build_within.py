@@ -11,7 +11,9 @@ from typing import Any
 from tinycompile.build import Build
 from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import is_onnx, load
-from tinycompile.mixed_precision.automatic import Automatic, Budget, Chooser
+from tinycompile.frontend.onnx import is_quantized
+from tinycompile.frontend.onnx_file import read_proto
+from tinycompile.mixed_precision.automatic import Automatic, Budget, Chooser, Freedom
 from tinycompile.mixed_precision.network import Network
 from tinycompile.model_source import Calibration
 from tinycompile.options import Options
@@ -38,12 +40,14 @@ def build_within(
     *,
     output: Path,
     force: bool = False,
+    prune: bool = False,
     build: Callable[..., list[Build]] = compile_together,
 ) -> BuiltWithin:
     """Build a model with 8 bits, and if that exceeds `options.flash` with as few as it takes.
 
     Args:
         accuracy_loss: with more than that, as a part of 1, there is a warning.
+        prune: whether channels may be removed as well.
         build: as `compile_together`.
 
     Raises:
@@ -53,7 +57,8 @@ def build_within(
     if samples is None or options.flash is None:
         why = "layers get few bits where a firmware exceeds --flash, by what samples say they cost"
         raise UsageError("--accuracy-loss needs --flash and --calib", why=why)
-    quantized = not is_onnx(model) and bool(Network(load(model)).layers)
+    of_onnx = is_onnx(model)
+    quantized = is_quantized(read_proto(model)) if of_onnx else bool(Network(load(model)).layers)
     plain = replace(options, calibration=Calibration())
     try:
         (found,) = build([model], plain if quantized else options, output=output, force=force)
@@ -61,9 +66,10 @@ def build_within(
     except FirmwareTooLargeError as error:
         step(f"{error.excess:,} bytes too many: choosing bits for the layers")
         sizes = [error.size]
-    form: Form = "tflite" if quantized else "onnx"
+    form: Form = "tflite" if quantized and not of_onnx else "onnx"
     evaluation = options.calibration.evaluation
-    chooser = Chooser.of(model, samples, options.target, evaluation, form, with_code=True, **_of_quantize(options))
+    freedom, given = Freedom(prune=prune), _of_quantize(options)
+    chooser = Chooser.of(model, samples, options.target, evaluation, form, freedom, with_code=True, **given)
 
     def built(content: bytes) -> Build:
         with TemporaryDirectory(prefix="tinycompile-") as folder:
@@ -81,15 +87,15 @@ def build_within(
             break
         bits = chooser.within(Budget(saving=saving, accuracy_loss=accuracy_loss))
         try:
-            return BuiltWithin(built(bits.content), bits)
+            return _told(built(bits.content), bits)
         except FirmwareTooLargeError as error:
             saving += error.excess
     why = "fewer bits save nothing here: what unpacks weights takes more than they do"
-    if chooser.search.smallest.bits:
+    if chooser.search.smallest.weights:
         why = "so it was measured with the fewest bits and the smallest kernels"
         try:
             bits = _fewest(chooser, built, accuracy_loss)
-            return BuiltWithin(built(bits.content), bits)
+            return _told(built(bits.content), bits)
         except FirmwareTooLargeError:
             step("nor does that fit")
     raise DoesNotFitError(
@@ -100,11 +106,18 @@ def build_within(
     )
 
 
+def _told(build: Build, bits: Automatic) -> BuiltWithin:
+    """With the front in the build's report."""
+    build.add_to_report("low_bits", bits.as_dict())
+    return BuiltWithin(build, bits)
+
+
 def _fewest(chooser: Chooser, built: Callable[[bytes], object], accuracy_loss: float) -> Automatic:
     """The fewest bits that save anything; fitted once a build has said that they fit. Raises FirmwareTooLargeError."""
     search = chooser.search
     step("building with the fewest bits")
-    built(search.model.fitted(search.smallest.bits, "nearest").written().content)  # as large as fitted ones
+    fewest = search.smallest
+    built(search.model.fitted(fewest.bits, search.removed(fewest), "nearest").written().content)  # as large as fitted
     return chooser.automatic(search.fit(search.smallest), accuracy_loss)
 
 

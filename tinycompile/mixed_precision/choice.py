@@ -2,6 +2,8 @@
 
 One of several alternatives is chosen for each layer; losses, bytes and instructions add up over layers. It is solved
 exactly, by OR-Tools' CP-SAT. Losses that add up are the model: noise of one layer doesn't know of another one's.
+Where channels can be removed, a level is chosen for each class of them as well, and each layer's alternative is one for
+the levels of what it reads and makes.
 
 Code doesn't add up over layers: whichever of them call a function, it is there once. So each function has a variable of
 its own, which no layer's alternative that calls it can do without.
@@ -10,7 +12,7 @@ its own, which no layer's alternative that calls it can do without.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,7 @@ class Alternative:
         bytes: of its constants. instructions: of one inference.
         kernel: that these are of, for people.
         function: that it calls; others with the same one share its `code` bytes. "" where it needs none.
+        reads, makes: the levels of its operand's and its result's channels; 0 has all of them.
     """
 
     bits: int
@@ -42,6 +45,12 @@ class Alternative:
     kernel: str = ""
     function: str = ""
     code: int = 0
+    reads: int = 0
+    makes: int = 0
+
+    @property
+    def has_all_channels(self) -> bool:
+        return not (self.reads or self.makes)
 
     @property
     def alone(self) -> int:
@@ -50,14 +59,40 @@ class Alternative:
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Numbers of channels to choose from, by class; the first has all of them.
+
+    Attributes:
+        losses: what each level adds to the power of the outputs' error. removed: channels that it does without.
+        reads, makes: the class of a layer's operand and of its result, where there is one.
+        least: channels to be removed at least, of all classes together.
+    """
+
+    losses: Mapping[str, Sequence[float]]
+    removed: Mapping[str, Sequence[int]]
+    reads: Mapping[str, str]
+    makes: Mapping[str, str]
+    least: int = 0
+
+
+_NO_LEVELS = Levels({}, {}, {}, {})
+
+
+@dataclass(frozen=True)
 class Choice:
-    """An alternative for each layer, and what they come to."""
+    """An alternative for each layer, and what they come to.
+
+    Attributes:
+        levels: by class of channels. channel_loss: of all of them.
+    """
 
     chosen: Mapping[str, Alternative]
+    levels: Mapping[str, int] = field(default_factory=dict[str, int])
+    channel_loss: float = 0.0
 
     @property
     def loss(self) -> float:
-        return sum(each.loss for each in self.chosen.values())
+        return self.channel_loss + sum(each.loss for each in self.chosen.values())
 
     @property
     def bytes(self) -> int:
@@ -82,6 +117,11 @@ class Choice:
         """Of the layers that have fewer than 8."""
         return {name: each.bits for name, each in self.chosen.items() if each.bits < 8}
 
+    @property
+    def weights(self) -> frozenset[tuple[str, int]]:
+        """What weights come of it: bits by layer, levels by class, where there are fewer bits or channels."""
+        return frozenset((*self.bits.items(), *((name, level) for name, level in self.levels.items() if level)))
+
 
 _MORE_BYTES, _TIMES = 1.1, 1.5
 """A kernel is left out if one with at most so many times its bytes takes fewer instructions by such a factor."""
@@ -90,14 +130,16 @@ _MORE_BYTES, _TIMES = 1.1, 1.5
 def sensible(alternatives: Sequence[Alternative], *, with_code: bool = False) -> list[Alternative]:
     """Without kernels that save next to nothing and take much longer: portable ones beside those of the core."""
     size = size_of(with_code)
-    return [
-        each
-        for each in alternatives
-        if not any(
-            a.bits == each.bits and size(a) <= _MORE_BYTES * size(each) and _TIMES * a.instructions < each.instructions
-            for a in alternatives
-        )
-    ]
+
+    def beaten(each: Alternative, a: Alternative) -> bool:
+        same = a.bits == each.bits and _same_channels(a, each)
+        return same and size(a) <= _MORE_BYTES * size(each) and _TIMES * a.instructions < each.instructions
+
+    return [each for each in alternatives if not any(beaten(each, a) for a in alternatives)]
+
+
+def _same_channels(one: Alternative, other: Alternative) -> bool:
+    return (one.reads, one.makes) == (other.reads, other.makes)
 
 
 def size_of(with_code: bool) -> Callable[[Alternative], int]:
@@ -116,20 +158,24 @@ def useful(alternatives: Sequence[Alternative], *, with_code: bool = False) -> l
 
 def _is_no_larger(a: Alternative, b: Alternative, with_code: bool) -> bool:
     """Where code counts, `b`'s function may be there already and `a`'s not."""
-    return (a.alone if with_code and a.function != b.function else a.bytes) <= b.bytes
+    return _same_channels(a, b) and (a.alone if with_code and a.function != b.function else a.bytes) <= b.bytes
 
 
 @dataclass(frozen=True, eq=False)
 class _Programme:
-    """Variables for a pick of one alternative for each layer."""
+    """Variables for a pick of one alternative for each layer, and of one level for each class of channels."""
 
     model: Any
     kept: Mapping[str, Sequence[Alternative]]
     picks: Mapping[str, Sequence[Any]]
     size: Any
+    levels: Levels
+    steps: Mapping[str, Sequence[Any]]
 
     @staticmethod
-    def of(alternatives: Mapping[str, Sequence[Alternative]], with_code: bool) -> _Programme:
+    def of(
+        alternatives: Mapping[str, Sequence[Alternative]], with_code: bool, levels: Levels | None = None
+    ) -> _Programme:
         model: Any = cp_model().CpModel()
         kept = {name: useful(each, with_code=with_code) for name, each in alternatives.items()}
         picks = {name: [model.new_bool_var("") for _ in each] for name, each in kept.items()}
@@ -144,7 +190,32 @@ class _Programme:
                 if a.function in called:
                     model.add_implication(pick, called[a.function])
             size = size + sum(code[function] * there for function, there in called.items())
-        return _Programme(model, kept, picks, size)
+        levels = levels or _NO_LEVELS
+        steps = {name: [model.new_bool_var("") for _ in each] for name, each in levels.removed.items()}
+        found = _Programme(model, kept, picks, size, levels, steps)
+        found._link()
+        return found
+
+    def _link(self) -> None:
+        """A layer's alternative is one for the levels of what it reads and makes."""
+        for each in self.steps.values():
+            self.model.add_exactly_one(each)
+        for name, each in self.kept.items():
+            for channels, at in (
+                (self.levels.reads.get(name), [a.reads for a in each]),
+                (self.levels.makes.get(name), [a.makes for a in each]),
+            ):
+                for number, there in enumerate(self.steps[channels] if channels is not None else []):
+                    these = [pick for pick, level in zip(self.picks[name], at, strict=True) if level == number]
+                    self.model.add(sum(these) == there)
+        if self.levels.least:
+            self.model.add(
+                sum(count * there for count, there in self.stepped(self.levels.removed)) >= self.levels.least
+            )
+
+    def stepped(self, numbers: Mapping[str, Sequence[float]]) -> list[tuple[float, Any]]:
+        """Numbers of all levels with their variables."""
+        return [pair for name, each in self.steps.items() for pair in zip(numbers[name], each, strict=True)]
 
     @property
     def pairs(self) -> list[tuple[Alternative, Any]]:
@@ -158,27 +229,31 @@ class _Programme:
         solver.parameters.num_workers = 1
         if solver.solve(self.model) not in (cp.OPTIMAL, cp.FEASIBLE):
             return None
-        return Choice(
-            {
-                name: next(a for a, pick in zip(each, self.picks[name], strict=True) if solver.value(pick))
-                for name, each in self.kept.items()
-            }
-        )
+        chosen = {
+            name: next(a for a, pick in zip(each, self.picks[name], strict=True) if solver.value(pick))
+            for name, each in self.kept.items()
+        }
+        at = {name: next(i for i, there in enumerate(each) if solver.value(there)) for name, each in self.steps.items()}
+        return Choice(chosen, at, sum(self.levels.losses[name][level] for name, level in at.items()))
 
 
-def smallest(alternatives: Mapping[str, Sequence[Alternative]], *, with_code: bool = False) -> Choice:
+def smallest(
+    alternatives: Mapping[str, Sequence[Alternative]], *, with_code: bool = False, levels: Levels | None = None
+) -> Choice:
     """The fewest bytes, whatever they lose and take; one of those with the least loss.
 
     Args:
         with_code: functions count as well, each once.
+        levels: as for `choose`.
     """
-    if not with_code:
+    if not with_code and levels is None:
         by_size = {n: min(each, key=lambda a: (a.bytes, a.loss, a.instructions)) for n, each in alternatives.items()}
         return Choice(by_size)
-    programme = _Programme.of(alternatives, with_code)
+    programme = _Programme.of(alternatives, with_code, levels)
     programme.model.minimize(programme.size)
     found = programme.solved()
-    return choose(alternatives, 0 if found is None else found.flash, with_code=True)
+    size = 0 if found is None else found.flash if with_code else found.bytes
+    return choose(alternatives, size, with_code=with_code, levels=levels)
 
 
 def choose(
@@ -187,38 +262,47 @@ def choose(
     instruction_limit: int | None = None,
     *,
     with_code: bool = False,
+    levels: Levels | None = None,
 ) -> Choice:
     """The least loss within the limits; among equals the fewest instructions.
 
     Args:
         bytes_limit: of all layers' constants. instruction_limit: of all layers; None for any number.
         with_code: the bytes are those of functions as well, each once.
+        levels: of channels; with None all stay.
 
     Raises:
         DoesNotFitError: there is no such choice.
     """
-    programme = _Programme.of(alternatives, with_code)
+    programme = _Programme.of(alternatives, with_code, levels)
     model, pairs = programme.model, programme.pairs
     model.add(programme.size <= bytes_limit)
     if instruction_limit is not None:
         model.add(sum(a.instructions * pick for a, pick in pairs) <= instruction_limit)
-    largest = max((a.loss for a, _ in pairs), default=0.0) or 1.0
+    steps = programme.stepped(programme.levels.losses)
+    largest = max((*(a.loss for a, _ in pairs), *(loss for loss, _ in steps)), default=0.0) or 1.0
     most = max((a.instructions for a, _ in pairs), default=0) * len(programme.kept) + 1
-    costs = [
-        (round(float(np.ldexp(a.loss / largest, _LOSS_BITS))) << _TIE_BITS) + (a.instructions << _TIE_BITS) // most
-        for a, _ in pairs
-    ]
-    model.minimize(sum(cost * pick for cost, (_, pick) in zip(costs, pairs, strict=True)))
+
+    def weighed(loss: float) -> int:
+        return round(float(np.ldexp(loss / largest, _LOSS_BITS))) << _TIE_BITS
+
+    costs = [weighed(a.loss) + (a.instructions << _TIE_BITS) // most for a, _ in pairs]
+    cost = sum(each * pick for each, (_, pick) in zip(costs, pairs, strict=True))
+    model.minimize(cost + sum(weighed(loss) * there for loss, there in steps))
     found = programme.solved()
     if found is None:
-        raise _impossible(alternatives, bytes_limit, instruction_limit, with_code)
+        raise _impossible(alternatives, bytes_limit, instruction_limit, with_code, levels)
     return found
 
 
 def _impossible(
-    alternatives: Mapping[str, Sequence[Alternative]], bytes_limit: int, instruction_limit: int | None, with_code: bool
+    alternatives: Mapping[str, Sequence[Alternative]],
+    bytes_limit: int,
+    instruction_limit: int | None,
+    with_code: bool,
+    levels: Levels | None,
 ) -> DoesNotFitError:
-    fewest = smallest(alternatives, with_code=with_code)
+    fewest = smallest(alternatives, with_code=with_code, levels=levels)
     least = fewest.flash if with_code else fewest.bytes
     fastest = sum(min(a.instructions for a in each) for each in alternatives.values())
     if least > bytes_limit:

@@ -1,13 +1,14 @@
 """Weights of few bits for the layers of an int8 network: what operands say of a layer, and layers fitted in order.
 
 Each layer is fitted to the operands that it gets behind layers that have few bits already; its bias makes up for what
-is left on average, of its own weights and of all in front. Layers that keep 8 bits get such biases as well.
+is left on average, of its own weights and of all in front. Layers that keep 8 bits get such biases as well. Those that
+lose input channels are fitted to weights of least squares first, which make up for these.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,11 +20,16 @@ from tinycompile.quantize.low_bits import DAMPING, WeightMethod, fit_weights
 
 COLUMNS = 8192
 """Windows at most from which a layer's statistics are taken."""
+LARGEST_DEPTH = 2304
+"""Products of an output from which on operands' moments aren't inverted."""
+LEAST_POWER = 1e-30
+_HOLD = 0.1
+"""Of `damping_of` few columns: with it samples that the fit hasn't seen lose least."""
 
 
 @dataclass(frozen=True, eq=False)
 class LowBits:
-    """A layer with few bits, as a file has it.
+    """A layer with few bits, or with 8 and without some channels, as a file has it.
 
     Attributes:
         codes: int8 (outputs, products). scales: float32 (outputs,). bias: int32 (outputs,), in steps of operand times
@@ -155,6 +161,38 @@ def damping_of(operands: Operands) -> float:
     return max(DAMPING, operands.mean.shape[1] / operands.columns)
 
 
+def hold_of(operands: Operands) -> float:
+    """How strongly weights of least squares hold on to what they were, as a part of an operand's mean power."""
+    return max(DAMPING, _HOLD * operands.mean.shape[1] / operands.columns)
+
+
+def reconstructed(layer: Layer, given: Operands, cross: Array, gone: Array) -> Array:
+    """float32 (outputs, products): weights without some input channels, whose results are nearest to what is wanted.
+
+    Least squares that hold on to the layer's own weights as far as operands say little.
+
+    Args:
+        given: operands in a network whose layers in front have changed already, of one group.
+        cross: float64 (outputs, products), the mean of what is wanted times these operands, both without their means.
+        gone: channels that are removed.
+    """
+    own = rows_of(layer)[0].astype(np.float64)
+    products: Array = np.arange(int(own.shape[1]))
+    kept = ~np.isin(products % layer.sig.input.shape[-1], gone)
+    weights = np.zeros_like(own)
+    if own.shape[1] > LARGEST_DEPTH:
+        weights[:, kept] = own[:, kept]
+        return weights.astype(np.float32)
+    moment = given.moment[0].astype(np.float64)
+    strength = hold_of(given) * max(float(moment.trace()) / len(moment), LEAST_POWER)
+    moment, hold = moment[np.ix_(kept, kept)], strength * np.eye(int(kept.sum()))
+    wanted: Array = cross[:, kept] + own[:, kept] @ hold
+    flat: Array = moment + hold
+    solved = np.linalg.solve(flat, wanted.transpose())
+    weights[:, kept] = np.swapaxes(solved, 0, 1)
+    return weights.astype(np.float32)
+
+
 def low_bits(
     layer: Layer, operands: Operands, bits: int, wanted: Array, *, method: WeightMethod = "learned"
 ) -> LowBits:
@@ -183,14 +221,18 @@ def fitted_in_order(
     inputs: Mapping[str, Array],
     bits: Mapping[str, int],
     method: WeightMethod = "learned",
+    gone: Mapping[str, Array] | None = None,
 ) -> dict[str, LowBits | NewBias]:
-    """All layers that have few bits, and the biases of the others behind them.
+    """All layers that have few bits or lose channels, and the biases of the others behind them.
 
     Args:
         inputs: as `Network.inputs` makes them.
         bits: by layer; those that aren't named keep their weights.
+        gone: by layer, input channels that it is to do without.
     """
-    first = next((i for i, node in enumerate(network.graph.nodes) if node.name in bits), len(network.graph.nodes))
+    gone = gone or {}
+    changed = (i for i, node in enumerate(network.graph.nodes) if node.name in bits or node.name in gone)
+    first = next(changed, len(network.graph.nodes))
     own = network.before(first, inputs, {}, rounded=True)
     ours = dict(own)
     found = dict[str, LowBits | NewBias]()
@@ -198,16 +240,13 @@ def fitted_in_order(
     for node in network.stepped(ours, own, first=first):
         layer = network.layers.get(node.name)
         made: LowBits | NewBias | None = None
-        if layer is not None and (layer.name in bits or (layer.operand in differs and layer.has_bias)):
-            columns = Columns.of(layer, ours[layer.operand])
-            wanted = means(layer, layer.own.weights, Columns.of(layer, own[layer.operand]).mean) + layer.own.bias
-            if layer.name in bits:
-                step(f"fitting {layer.name} to {bits[layer.name]} bits")
-                made = low_bits(layer, Operands.of(columns.windows), bits[layer.name], wanted, method=method)
-            else:
-                missing = wanted - means(layer, layer.own.weights, columns.mean)
-                made = NewBias(rounded_bias(missing / _bias_steps(layer)))
-            found[layer.name] = made
+        if layer is not None and layer.name in gone:
+            given, wanted = ours[layer.operand], own[layer.operand]
+            made = _without_channels(layer, given, wanted, gone[layer.name], bits.get(layer.name, 8), method)
+        elif layer is not None and (layer.name in bits or (layer.operand in differs and layer.has_bias)):
+            made = _made(layer, ours[layer.operand], own[layer.operand], bits.get(layer.name), method)
+        if made is not None:
+            found[node.name] = made
         results = network.compute(node, own, None, rounded=True)
         own.update(zip(node.outputs, results, strict=True))
         if made is None and not differs.intersection(node.inputs):
@@ -217,3 +256,36 @@ def fitted_in_order(
         given = made.parameters(layer) if made is not None and layer is not None else None
         ours.update(zip(node.outputs, network.compute(node, ours, given, rounded=True), strict=True))
     return found
+
+
+def _made(layer: Layer, given: Array, wanted: Array, bits: int | None, method: WeightMethod) -> LowBits | NewBias:
+    """A layer with few bits, or with another bias alone.
+
+    Args:
+        given: its operand. wanted: the same in the network as it was.
+        bits: None to keep its weights.
+    """
+    columns = Columns.of(layer, given)
+    mean = means(layer, layer.own.weights, Columns.of(layer, wanted).mean) + layer.own.bias
+    if bits is not None:
+        step(f"fitting {layer.name} to {bits} bits")
+        return low_bits(layer, Operands.of(columns.windows), bits, mean, method=method)
+    missing = mean - means(layer, layer.own.weights, columns.mean)
+    return NewBias(rounded_bias(missing / _bias_steps(layer)))
+
+
+def _without_channels(
+    layer: Layer, given: Array, wanted: Array, gone: Array, bits: int, method: WeightMethod
+) -> LowBits:
+    """As `_made`, of a layer that does without some input channels: their weights are exactly 0."""
+    step(f"fitting {layer.name} to {layer.sig.input.shape[-1] - gone.size} channels and {bits} bits")
+    without = given.copy()
+    without[..., gone] = 0
+    windows, before = windows_of(layer, without), windows_of(layer, wanted)
+    operands, own_mean = Operands.of(windows), before.mean(axis=2, dtype=np.float64)
+    mean = means(layer, layer.own.weights, own_mean) + layer.own.bias
+    results = layer.own.weights @ (before[0] - own_mean[0][:, None].astype(np.float32))
+    centred = windows[0] - operands.mean[0][:, None].astype(np.float32)
+    cross = (results @ centred.swapaxes(0, 1)).astype(np.float64) / windows.shape[2]
+    weights = reconstructed(layer, operands, cross, gone)
+    return low_bits(replace(layer, own=Parameters(weights, layer.own.bias)), operands, bits, mean, method=method)

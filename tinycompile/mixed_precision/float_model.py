@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import Array
+from tinycompile.mixed_precision.channel_classes import Removed
 from tinycompile.mixed_precision.expected import expected
 from tinycompile.mixed_precision.measure import Measured
+from tinycompile.mixed_precision.network import Network as IntegerNetwork
 from tinycompile.mixed_precision.scores import scores_of_onnx
 from tinycompile.mixed_precision.search import Fitted, Written
 from tinycompile.mixed_precision.sensitivity import COLUMNS, noise, samples_for
@@ -56,10 +58,15 @@ class FloatModel:
             found.add(layer, widths)
         return found
 
-    def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
+    def few_inputs(self, network: IntegerNetwork, count: int) -> dict[str, Array]:
+        samples = spread(self.calibrated.samples.calibration, count)
+        return network.inputs({name: np.stack([sample[name] for sample in samples]) for name in network.graph.inputs})
+
+    def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
         named = {self.names[layer]: each for layer, each in bits.items()}
-        attempt = self.calibrated.with_bits(WeightBits(named, method=method)) if named else None
-        quantized = self.calibrated.written([] if attempt is None else [attempt])
+        calibrated = self._without(removed) if removed else self.calibrated
+        attempt = calibrated.with_bits(WeightBits(named, method=method)) if named else None
+        quantized = calibrated.written([] if attempt is None else [attempt])
 
         def written() -> Written:
             quantized.proto.producer_name = self.description
@@ -67,19 +74,33 @@ class FloatModel:
 
         accuracy = quantized.accuracy
         measured = Measured(
-            self._judged(attempt or self.calibrated.attempts[0]),
+            self._judged(attempt or calibrated.attempts[0]),
             None if quantized.choices is None else quantized.choices.same,
             None if accuracy is None else (accuracy.float_value, accuracy.int8_value),
         )
         return Fitted(measured, written)
 
+    def _without(self, removed: Removed) -> Calibrated:
+        """The model without these channels."""
+        results = {
+            name: each.result
+            for each in self.calibrated.attempts[0].network.steps
+            if each.layer is not None
+            for name in (each.layer.name, each.result)
+        }
+        by_result = (
+            {results[self.names[layer]]: gone for layer, gone in each.items()}
+            for each in (removed.reads, removed.makes)
+        )
+        return self.calibrated.without_channels(*by_result)
+
     def _judged(self, attempt: Attempt) -> float:
         """SQNR of the worst score in dB, with all roundings, on samples that calibration hasn't seen."""
-        network = attempt.network.on(spread(self.calibrated.samples.judged, attempt.network.count))
+        own = self.calibrated.attempts[0].network  # of the model with all channels
+        samples = spread(self.calibrated.samples.judged, min(attempt.network.count, own.count))
+        network, own = attempt.network.on(samples), own.on(samples)
         values = network.run(replace(attempt.fitted.setting, activations=attempt.parameters))
-        return decibels(
-            noise(_values_of(network, self._scores, network.floats), _values_of(network, self._scores, values))
-        )
+        return decibels(noise(_values_of(own, self._scores, own.floats), _values_of(network, self._scores, values)))
 
 
 def _values_of(network: Network, names: Sequence[str], values: Mapping[str, Array]) -> list[Array]:

@@ -1,33 +1,42 @@
-"""An int8 TFLite file whose layers get few bits: it keeps all that it has but some weights, scales and biases."""
+"""An int8 file whose layers get few bits: it keeps all that it has but some weights, scales and biases."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import Protocol
 
-from tinycompile.mixed_precision.fitting import fitted_in_order, spread
+from tinycompile.ir import Array
+from tinycompile.mixed_precision.channel_classes import Removed
+from tinycompile.mixed_precision.fitting import LowBits, NewBias, fitted_in_order, spread
 from tinycompile.mixed_precision.measure import Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.search import Fitted, Written
 from tinycompile.mixed_precision.sensitivity import Trials, samples_of, trials
-from tinycompile.mixed_precision.tflite_file import places, rewritten
 from tinycompile.quantize.low_bits import WeightMethod
 
 _WORK, _LEAST = 4e10, 32
 """Multiply-accumulates of all samples that layers are fitted to, about; samples, at least."""
 
 
+class File(Protocol):
+    """What a network was read from."""
+
+    def rewritten(self, changes: Mapping[str, LowBits | NewBias]) -> bytes:
+        """With these layers changed."""
+        ...
+
+
 class Int8Model:
     """A file, its network, and samples. The file is what few bits are fitted to and measured by."""
 
-    def __init__(self, content: bytes, network: Network, samples: Samples, description: str = "") -> None:
-        self.content, self.network, self.samples, self.description = content, network, samples, description
+    def __init__(self, file: File, network: Network, samples: Samples) -> None:
+        self.file, self.network, self.samples = file, network, samples
         self.measured_on = samples.measured_on
 
     def tried(self, layers: Sequence[str], widths: Sequence[int]) -> Trials:
-        count = samples_of(self.network, len(layers) * len(widths))
-        few = {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
+        few = self.few_inputs(self.network, samples_of(self.network, len(layers) * len(widths)))
         return trials(self.network, few, [self.network.layers[name] for name in layers], widths)
 
     @cached_property
@@ -37,16 +46,16 @@ class Int8Model:
         wanted = samples.reference or self.network.outputs(samples.judged, {}, rounded=True)
         return replace(samples, reference=wanted)
 
-    def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
+    def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
+        return {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
+
+    def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
         network = self.network
-        count = int(max(_LEAST, _WORK // max(1, network.graph.macs())))
-        calibration = {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
-        changes = fitted_in_order(network, calibration, bits, method)
+        calibration = self.few_inputs(network, int(max(_LEAST, _WORK // max(1, network.graph.macs()))))
+        changes = fitted_in_order(network, calibration, bits, method, removed.reads)
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:
-            at = places(self.content, network.graph, network.layers)
-            kept = {name: change for name, change in changes.items() if name in at}
-            return Written(rewritten(self.content, at, network.layers, kept, self.description))
+            return Written(self.file.rewritten(changes))
 
         return Fitted(self._judged.measured(network, parameters), written)

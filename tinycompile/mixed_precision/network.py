@@ -10,7 +10,7 @@ Layers with constant weights run in onnxruntime, all samples together; other ope
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +23,7 @@ from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array, Graph, Node, Op, Signature, TensorType
 from tinycompile.mixed_precision.scores import scores_of
+from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._elementwise import Binary
 from tinycompile.ops._typed import Typed
@@ -33,6 +34,7 @@ from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
 from tinycompile.passes.fold_pad import fold_pad
+from tinycompile.passes.merge_reshapes import merge_reshapes
 from tinycompile.quantize.execution import onnxruntime_module
 
 THREADS = 2
@@ -117,6 +119,8 @@ def layer_of(graph: Graph, node: Node) -> Layer | None:
     constants = [graph.constants.get(name) for name in node.inputs[1:]]
     if quant is None or any(t.dtype != INT8 or t.quant is None for t in types) or any(c is None for c in constants):
         return None
+    if not _follows_scales(op, sig):
+        return None
     rows = np.moveaxis(cast(Array, constants[0]), weight_axis(op), 0)
     rows = rows.reshape(len(rows), -1)
     scale, zero = (np.broadcast_to(each, len(rows)) for each in (quant.scale.astype(np.float64), quant.zero_point))
@@ -124,6 +128,18 @@ def layer_of(graph: Graph, node: Node) -> Layer | None:
     bias = cast(Array, constants[1]) if len(constants) > 1 else np.zeros(len(rows))
     own = Parameters(weights, bias * (scale * sig.input.scale))
     return Layer(node, op, sig, own, scale, len(constants) > 1)
+
+
+def _follows_scales(op: Op, sig: Signature) -> bool:
+    """Whether results are sums times the scales of operand and weights: an importer may have made a layer of something
+    else, a product with a constant say, with a rule of its own."""
+    rule, quant = getattr(op, "rule", None), sig.inputs[1].quant if len(sig.inputs) > 1 else None
+    if not isinstance(rule, StepRequant) or quant is None or sig.output.quant is None:
+        return True
+    slopes = quant.scale.astype(np.float64) * sig.input.scale / sig.output.scale
+    nothing = rule.apply(np.zeros((1, rule.channels), np.int64))
+    ours = np.clip(rule.zero_point, rule.low, rule.high)
+    return rule.is_straight() and np.allclose(rule.scale, slopes, rtol=1e-5) and bool((nothing == ours).all())
 
 
 def weight_axis(op: Op) -> int:
@@ -140,7 +156,7 @@ class Network:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = fold_pad(graph)
+        self.graph = fold_pad(merge_reshapes(graph))
         self.scores = scores_of(self.graph)
         found = (layer_of(self.graph, node) for node in self.graph.nodes)
         self.layers = {layer.name: layer for layer in found if layer is not None}
@@ -195,24 +211,31 @@ class Network:
                     for values in runs:
                         values.pop(name, None)
 
-    def changed(
-        self,
-        start: Mapping[str, Array],
-        layer: Layer,
-        given: Parameters,
-        *,
-        rounded: bool,
-    ) -> list[Array]:
-        """The scores with one layer's parameters replaced, as `outputs`.
+    def changed(self, start: Mapping[str, Array], replaced: Mapping[str, Parameters], *, rounded: bool) -> list[Array]:
+        """The scores with the parameters of some layers replaced, as `outputs`.
 
         Args:
             start: all values of the network as it is.
         """
-        touched, values = {layer.result}, dict(start)
-        (values[layer.result],) = self.compute(layer.node, start, given, rounded)
+        return self.behind(start, (), replaced, rounded=rounded)
+
+    def behind(
+        self,
+        start: Mapping[str, Array],
+        changed: Collection[str],
+        replaced: Mapping[str, Parameters] | None = None,
+        *,
+        rounded: bool,
+    ) -> list[Array]:
+        """The scores where some values of `start` aren't what the network makes; only what depends on these and on
+        layers with other parameters is computed.
+        """
+        touched, values, others = set(changed), dict(start), replaced or {}
         for node in self.graph.nodes:
-            if node.name != layer.name and touched.intersection(node.inputs):
-                values.update(zip(node.outputs, self.compute(node, values, None, rounded), strict=True))
+            if touched.isdisjoint(node.outputs) and (node.name in others or touched.intersection(node.inputs)):
+                values.update(
+                    zip(node.outputs, self.compute(node, values, others.get(node.name), rounded), strict=True)
+                )
                 touched.update(node.outputs)
         return [flat(values[name]) for name in self.scores]
 
@@ -336,6 +359,8 @@ def _reach(op: Op, t: TensorType) -> tuple[float, float]:
 def _smooth(node: Node, sig: Signature) -> Signature | None:
     """The signature with which an operator computes on real numbers; None where only its integers have a meaning."""
     types = (*sig.inputs, *sig.outputs)
+    if isinstance(node.op, Convolution | FullyConnected) and not _follows_scales(node.op, sig):
+        return None
     if any(t.quant is None and t.dtype != FLOAT32 and t not in sig.inputs[1:] for t in types):
         return None
     as_floats = Signature(

@@ -31,9 +31,9 @@ def alternatives(
     found = dict[str, list[Alternative]]()
     for name in layers:
         layer = network.layers[name]
-        each = _priced(network.graph.site(layer.node), core, 8)
+        each = priced(network.graph.site(layer.node), core, 8)
         for bits in widths:
-            each.extend(_priced(site_with(network.graph, layer, _nearest(layer, bits)), core, bits))
+            each.extend(priced(site_with(network.graph, layer, nearest(layer, bits)), core, bits))
         found[name] = sensible(each, with_code=with_code)
     return found
 
@@ -52,7 +52,7 @@ def with_losses(
     }
 
 
-def _nearest(layer: Layer, bits: int) -> LowBits:
+def nearest(layer: Layer, bits: int) -> LowBits:
     """Weights to ask for prices with."""
     found = fit_weights(rows_of(layer), None, bits, method="nearest")
     scales = found.scales.reshape(layer.outputs)
@@ -61,7 +61,8 @@ def _nearest(layer: Layer, bits: int) -> LowBits:
     return LowBits(bits, found.codes.reshape(layer.outputs, -1), scales, bias, found.noise)
 
 
-def _priced(site: Site, core: Core, bits: int) -> list[Alternative]:
+def priced(site: Site, core: Core, bits: int) -> list[Alternative]:
+    """All kernels for a layer; what its bits lose isn't known yet."""
     return [
         Alternative(
             bits,

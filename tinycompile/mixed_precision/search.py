@@ -3,7 +3,8 @@
 The choice believes that losses add up, and that they are what trials said. So what is fitted and measured isn't only
 the choice that loses least by them, but the same number of bits for all layers as well, where the budget has room for
 it and the choice isn't clearly better with all its layers at once. What measures best is kept, so that choosing never
-does worse than not to choose.
+does worse than not to choose. With channels that may be removed, how many of each class are left is part of the same
+choice, and bits without any removal are tried beside both.
 """
 
 from __future__ import annotations
@@ -16,10 +17,15 @@ from typing import Protocol
 import numpy as np
 
 from tinycompile.errors import DoesNotFitError
-from tinycompile.mixed_precision.choice import Alternative, Choice, choose, smallest
+from tinycompile.ir import Array
+from tinycompile.mixed_precision.channel_classes import Channels, Removed
+from tinycompile.mixed_precision.channel_levels import Level, kept_counts, levels
+from tinycompile.mixed_precision.channel_prices import ExactPrices, alternatives_without
+from tinycompile.mixed_precision.choice import Alternative, Choice, Levels, choose, smallest
 from tinycompile.mixed_precision.measure import Measured
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.prices import alternatives, with_losses
+from tinycompile.mixed_precision.sensitivity import samples_of
 from tinycompile.progress import step
 from tinycompile.quantize import Quantized
 from tinycompile.quantize.low_bits import WeightMethod
@@ -27,6 +33,13 @@ from tinycompile.quantize.network import decibels
 from tinycompile.targets.core import Core
 
 WIDTHS = (4, 3, 2)
+_SAMPLES = 2
+"""Times as many samples as for few bits: more is fitted to them, and a quarter is kept back."""
+_BESIDE_BITS = 2.0
+"""What channels lose counts so often beside what bits are said to lose: a whole fit halves that (`expected.py`), while
+fits without channels lose what trials say; of ResNet-8, choices of both are worse than those of bits without it."""
+_REPAIRS = 4
+"""How often a choice is made again whose exact bytes or instructions exceed a limit."""
 
 CLEAR = 2.0
 """dB between two choices with weights that are rounded on their own, from which on a fit doesn't turn them round."""
@@ -80,8 +93,12 @@ class Model(Protocol):
         """Each of these layers with each number of bits."""
         ...
 
-    def fitted(self, bits: Mapping[str, int], method: WeightMethod = "learned") -> Fitted:
-        """With these bits; layers that aren't named have 8."""
+    def few_inputs(self, network: Network, count: int) -> dict[str, Array]:
+        """Some calibration samples, as `Network.inputs` makes them of the int8 network's inputs."""
+        ...
+
+    def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
+        """With these bits, without some channels; layers that aren't named have 8."""
         ...
 
 
@@ -103,6 +120,7 @@ class Search:
     Attributes:
         layers: names of those that may get few bits.
         with_code: bytes are those of constants and of the functions that read them, else of constants alone.
+        channels: that may be removed; None for none. least_removed: how many of them have to go.
     """
 
     def __init__(
@@ -114,34 +132,75 @@ class Search:
         widths: Sequence[int] = WIDTHS,
         *,
         with_code: bool = False,
+        channels: Channels | None = None,
+        least_removed: int = 0,
     ) -> None:
         self.network, self.model, self.core = network, model, core
         self.layers, self.widths, self.with_code = layers, widths, with_code
+        self.channels, self.least_removed = channels, least_removed
         self._fits = dict[frozenset[tuple[str, int]], Fitted]()
 
     @cached_property
     def priced(self) -> dict[str, list[Alternative]]:
         """By layer, without what they lose, which takes longer to know."""
         step("asking the compiler for bytes and instructions")
-        return alternatives(self.network, self.layers, self.widths, self.core, with_code=self.with_code)
+        layers, core, code = (self.network, self.layers, self.widths), self.core, self.with_code
+        if self.channels is not None:
+            return alternatives_without(*layers, core, self.channels, self._kept, with_code=code)
+        return alternatives(*layers, core, with_code=code)
 
     @cached_property
     def alternatives(self) -> dict[str, list[Alternative]]:
         """By layer; those for which fewer bits aren't fewer bytes have 8 alone."""
-        return with_losses(self.priced, self._tried.noises, with_code=self.with_code)
+        noises = self._tried.noises if self.widths else dict[tuple[str, int], float]()
+        return with_losses(self.priced, noises, with_code=self.with_code)
 
     @cached_property
     def _tried(self) -> Tried:
         return self.model.tried(self.layers, self.widths)
 
     @cached_property
-    def _at_8_bits(self) -> dict[str, list[Alternative]]:
-        return {name: [a for a in each if a.bits == 8] for name, each in self.priced.items()}
+    def _kept(self) -> dict[str, list[int]]:
+        """Channels of each level, by class."""
+        classes = {} if self.channels is None else self.channels.classes
+        return {name: [each.width, *kept_counts(each.width)] for name, each in classes.items()}
+
+    @cached_property
+    def levels(self) -> dict[str, list[Level]]:
+        """Of the classes of channels that may be removed, with what that loses."""
+        if self.channels is None:
+            return {}
+        count = _SAMPLES * samples_of(self.network, _SAMPLES * sum(map(len, self._kept.values())))
+        few = self.model.few_inputs(self.network, count)
+        return levels(self.network, few, self.channels)
+
+    @cached_property
+    def _exact_prices(self) -> ExactPrices | None:
+        if self.channels is None:
+            return None
+        return ExactPrices(self.network, self.core, self.channels, self._kept)
+
+    def _levels_with(self, losses: Mapping[str, Sequence[float]]) -> Levels | None:
+        """As the integer programme takes them; None where all channels stay."""
+        if self.channels is None:
+            return None
+        removed = {name: [each[0] - kept for kept in each] for name, each in self._kept.items()}
+        return Levels(losses, removed, self.channels.reads, self.channels.makes, self.least_removed)
+
+    @cached_property
+    def _lossy_levels(self) -> Levels | None:
+        factor = _BESIDE_BITS if self.widths else 1.0
+        return self._levels_with({name: [factor * level.loss for level in each] for name, each in self.levels.items()})
+
+    @cached_property
+    def kernels_for_8_bits(self) -> dict[str, list[Alternative]]:
+        """With all channels."""
+        return {name: _with(each, 8) for name, each in self.priced.items()}
 
     @property
     def at_8_bits(self) -> Choice:
-        """Every layer with the fastest kernel for its own weights."""
-        own = self._at_8_bits.items()
+        """Every layer with all channels and the fastest kernel for its own weights."""
+        own = self.kernels_for_8_bits.items()
         return Choice({name: min(each, key=lambda a: (a.instructions, a.bytes)) for name, each in own})
 
     def size(self, choice: Choice) -> int:
@@ -150,8 +209,8 @@ class Search:
 
     @cached_property
     def smallest_8_bits(self) -> int:
-        """Bytes of all of these layers with the kernels that need the fewest for 8 bits."""
-        return self.size(smallest(self._at_8_bits, with_code=self.with_code))
+        """Bytes of all of these layers with the kernels that need the fewest for 8 bits and all channels."""
+        return self.size(smallest(self.kernels_for_8_bits, with_code=self.with_code))
 
     @property
     def weights(self) -> int:
@@ -168,8 +227,14 @@ class Search:
 
     @cached_property
     def smallest(self) -> Choice:
-        """The fewest bytes of all layers that may get few bits."""
-        return smallest(self.priced, with_code=self.with_code)
+        """The fewest bytes of all layers that may get few bits or lose channels."""
+        lossless = {name: [0.0] * len(each) for name, each in self._kept.items()}
+        return smallest(self.priced, with_code=self.with_code, levels=self._levels_with(lossless))
+
+    @property
+    def most_bytes(self) -> int:
+        """Of all layers, with the kernels that need the most."""
+        return sum(max(a.alone for a in each) for each in self.priced.values())
 
     @property
     def least_bytes(self) -> int:
@@ -177,11 +242,50 @@ class Search:
         return self.size(self.smallest)
 
     def choice(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice:
-        """The least loss within limits. Raises DoesNotFitError."""
-        return choose(self.alternatives, bytes_limit, instruction_limit, with_code=self.with_code)
+        """The least loss within limits. Raises DoesNotFitError.
+
+        What levels of channels cost between those that kernels were asked for is interpolated: the choice is priced
+        exactly, and made again with less where it takes too much.
+        """
+        size, work, code = bytes_limit, instruction_limit, self.with_code
+        for _ in range(_REPAIRS):
+            found = choose(self.alternatives, size, work, with_code=code, levels=self._lossy_levels)
+            if self._exact_prices is None:
+                return found
+            exact = self._exact_prices.of(found)
+            if self.size(exact) <= bytes_limit and exact.instructions <= (instruction_limit or exact.instructions):
+                return exact
+            size = min(size, size - (self.size(exact) - bytes_limit))
+            if work is not None and instruction_limit is not None:
+                work = min(work, work - (exact.instructions - instruction_limit))
+        raise DoesNotFitError(f"no choice was found that takes {bytes_limit:,} bytes", hint="grant some more")
+
+    def removed(self, choice: Choice) -> Removed:
+        """Channels that a choice does without."""
+        if self.channels is None or not any(choice.levels.values()):
+            return Removed()
+        gone = {name: self.levels[name][level].gone for name, level in choice.levels.items()}
+        return Removed.of(self.channels, gone)
+
+    def kept(self, choice: Choice) -> dict[str, tuple[int, int]]:
+        """(channels that are left, of how many) of the classes that lose some."""
+        levels = ((name, self._kept[name], level) for name, level in choice.levels.items() if level)
+        return {name: (each[level], each[0]) for name, each, level in levels}
+
+    def with_all_channels(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
+        """The choice of bits alone; None where that isn't enough, or channels have to go."""
+        if self.least_removed:
+            return None
+        full = {name: [a for a in each if a.has_all_channels] for name, each in self.alternatives.items()}
+        try:
+            return choose(full, bytes_limit, instruction_limit, with_code=self.with_code)
+        except DoesNotFitError:
+            return None
 
     def uniform(self, bytes_limit: int, instruction_limit: int | None = None) -> Choice | None:
         """The most bits that all layers can have within the limits; None if the fewest are too many."""
+        if self.least_removed:
+            return None
         for bits in (8, *self.widths):
             only = {name: _with(each, bits) for name, each in self.alternatives.items()}
             try:
@@ -197,11 +301,10 @@ class Search:
         return [self.choice(max(int(limit), least)) for limit in limits]
 
     def fit(self, choice: Choice) -> Fit:
-        """The same bits are fitted once."""
-        bits = frozenset(choice.bits.items())
-        if bits not in self._fits:
-            self._fits[bits] = self.model.fitted(choice.bits)
-        return Fit(choice, self._fits[bits])
+        """The same bits and channels are fitted once."""
+        if choice.weights not in self._fits:
+            self._fits[choice.weights] = self.model.fitted(choice.bits, self.removed(choice))
+        return Fit(choice, self._fits[choice.weights])
 
     def best(self, bytes_limit: int, instruction_limit: int | None = None) -> Fit:
         """What measures best within the limits.
@@ -209,12 +312,17 @@ class Search:
         Raises:
             DoesNotFitError: there is nothing within them.
         """
-        chosen, same = self.choice(bytes_limit, instruction_limit), self.uniform(bytes_limit, instruction_limit)
-        if same is None or same.bits == chosen.bits or self._ahead(chosen, same) > CLEAR:
-            return self.fit(chosen)
+        limits = bytes_limit, instruction_limit
+        chosen, same = self.choice(*limits), self.uniform(*limits)
+        own = self.with_all_channels(*limits) if any(chosen.levels.values()) else chosen
+        others = [] if own is None else [own]
+        if same is not None and (own is None or not self.widths or self._ahead(own, same) <= CLEAR):
+            others.append(same)
         tried = [self.fit(chosen)]
-        step("the same bits for all layers")
-        tried.append(self.fit(same))
+        for choice in others:
+            if choice.weights not in {each.choice.weights for each in tried}:
+                step("the same bits for all layers" if choice is same else "bits for all channels")
+                tried.append(self.fit(choice))
         return max(tried, key=lambda fit: fit.measured.order)
 
     def _ahead(self, choice: Choice, other: Choice) -> float:
@@ -228,5 +336,6 @@ class Search:
 
 
 def _with(alternatives: Sequence[Alternative], bits: int) -> list[Alternative]:
-    """With these bits; with 8 where there are none."""
-    return [a for a in alternatives if a.bits == bits] or [a for a in alternatives if a.bits == 8]
+    """With these bits and all channels; with 8 bits where there are none."""
+    full = [a for a in alternatives if a.has_all_channels]
+    return [a for a in full if a.bits == bits] or [a for a in full if a.bits == 8]

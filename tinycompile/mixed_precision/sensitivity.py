@@ -92,7 +92,7 @@ def trials(network: Network, inputs: Mapping[str, Array], layers: Sequence[Layer
             found, part = expected(rows_of(layer), operands.moment, bits, damping_of(operands))
             weights = found.weights.reshape(layer.own.weights.shape)
             bias = wanted - means(layer, weights, operands.mean) if layer.has_bias else layer.own.bias
-            outputs = network.changed(values, layer, Parameters(weights, bias), rounded=False)
+            outputs = network.changed(values, {layer.name: Parameters(weights, bias)}, rounded=False)
             noises[layer.name, bits] = part * noise(reference, outputs)
             rounded[layer.name, bits] = found, bias
 

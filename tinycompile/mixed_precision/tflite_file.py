@@ -1,11 +1,11 @@
-"""A TFLite file with other weights in some layers: INT4 tensors, new scales, new biases; all else as it is."""
+"""A TFLite file with other weights in some layers: INT4 or INT8 tensors, new scales and biases; all else as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 import flatbuffers  # pyright: ignore[reportMissingTypeStubs] - it has none
@@ -17,7 +17,7 @@ from tinycompile.mixed_precision.fitting import LowBits, NewBias
 from tinycompile.mixed_precision.network import Layer, weight_axis
 from tinycompile.mixed_precision.prices import as_stored
 
-_NIBBLE = 4
+_NIBBLE, _BYTE = 4, 8
 _VERSIONS = {"CONV_2D": 7, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 10}
 """Of operators with INT4 weights, at least; and of FULLY_CONNECTED with a scale for each output (12)."""
 _FULLY_CONNECTED_BY_CHANNEL = 12
@@ -30,6 +30,26 @@ class Place:
     operator: int
     weights: int
     bias: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class TfliteFile:
+    """A file, and the layers of its graph."""
+
+    content: bytes
+    graph: Graph
+    layers: Mapping[str, Layer]
+    description: str = ""
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """As `places`."""
+        return places(self.content, self.graph, self.layers)
+
+    def rewritten(self, changes: Mapping[str, LowBits | NewBias]) -> bytes:
+        """The file with these layers changed; others that it has no place for stay."""
+        kept = {name: change for name, change in changes.items() if name in self.places}
+        return rewritten(self.content, self.places, self.layers, kept, self.description)
 
 
 def places(content: bytes, graph: Graph, layers: Mapping[str, Layer]) -> dict[str, Place]:
@@ -67,7 +87,7 @@ def rewritten(
         place, layer = at[name], layers[name]
         if isinstance(change, LowBits):
             _replace_weights(model, subgraph.tensors[place.weights], layer, change)
-            _raise_version(model, subgraph.operators[place.operator])
+            _raise_version(model, subgraph.operators[place.operator], change.bits)
         if place.bias is not None and change.bias is not None:
             tensor = subgraph.tensors[place.bias]
             _set_data(model, tensor, change.bias.astype("<i4").tobytes())
@@ -105,8 +125,9 @@ def _object(content: bytes) -> Any:
 
 
 def _replace_weights(model: Any, tensor: Any, layer: Layer, change: LowBits) -> None:
-    tensor.type = _schema().TensorType.INT4
-    _set_data(model, tensor, packed_nibbles(as_stored(layer, change.codes)))
+    codes, few = as_stored(layer, change.codes), change.bits < _BYTE
+    tensor.type = _schema().TensorType.INT4 if few else _schema().TensorType.INT8
+    _set_data(model, tensor, packed_nibbles(codes) if few else codes.astype(np.int8).tobytes())
     _set_scales(tensor, change.scales, weight_axis(layer.node.op))
 
 
@@ -127,12 +148,12 @@ def _set_scales(tensor: Any, scales: Array, axis: int) -> None:
     quantization.min, quantization.max = None, None
 
 
-def _raise_version(model: Any, operator: Any) -> None:
+def _raise_version(model: Any, operator: Any, bits: int) -> None:
     """Operators of one kind and version share an entry; one with INT4 weights needs a newer version."""
     codes, old = model.operatorCodes, model.operatorCodes[operator.opcodeIndex]
     kinds = {getattr(_schema().BuiltinOperator, name): version for name, version in _VERSIONS.items()}
     kind = max(old.builtinCode, old.deprecatedBuiltinCode)
-    wanted = max(old.version, kinds.get(kind, 1))
+    wanted = max(old.version, kinds.get(kind, 1) if bits < _BYTE else 1)
     if kind == _schema().BuiltinOperator.FULLY_CONNECTED:
         wanted = max(wanted, _FULLY_CONNECTED_BY_CHANNEL)
     for index, code in enumerate(codes):

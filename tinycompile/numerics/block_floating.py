@@ -44,6 +44,18 @@ MASTER_LIMIT = 32640
 BIAS_LIMIT = 1 << 30
 """Trained biases are within [-2^30, 2^30]."""
 
+BIAS_REACH = 1 << 19
+"""The forward pass takes trained biases as within [-2^19, 2^19], or the power of two above the largest one that a layer
+begins with: ten times what networks use. The narrower it is, the more layers have a short exact requantisation.
+"""
+
+
+def bias_reach(initial: IntegerArray) -> int:
+    """How far from 0 the forward pass takes biases that begin with these."""
+    largest = int(np.abs(initial.astype(np.int64)).max(initial=0))
+    return min(BIAS_LIMIT, max(BIAS_REACH, 1 << largest.bit_length()))
+
+
 DEFAULT_RATE = 0.01
 """The learning rate that a training step begins with unless another one was asked for."""
 

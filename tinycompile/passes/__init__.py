@@ -10,6 +10,7 @@ from tinycompile.passes.fold_constants import fold_constants
 from tinycompile.passes.fold_pad import fold_pad
 from tinycompile.passes.fuse_integer_products import fuse_integer_products
 from tinycompile.passes.fuse_norms import fuse_norms
+from tinycompile.passes.merge_reshapes import merge_reshapes
 from tinycompile.passes.own_outputs import own_outputs
 from tinycompile.passes.own_states import own_states
 from tinycompile.passes.roll_states import roll_states
@@ -24,6 +25,7 @@ PIPELINE: tuple[tuple[Pass, str], ...] = (
         own_outputs,
         "an output that is an input, a constant or another output has memory of its own; constants are final here",
     ),
+    (merge_reshapes, "what follows channels and layouts sees one reshape where a file has several"),
     (fuse_norms, "a normalisation of floats that is written out has up to nine values between its operators"),
     (fuse_integer_products, "sums that are floats at once take no RAM of their own, and no loops"),
     (fold_pad, "a padded copy of a tensor is larger than the tensor, and takes time to make"),

@@ -14,6 +14,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.mean import Mean
 from tinycompile.ops.reshape import Reshape
 
 
@@ -65,10 +66,22 @@ def _bounds(graph: Graph, node: Node, known: dict[str, Interval]) -> Interval | 
             return Interval(low, high)
         case MaxPool2D(clamp=clamp) | AveragePool2D(clamp=clamp):
             return Interval(np.clip(x.low, *clamp), np.clip(x.high, *clamp))
+        case Mean(axes=axes) as op if len(graph.types[node.inputs[0]].shape) - 1 not in axes:
+            return _mean_bounds(graph, node, op, x)
         case Reshape() if keeps_channels(graph, node):
             return x
         case _:
             return None
+
+
+def _mean_bounds(graph: Graph, node: Node, op: Mean, x: Interval) -> Interval:
+    """Of means over other axes than the last."""
+    sig = graph.signature(node)
+    rule, count = op.requant(sig), op.count(sig)
+    least, most = (count * (bound - sig.input.zero_point) for bound in (x.low, x.high))
+    known = is_step_function(rule, least, most) | (least == most)
+    low, high = (rule.apply(total[:, None])[:, 0].astype(np.int64) for total in (least, most))
+    return Interval(np.where(known, low, rule.low), np.where(known, high, rule.high))
 
 
 def keeps_channels(graph: Graph, node: Node) -> bool:

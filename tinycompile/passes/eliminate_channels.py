@@ -18,6 +18,7 @@ from tinycompile.ir import Array, Graph, Node, Op, Pass, Quantization, Source, T
 from tinycompile.numerics.requant import TfliteRequant
 from tinycompile.numerics.step_requant import StepRequant
 from tinycompile.ops._elementwise import Unary
+from tinycompile.ops._reduce import Reduction
 from tinycompile.ops.add import Add
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.conv2d import Conv2D
@@ -103,6 +104,8 @@ def maps_channels(graph: Graph, node: Node) -> bool:
             return len(shapes) == 1 and not any(n in graph.constants for n in node.inputs)
         case Reshape():
             return keeps_channels(graph, node)
+        case Reduction(axes=axes):
+            return len(graph.types[node.inputs[0]].shape) - 1 not in axes
         case _:
             return False
 
@@ -216,7 +219,7 @@ class _Rewriter:
             channels = self.kept[node.outputs[0]]
             operands = [self._constant(node, node.inputs[1], 3, channels)]
             operands += [self._constant(node, name, 0, channels) for name in node.inputs[2:]]
-            return replace(node, op=_cut_rule(node.op, channels), inputs=(node.inputs[0], *operands))
+            return replace(node, op=cut_rule(node.op, channels), inputs=(node.inputs[0], *operands))
         return self._matrix(node) if is_matrix(self.graph, node) else node
 
     def _matrix(self, node: Node) -> Node | None:
@@ -234,12 +237,12 @@ class _Rewriter:
         outputs = self.kept[y]
         cut = self._constant(node, node.inputs[1], 0, outputs, self.kept[x])
         name = self._bias(node, bias.astype(np.int32)[outputs], outputs)
-        return replace(node, op=_cut_rule(node.op, outputs), inputs=(x, cut, name))
+        return replace(node, op=cut_rule(node.op, outputs), inputs=(x, cut, name))
 
     def _bias(self, node: Node, values: Array, outputs: Array) -> str:
         name = f"{node.name}/bias of the remaining channels"
         old = self.graph.types[node.inputs[2]] if len(node.inputs) > 2 else TensorType((0,), INT32)
-        self.types[name] = TensorType(values.shape, INT32, _cut_quant(old.quant, outputs))
+        self.types[name] = TensorType(values.shape, INT32, cut_quant(old.quant, outputs))
         self.constants[name] = values
         return name
 
@@ -249,7 +252,7 @@ class _Rewriter:
         values = np.take(self.graph.constants[name], channels, axis=axis)
         values = values if last is None else np.take(values, last, axis=-1)
         t = self.graph.types[name]
-        quant = _cut_quant(t.quant, channels)
+        quant = cut_quant(t.quant, channels)
         self.types[cut] = TensorType(values.shape, t.dtype, quant)
         self.constants[cut] = values
         return cut
@@ -260,14 +263,15 @@ def _is_exact(op: Op) -> bool:
     return isinstance(op, Conv2D | FullyConnected) and isinstance(op.rule, StepRequant)
 
 
-def _cut_rule(op: Op, channels: Array) -> Op:
+def cut_rule(op: Op, channels: Array) -> Op:
     """The operator with the requantisation of the remaining output channels only, where it has one of its own."""
     if isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected) and isinstance(op.rule, StepRequant | TfliteRequant):
         return replace(op, rule=op.rule.take(channels))
     return op
 
 
-def _cut_quant(quant: Quantization | None, channels: Array) -> Quantization | None:
+def cut_quant(quant: Quantization | None, channels: Array) -> Quantization | None:
+    """Scales and zero points of the remaining channels."""
     if quant is None or quant.is_per_tensor:
         return quant
     return Quantization(quant.scale[channels], quant.zero_point[channels], quant.axis)

@@ -38,4 +38,7 @@ def stream_input(graph: Graph) -> Graph:
     if len(t.shape) != 4 or t.shape[0] != 1 or t.shape[1] < 2:
         raise UsageError("--input-stream rows needs an image as input", where=graph.name, why=f"the input is {t}")
     rows = Node(f"{name}/rows", InputRows((1, t.shape[1], t.shape[2], t.shape[3]), t.dtype), (), (name,))
-    return replace(graph, inputs=(), nodes=(rows, *nodes)).without_dead()
+    gone = set(graph.inputs) - {name}
+    types = {n: t for n, t in graph.types.items() if n not in gone}
+    sources = {n: source for n, source in graph.sources.items() if n not in gone}
+    return replace(graph, inputs=(), nodes=(rows, *nodes), types=types, sources=sources)

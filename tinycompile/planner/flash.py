@@ -33,10 +33,17 @@ class Flash:
         bytes: of the chip, or what the user grants the firmware: what a part of the flash is a part of.
         room: bytes for the constants and the code of the model's layers, which they may not exceed; None where what
             doesn't fit has another memory.
+        until: the node in front of which everything is that most executions are: what a byte is worth follows from
+            these instructions; None for all.
     """
 
     bytes: int
     room: int | None = None
+    until: str | None = None
+
+    def beside(self, bytes_: int) -> Flash:
+        """Where so many of the bytes belong to something else."""
+        return self if self.room is None else replace(self, room=max(0, self.room - bytes_))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +94,9 @@ def priced(values: Values, optimize: str, flash: Flash) -> tuple[Price, list[Cov
     """
     price = Price(values)
     fastest = price.cheapest()
-    instructions = sum(cover.kernel.price for cover in fastest)
+    steps = range(len(values.graph.nodes))
+    end = next((step for step in steps if values.graph.nodes[step].name == flash.until), len(steps))
+    instructions = sum(cover.kernel.price for cover in fastest if cover.first < end)
     if optimize == "balanced":
         price = price.at(BALANCED * instructions / flash.bytes)
     elif optimize == "size":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from tinycompile.progress import step
 from tinycompile.quantize.as_tflite import as_tflite, constrained, outputs_of_tflite, spelled
 from tinycompile.quantize.calibration import Sample, load_samples, spread
 from tinycompile.quantize.carried import check_states
+from tinycompile.quantize.channel_removal import without_channels
 from tinycompile.quantize.data_free import imagined, transferred
 from tinycompile.quantize.execution import outputs_of
 from tinycompile.quantize.float_graph import FloatGraph
@@ -45,6 +47,8 @@ _MEASURED = 48
 """Samples on which layers are compared."""
 _EACH, _LEAST = 4, 16
 """Every fourth sample is kept apart to measure with, if there are at least sixteen."""
+_PRUNED_ELEMENTS = 1 << 26
+"""Of all values of all samples by which weights make up for channels that are removed, at most."""
 _LONGEST_NAME = 40
 """In a line with others."""
 _STORED = 4
@@ -230,17 +234,35 @@ class Calibrated:
 
     Attributes:
         given, static: the model, and the one that `samples` are of.
+        graph: the network that was quantised, in the forms that quantisation knows.
         attempts: ways to quantise it with weights of 8 bits, the best first.
         guessed: whether its samples are.
+        ways: what was tried.
     """
 
     where: str
     given: OnnxModel
     static: OnnxModel
     samples: Samples
+    graph: FloatGraph
     attempts: Sequence[Attempt]
     guessed: bool
+    ways: _Ways
     wanted: _Wanted
+
+    def without_channels(self, reads: Mapping[str, Array], makes: Mapping[str, Array]) -> Calibrated:
+        """The same model without some channels, calibrated again; what is written is still measured by the model.
+
+        Args:
+            reads, makes: channels by the name of a layer's result, see `channel_removal.py`.
+        """
+        step("removing channels")
+        elements = sum(prod(shape) for name, shape in self.graph.shapes.items() if name not in self.graph.constants)
+        few = spread(self.samples.calibration, min(_LIMIT, max(_LEAST, _PRUNED_ELEMENTS // max(1, elements))))
+        graph = without_channels(self.graph, few, reads, makes)
+        samples, ways = self.samples, self.ways
+        found = attempts(graph, samples.calibration, samples.judged, ways.method, ways.effort, None, room=False)
+        return replace(self, graph=graph, attempts=found)
 
     def with_bits(self, few: WeightBits) -> Attempt:
         """The best way, with weights of few bits. Raises UsageError for a name that no layer has."""
@@ -340,7 +362,7 @@ def _calibrated(
         ways.room,
         equalising=calib is not None,
     )
-    return Calibrated(where, given, static, samples, found, calib is None, wanted)
+    return Calibrated(where, given, static, samples, graph, found, calib is None, ways, wanted)
 
 
 def _check_options(method: str, effort: str, few: WeightBits | None, calib: Path | None, form: Form) -> None:

@@ -14,6 +14,7 @@ from tinycompile.codegen.program import Layer, Program, Tensor
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import COPIED_SECTIONS, Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph
+from tinycompile.kernels.base import Coding
 from tinycompile.kernels.cover import expanded, part_nodes
 from tinycompile.lowered import Lowered
 from tinycompile.ops.identity import Identity
@@ -22,6 +23,7 @@ from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.report.document import PARAMETERS
 from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts, source_graph
 from tinycompile.report.sections import (
+    CodedSection,
     FlashSection,
     GraphsSection,
     LayerSection,
@@ -89,7 +91,9 @@ def collect_report(
     measured = sizes(folder / image, symbols, board.toolchain.stored_sections)
     apart = sum(HEADER_BYTES + program.blob_bytes for program in project.programs if program.separate)
     measured = replace(measured, flash=measured.flash + apart, weights=measured.weights + apart)
-    shared = _Shared(folder, project, measured, stack, _options(options, board), _memories(project, measured, stack))
+    codings = [k.coding for each in models for k in each.planned.kernels if k.coding is not None]
+    memories = _memories(project, measured, stack)
+    shared = _Shared(folder, project, measured, stack, _options(options, board), memories, codings)
     return [
         _model(shared, program, lowered, origin)
         for program, lowered, origin in zip(project.programs, models, project.origins, strict=True)
@@ -106,6 +110,7 @@ class _Shared:
     stack: int
     options: OptionsSection
     memories: list[MemorySection]
+    codings: list[Coding]
 
 
 def _options(options: Options, board: Board) -> OptionsSection:
@@ -132,6 +137,8 @@ def _options(options: Options, board: Board) -> OptionsSection:
         slide=options.slide,
         keep_tokens=options.keep_tokens,
         train=options.train,
+        classes=options.classes,
+        export_gradient=options.export_gradient,
         loss=options.loss,
         learning_rate=options.learning_rate,
         accumulate=options.accumulate,
@@ -152,7 +159,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         target=project.board.name,
         board=board_facts(project.board),
         options=shared.options,
-        flash=_flash(shared.measured, project),
+        flash=_flash(shared.measured, project, shared.codings),
         memories=shared.memories,
         model=program.model,
         labels=program.facts.labels,
@@ -324,7 +331,7 @@ def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
     )
 
 
-def _flash(measured: Sizes, project: Project) -> FlashSection:
+def _flash(measured: Sizes, project: Project, codings: Sequence[Coding]) -> FlashSection:
     cold, apart = project.layout.cold, project.layout.weights
     external = [memory for memory in (cold, apart) if memory and memory.external]
     return FlashSection(
@@ -332,6 +339,14 @@ def _flash(measured: Sizes, project: Project) -> FlashSection:
         code_bytes=measured.flash - measured.weights,
         total_bytes=measured.flash,
         limit_bytes=project.board.flash.bytes + sum(memory.bytes for memory in external),
+        coded=CodedSection(
+            len(codings),
+            sum(each.plain_bytes for each in codings),
+            sum(each.coded_bytes for each in codings),
+            sum(each.entropy_bytes for each in codings),
+        )
+        if codings
+        else None,
     )
 
 

@@ -14,7 +14,7 @@ from tinycompile.report.document import CERTIFICATE, load_document, replace_file
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.pictures import environment
 from tinycompile.report.pictures.arena import arena_picture, ram_picture
-from tinycompile.report.pictures.front import front_picture
+from tinycompile.report.pictures.front import counted_bits, front_picture, low_bits_pictures
 from tinycompile.report.pictures.network import compiled_picture, source_picture
 from tinycompile.report.summary import Row, counted_as, duration, memory_share, prediction_layers, rows, work
 from tinycompile.resources import html_dir
@@ -89,6 +89,15 @@ class _Model:
             front_picture(self.report, key, name)
             for key, name in [*names, ("instructions_estimate", "instructions (estimate)")]
         ]
+
+    @property
+    def low_bits(self) -> list[Markup]:
+        """Bytes of weights against what is lost, and against instructions."""
+        return low_bits_pictures(self.report)
+
+    def layers_of(self, point: dict[str, Any]) -> str:
+        """How many layers have how many bits at a point of `low_bits`."""
+        return counted_bits(point)
 
     @property
     def fits(self) -> bool:

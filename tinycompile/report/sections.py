@@ -52,11 +52,28 @@ class OptionsSection:
     slide: str | None
     keep_tokens: Sequence[str]
     train: str | None
+    classes: int | None
+    export_gradient: str | None
     loss: str
     learning_rate: float
     parameters: str | None
     accumulate: bool
     compress_weights: bool
+
+
+@dataclass(frozen=True)
+class CodedSection:
+    """What `--compress-weights` made of the constants of all models.
+
+    Attributes:
+        layers: that have any. plain_bytes: of these constants without codes; coded_bytes: in flash.
+        entropy_bytes: that no code of single bytes needs fewer than.
+    """
+
+    layers: int
+    plain_bytes: int
+    coded_bytes: int
+    entropy_bytes: int
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,7 @@ class FlashSection:
     code_bytes: int
     total_bytes: int
     limit_bytes: int
+    coded: CodedSection | None
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,11 @@ def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str
     bits = ", ".join(by_bits((layer.get("weight_bits"), layer["weights_bytes"]) for layer in report["layers"]))
     if bits:
         yield "", bits
+    coded = flash.get("coded")
+    if coded:
+        size, layers = f"{coded['plain_bytes']:,} bytes coded as {coded['coded_bytes']:,}", coded["layers"]
+        part = f"{coded['coded_bytes'] / coded['plain_bytes']:.1%}, their entropy is {coded['entropy_bytes']:,}"
+        yield "", f"{size} in {layers} layer{'' if layers == 1 else 's'} ({part})"
     external = [memory for memory in report["memories"] if memory.get("external")]
     apart = external or any(ram.get(f"fast_{kind}_bytes") for kind in ("code", "weights"))
     for memory in report["memories"] if apart else ():

@@ -54,7 +54,7 @@ def _learned(step: TrainingStep, parameters: Mapping[str, Array]) -> Iterator[tu
             own = [parameters[n] if n in parameters else graph.constants[n] for n in rounding.inputs]
             yield node.name, 1, rounding.op.evaluate(graph.signature(rounding), own)[0]
         if len(node.inputs) > 2 and node.inputs[2] in parameters:
-            yield node.name, 2, parameters[node.inputs[2]]
+            yield node.name, 2, node.op.taken(parameters[node.inputs[2]])
 
 
 def _buffer(model: Any, graph: Graph, name: str) -> Array | None:

@@ -30,6 +30,11 @@ class Request:
     classes: int | None = None
     seed: int = 0
 
+    @property
+    def text(self) -> str:
+        """As `--train` takes it, without a file."""
+        return f"{self.scheme}, seed:{self.seed}" if self.seed else self.scheme
+
 
 def read_request(text: str, classes: int | None = None) -> Request:
     """`--train`'s text, or the file that it names: TOML with the keys `train` (text as on the command line, or a list
@@ -42,7 +47,7 @@ def read_request(text: str, classes: int | None = None) -> Request:
         UsageError: no such file, or none of this form.
     """
     if not text.endswith(".toml"):
-        return Request(text, classes)
+        return _of_text(text, classes)
     path = Path(text)
     try:
         found = tomllib.loads(path.read_text("utf-8"))
@@ -56,6 +61,15 @@ def read_request(text: str, classes: int | None = None) -> Request:
     if not parts:
         raise UsageError(f"--train {text}: nothing is to be trained", hint='such as train = "last:2, biases"')
     return Request(", ".join(parts), numbers.get("classes") if classes is None else classes, numbers.get("seed", 0))
+
+
+def _of_text(text: str, classes: int | None) -> Request:
+    parts = [part.strip() for part in text.split(",")]
+    seeds = [part.partition(":")[2] for part in parts if part.startswith("seed:")]
+    if any(not (seed.isascii() and seed.isdigit()) for seed in seeds) or len(seeds) > 1:
+        raise UsageError(f"--train {text!r}: a seed is one number", hint="seed:1")
+    rest = ", ".join(part for part in parts if not part.startswith("seed:"))
+    return Request(rest, classes, int(seeds[0]) if seeds else 0)
 
 
 def _number(value: object, key: str, where: str) -> int:

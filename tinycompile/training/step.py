@@ -18,7 +18,14 @@ from tinycompile.dtypes import INT8, INT16, INT32, DType
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.ir import Array, Graph, Node, State, TensorType, free_name, verify
 from tinycompile.kernels.cover import part_nodes
-from tinycompile.numerics.block_floating import BIAS_LIMIT, DEFAULT_RATE, MASTER_FRACTION_BITS, factor, multiplier
+from tinycompile.numerics.block_floating import (
+    BIAS_LIMIT,
+    DEFAULT_RATE,
+    MASTER_FRACTION_BITS,
+    bias_reach,
+    factor,
+    multiplier,
+)
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import LEARNING_RATE, Gradient
 from tinycompile.ops._training.input_gradient import InputGradient
@@ -103,6 +110,11 @@ def training_of(graph: Graph) -> TrainingStep | None:
     return TrainingStep(graph, descent.inputs[3], head.inputs[1], loss)
 
 
+def first_of_training(graph: Graph) -> str | None:
+    """The node that ends a prediction; None where a graph is no training step."""
+    return next((node.name for node in graph.nodes if isinstance(node.op, BeginBackward)), None)
+
+
 def training_step(
     graph: Graph, scheme: Scheme, loss: Loss = "cross_entropy", rate: float = DEFAULT_RATE
 ) -> TrainingStep:
@@ -146,7 +158,8 @@ def training_step(
         State(label, np.zeros(label_type.shape, label_type.dtype.carrier), label),
         State(found, np.zeros(1, np.int32), computed),
     )
-    nodes = (*map(_as_trained, _with_kept(forward, backward), repeat(places)), *backward.nodes)
+    known = {**forward.constants, **initial}
+    nodes = (*map(_as_trained, _with_kept(forward, backward), repeat(places), repeat(known)), *backward.nodes)
     step = replace(forward, nodes=nodes, types=backward.types, constants=backward.constants, states=states)
     step = _pruned(_masks_of_kept(step))
     verify(step, "training_step")
@@ -331,10 +344,15 @@ def _with_kept(forward: Graph, backward: Backward) -> list[Node]:
     return nodes
 
 
-def _as_trained(node: Node, places: Collection[str]) -> Node:
-    """A layer with trained operands as such: kernels for constant weights aren't for it."""
+def _as_trained(node: Node, places: Collection[str], values: Mapping[str, Array]) -> Node:
+    """A layer with trained operands as such: kernels for constant weights aren't for it.
+
+    Args:
+        values: that biases begin with, or keep.
+    """
     if isinstance(node.op, Convolution | FullyConnected) and not set(places).isdisjoint(node.inputs):
-        return replace(node, op=TrainedLayer(node.op))
+        limits = [bias_reach(values[name]) for name in node.inputs[2:]]
+        return replace(node, op=TrainedLayer(node.op, *limits))
     return node
 
 

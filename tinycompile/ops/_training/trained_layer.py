@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from tinycompile.access import Access, Everywhere
 from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.numerics.block_floating import BIAS_LIMIT
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.gradient import Inferred
 from tinycompile.ops.fully_connected import FullyConnected
@@ -23,11 +26,13 @@ class TrainedLayer(Op):
 
     Attributes:
         layer: the operator.
+        bias_limit: a bias further from 0 is taken as so far.
     """
 
     kind: ClassVar[str] = "trained_layer"
 
     layer: Convolution | FullyConnected
+    bias_limit: int = BIAS_LIMIT
 
     @property
     def title(self) -> str:
@@ -37,7 +42,12 @@ class TrainedLayer(Op):
         return self.layer.infer(inputs)
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
-        return self.layer.evaluate(sig, inputs)
+        image, weights, *bias = inputs
+        return self.layer.evaluate(sig, (image, weights, *map(self.taken, bias)))
+
+    def taken(self, bias: Array) -> Array:
+        """A bias as the layer takes it."""
+        return np.clip(bias, -self.bias_limit, self.bias_limit)
 
     def access(self, sig: Signature, operand: int) -> Access:
         return self.layer.access(sig, 0) if operand == 0 else Everywhere()

@@ -1,0 +1,96 @@
+"""The trainer: what PyTorch trains is what the file says; skipped where there is no PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinycompile.errors import UnsupportedError
+from tinycompile.search import Network, load_space
+from tinycompile.search.data import Part
+from tinycompile.search.torch_network import Trainable, as_proto
+from tinycompile.search.trainer import Recipe, accuracy_of, train
+
+torch: Any = pytest.importorskip("torch")
+torch.set_num_threads(1)  # as workers do: small networks on several threads wait for each other
+onnxruntime: Any = pytest.importorskip("onnxruntime")
+
+
+def networks() -> list[tuple[str, Any]]:
+    """One of each ready space, with different values, and one with what these don't have."""
+    found = [("pooled", Network((2, 6, 7)).conv(4, (3, 2), (2, 1), activation="relu6").max_pool(2).flatten().dense(3))]
+    for name in ("mobile", "separable", "hybrid"):
+        space = load_space(name)
+        config = {key: values[min(1, len(values) - 1)] for key, values in space.parameters.items()} | {"blocks": 1}
+        found.append((name, space.build(config, (1, 8, 8), 3)))
+    return [(name, net.model()) for name, net in found]
+
+
+def samples(shape: tuple[int, ...], count: int = 48) -> Part:
+    """Three classes, told apart by their mean."""
+    random, y = np.random.default_rng(0), np.arange(count) % 3
+    x = random.normal(0, 0.3, (count, *shape)) + y.reshape(-1, *[1] * len(shape)) - 1
+    return Part(x.astype(np.float32), y.astype(np.int64))
+
+
+def ran(proto: Any, x: Any) -> Any:
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: x})[0]
+
+
+@pytest.mark.parametrize(("name", "proto"), networks())
+def test_the_file_computes_what_was_trained(name: str, proto: Any) -> None:
+    shape = (2, 6, 7) if name == "pooled" else (1, 8, 8)
+    part = samples(shape)
+    trained, accuracy = train(proto, part, part, Recipe(epochs=8, batch=8, shift=1, noise=0.1), 0)
+    assert accuracy > 0.6
+    assert accuracy == accuracy_of(trained, part)
+    net = Trainable(trained)
+    net.training = False
+    with torch.no_grad():
+        ours = net(torch.tensor(part.x)).numpy()
+    np.testing.assert_allclose(ours, ran(trained, part.x), rtol=1e-3, atol=1e-4)
+    assert np.mean(ran(trained, part.x).argmax(1) == part.y) == pytest.approx(accuracy)
+
+
+def test_a_seed_is_all_that_matters() -> None:
+    part, proto = samples((1, 8, 8)), networks()[1][1]
+    one, same, other = (train(proto, part, part, Recipe(epochs=2), seed)[0].SerializeToString() for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_training_ends_where_it_is_told_to() -> None:
+    asked = list[int]()
+
+    def stop(epoch: int, accuracy: float) -> bool:
+        assert 0 <= accuracy <= 1
+        asked.append(epoch)
+        return epoch == 4
+
+    part = samples((1, 8, 8))
+    train(networks()[1][1], part, part, Recipe(epochs=9), 0, stop, 2)
+    assert asked == [2, 4]
+
+
+def test_a_module_of_ones_own() -> None:
+    """Its batch normalisation is trained, and the file has what it became."""
+    part = samples((1, 8, 8))
+    layers = torch.nn
+    torch.manual_seed(0)
+    module = layers.Sequential(
+        layers.Conv2d(1, 4, 3, padding=1), layers.BatchNorm2d(4), layers.ReLU(), layers.Flatten(), layers.Linear(256, 3)
+    )
+    trained, accuracy = train(module, part, part, Recipe(epochs=6, batch=8), 0)
+    assert accuracy > 0.6
+    found = np.concatenate([ran(trained, x[None]) for x in part.x]).argmax(1)
+    assert np.mean(found == part.y) == pytest.approx(accuracy)
+    assert as_proto(trained, (1, 8, 8)) is trained
+
+
+def test_an_operator_that_the_trainer_lacks_is_named() -> None:
+    proto = networks()[0][1]
+    proto.graph.node[0].op_type = "Erf"
+    with pytest.raises(UnsupportedError, match="Erf"):
+        Trainable(proto)

@@ -1,0 +1,1 @@
+"""`--train auto`: which layers are worth their memory (docs/training.md)."""

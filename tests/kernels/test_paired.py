@@ -62,17 +62,18 @@ def test_groups_are_common_to_two_channels(deviation: int) -> None:
     rng = np.random.default_rng(deviation)
     pairs = np.clip(np.rint(rng.normal(0, deviation, (3, 2, 200))), -128, 127).astype(np.int64)
     ends = group_ends(pairs, LONGEST_GROUP)
-    stream = paired_stream(pairs, ends).astype(int).tolist()
+    stream = paired_stream(pairs, ends).view(np.uint8).tolist()
     for pair, last in zip(pairs, ends, strict=True):
         tap = 0
         for end in (np.flatnonzero(last) + 1).tolist():
             group = pair[:, tap:end]
-            assert stream[: group.size + 1] == [group.size, *group.T.ravel().tolist()]
+            weights = group.T.ravel().astype(np.uint8).tolist()
+            assert stream[: group.size + 2] == [group.size + 2, 6 * group.size, *weights]
             assert max(map(worst, group)) <= LARGEST_SUM and end - tap <= LONGEST_GROUP
             more = pair[:, tap : end + 1]
             assert end == 200 or end - tap == LONGEST_GROUP or max(map(worst, more)) > LARGEST_SUM
-            stream, tap = stream[group.size + 1 :], end
-        assert tap == 200 and stream.pop(0) == -1
+            stream, tap = stream[group.size + 2 :], end
+        assert tap == 200 and stream.pop(0) == 255
     assert not stream
 
 

@@ -29,7 +29,7 @@ LONGEST_GROUP = 16
 
 
 def paired_stream(pairs: Array, ends: Array) -> Array:
-    """int8: per two channels its groups, each a byte with twice its number of taps and two weights for each, and a -1.
+    """int8: per two channels its groups and a -1; a group has its bytes, 12 times its taps and two weights for each.
 
     Args:
         pairs: int64 (pairs, 2, taps).
@@ -38,9 +38,9 @@ def paired_stream(pairs: Array, ends: Array) -> Array:
     parts = list[Array]()
     for channels, last in zip(pairs, ends, strict=True):
         for group in np.split(channels, np.flatnonzero(last)[:-1] + 1, axis=1):
-            parts += [np.array([group.size]), group.T.ravel()]
+            parts += [np.array([group.size + 2, 6 * group.size]), group.T.ravel()]
         parts.append(np.array([-1]))
-    return np.concatenate(parts).astype(np.int8)
+    return np.concatenate(parts).astype(np.uint8).view(np.int8)
 
 
 @lru_cache(KEPT_LAYERS)
@@ -119,13 +119,13 @@ def _kernel(
     pixels = site.sig.output.elements // layer.channels
     pairs, ends = _pairs_of(layer)
     groups = int(ends.sum())
-    stream = Deferred(pairs.size + groups + len(pairs), np.int8, lambda: paired_stream(pairs, ends))
+    stream = Deferred(pairs.size + 2 * groups + len(pairs), np.int8, lambda: paired_stream(pairs, ends))
     arguments = (*names_of(parameters), finish)
     kernel = Kernel(
         "fully_connected_paired" if isinstance(site.node.op, FullyConnected) else "conv2d_paired",
         struct_call(stem, callee, header, parameters, (shape,), comment, arguments, preambles=(definition,)),
         (
-            Constant("stream", "int8_t", stream, "groups: twice their number of taps, and weights of two channels"),
+            Constant("stream", "int8_t", stream, "groups: their bytes, 12 times their taps, weights of two channels"),
             requant.channels(),
         ),
         scratch_bytes=-(-(2 * PIXELS * layer.taps + copied) // 8) * 8,
@@ -145,6 +145,6 @@ def _kernel(
 def _instructions(layer: LinearLayer, pixels: int, groups: int, requant: ScalarRequant, copied: int) -> int:
     """Of all blocks: taps, groups, and for two channels a call and the results."""
     blocks, pairs = -(-pixels // PIXELS), -(-layer.channels // 2)
-    each = pairs * (17 * layer.taps + 110) + groups * 30
+    each = pairs * (17 * layer.taps + 110) + groups * 27
     windows = 3 * (60 + layer.taps * (14 if copied else 9))
     return blocks * (each + windows) + pixels * layer.channels * requant.packed_instructions

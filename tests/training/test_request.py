@@ -12,7 +12,7 @@ from tests.training.networks import KINDS, RandomNetwork, with_onnx_rules
 from tests.training.test_step import with_softmax
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.interpreter import run
-from tinycompile.ir import Graph, verify
+from tinycompile.ir import Graph, Quantization, verify
 from tinycompile.training.new_classes import with_classes
 from tinycompile.training.request import Request, read_request, requested_step
 from tinycompile.training.scheme import MODULE, layers_of, read_scheme
@@ -131,6 +131,22 @@ def test_modules_learn_alone():
     assert losses[-1] < losses[0] - 0.05
     trained = {name.rpartition("/")[0] for name in trainer.states if MODULE in name}
     assert len(trained) == 4
+
+
+def test_a_module_beside_relu_learns():
+    """A layer with the lowest of its values as zero."""
+    network = RandomNetwork(6)
+    graph = network.chain(["convolution", "convolution"])
+    layer = layers_of(graph)[1]
+    y = layer.outputs[0]
+    quant = Quantization.per_tensor(graph.types[y].scale, -128)
+    graph = replace(graph, types={**graph.types, y: replace(graph.types[y], quant=quant)})
+    trainer = Trainer(requested_step(graph, Request(f"lite:{layer.name}"), rate=0.1))
+    before = dict(trainer.states)
+    np.testing.assert_array_equal(trainer.predict(network.sample)[y], run(graph, [network.sample])[y])
+    for _ in range(2):
+        trainer.train(3, network.sample)
+    assert all(np.any(trainer.states[name] != before[name]) for name in trainer.step.parameters)
 
 
 def test_no_module_beside_what_is_no_convolution():

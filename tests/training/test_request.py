@@ -97,6 +97,23 @@ def test_new_classes(form, classes):
     assert int(np.argmax(trainer.predict(SAMPLE)[scores])) == classes - 1
 
 
+@pytest.mark.parametrize("form", [lambda graph: graph, with_onnx_rules])
+@pytest.mark.parametrize(("zero_point", "bare"), [(-128, False), (127, True), (-125, True), (3, False)])
+def test_new_scores_have_room(form, zero_point, bare):
+    """Whatever their zero is, also behind ReLU; the model's own scores stay."""
+    head = GRAPH.nodes[-1]
+    scores = head.outputs[0]
+    t = replace(GRAPH.types[scores], quant=Quantization.per_tensor(GRAPH.types[scores].scale, zero_point))
+    op = replace(head.op, clamp=(3, 127)) if zero_point == 3 else head.op
+    head = replace(head, op=op, inputs=head.inputs[:2] if bare else head.inputs)
+    graph = form(replace(GRAPH, nodes=(*GRAPH.nodes[:-1], head), types={**GRAPH.types, scores: t}))
+    changed = with_classes(graph, 8)
+    verify(changed)
+    old, new = (run(own, [SAMPLE])[scores].ravel() for own in (graph, changed))
+    np.testing.assert_array_equal(new[:5], old)
+    assert np.count_nonzero((new[5:] > op.clamp[0]) & (new[5:] < op.clamp[1])) >= 2  # weights are random
+
+
 def test_models_without_such_a_head():
     headless = replace(GRAPH, nodes=GRAPH.nodes[:-1], outputs=GRAPH.nodes[-2].outputs)
     for graph, classes, said in (

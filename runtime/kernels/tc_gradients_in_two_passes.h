@@ -28,13 +28,14 @@ TC_INLINE void tc_sums_of_two_pixels(const int16_t *gradient, const int8_t *weig
                                      const tc_input_products_shape *shape)
 {
     const int32_t depth = (shape->input_channels + 3) / 4 * 4;
-    const int32_t pairs = (shape->output_channels + 1) / 2;
+    const int32_t outputs = shape->output_channels;
+    const int32_t pairs = (outputs + 1) / 2;
     const int8_t *const end = weights + (shape->paired ? 2 * pairs * depth : depth);
     const tc_products_job job = {scaled + 2 * pairs, end, tc_products_entry(pairs), 4 * depth, {0, 0}};
-    gradient += pixel * shape->output_channels;
-    tc_scale_position(gradient, mantissas, scaled, shape);
+    gradient += pixel * outputs;
+    tc_scale_position(gradient, mantissas, scaled, outputs, shape->shift);
     if (pixel + 1 < shape->window.input_width) {
-        tc_scale_position(gradient + shape->output_channels, mantissas, scaled + 1, shape);
+        tc_scale_position(gradient + outputs, mantissas, scaled + 1, outputs, shape->shift);
     }
     for (int32_t i = 0; shape->paired && i < 2 * depth; ++i) {
         sums[i] = 0;

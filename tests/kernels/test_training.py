@@ -20,6 +20,7 @@ from tinycompile.kernels.gradients_in_two_passes import (
     depthwise_gradient_in_two_passes,
     pointwise_gradient_in_two_passes,
 )
+from tinycompile.kernels.master_gradient_products import master_gradient_in_two_passes, master_gradient_products
 from tinycompile.kernels.training_layers import gradient_descent, weight_gradient
 from tinycompile.kernels.training_products import (
     depthwise_gradient,
@@ -31,7 +32,7 @@ from tinycompile.ops._spatial import Window
 from tinycompile.ops._training.gradient import EXPONENT, LEARNING_RATE
 from tinycompile.ops._training.input_gradient import InputGradient
 from tinycompile.ops._training.linear_geometry import LinearGeometry
-from tinycompile.ops._training.parameters import GradientDescent
+from tinycompile.ops._training.parameters import GradientDescent, RoundedWeights
 from tinycompile.ops._training.weight_gradient import WeightGradient
 from tinycompile.training.scheme import read_scheme
 from tinycompile.training.step import training_step
@@ -121,6 +122,36 @@ IN_TWO_PASSES = {
     depthwise_gradient_in_two_passes: ("depthwise", "halved", "uneven", "even"),
 }
 
+
+def master_gradient_site(image: tuple[int, int, int], trained: int, outputs: int) -> Site:
+    """Of a pointwise layer, of which so many input channels are trained."""
+    geometry = LinearGeometry(POINTWISE, image, (outputs, 1, 1, image[2]))
+    last = input_gradient_site(geometry, known=False)
+    gradient, exponent, whole, scales = last.sig.inputs
+    known = np.random.default_rng(0).integers(-127, 128, (outputs, 1, 1, image[2] - trained)).astype(np.int8)
+    types = {
+        "master": TensorType((*geometry.weights[:3], trained), INT16),
+        "others": TensorType(known.shape, INT8),
+        "gradient": gradient,
+        "exponent": exponent,
+        "weights": whole,
+        "scales": scales,
+        **dict(zip(last.node.outputs, last.sig.outputs, strict=True)),
+    }
+    given = ("master", "others") if known.size else ("master",)
+    node = fused([Node("rounded", RoundedWeights(), given, ("weights",)), last.node], types)
+    sig = Signature(tuple(types[name] for name in node.inputs), tuple(types[name] for name in node.outputs))
+    values = {"others": known, "scales": last.constants[3]}
+    return Site(node, sig, tuple(values.get(name) for name in node.inputs))
+
+
+MASTERS = (
+    *((master_gradient_products, master_gradient_site((2, 3, 12), 12, 6)),),
+    *((master_gradient_products, master_gradient_site((1, 5, 15), 6, 19)),),
+    *((master_gradient_in_two_passes, master_gradient_site((3, 3, 12), 4, 18)),),
+    *((master_gradient_in_two_passes, master_gradient_site((3, 7, 7), 7, 21)),),
+)
+
 WEIGHTS = (
     *((weight_update_products, weight_update_site(8, 12, 4, one_unit=False)),),
     *((weight_update_products, weight_update_site(15, 10, 5, one_unit=False)),),
@@ -137,7 +168,7 @@ def cases() -> list[tuple[Factory, Site]]:
         for factory, names in IN_TWO_PASSES.items()
         for name in names
     ]
-    return [*first_result([*zip(factories, sites, strict=True), *twice]), *WEIGHTS]
+    return [*first_result([*zip(factories, sites, strict=True), *twice, *MASTERS]), *WEIGHTS]
 
 
 def gradients(site: Site) -> list[Array]:
@@ -162,7 +193,7 @@ def test_odd_shapes_in_assembly() -> None:
     check_emulated(cases(), isa=M7, strict=True, operands_of=gradients, expected_of=first_expected)
 
 
-@pytest.mark.parametrize("number", [1, 3, 4, 7, 10, 11, 12, 15, 16, 18])
+@pytest.mark.parametrize("number", [1, 3, 4, 7, 11, 12, 16, 18, 20, 22])
 def test_odd_shapes(number: int) -> None:
     """Also with the result in the memory of the gradient, where kernels allow that."""
     factory, site = cases()[number]

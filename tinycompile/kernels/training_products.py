@@ -24,6 +24,9 @@ from tinycompile.targets.core import Core
 LONGEST_PITCH = 2047
 """Bytes between rows that a block function reads at immediates."""
 
+WRITES_AT_LAST = {0: 0}
+"""Results of sums in scratch, for which the gradient has been read: they may lie over it."""
+
 BESIDE = 4
 """Inputs at a time, of depthwise convolutions: TC_BESIDE."""
 
@@ -156,6 +159,7 @@ def input_gradient_products(site: Site, core: Core) -> Kernel | None:
         products.constants,
         scratch_bytes=-(-4 * (rows * columns * products.depth + products.depth + products.rows) // 8) * 8,
         instructions=products.instructions + rows * columns * products.geometry.image[2] * 12 + 100,
+        overlap=WRITES_AT_LAST,
         code_bytes=900 if products.block is None else 1300,
     )
 
@@ -252,6 +256,7 @@ def depthwise_gradient(site: Site, core: Core) -> Kernel | None:
         products.constants,
         scratch_bytes=-(-4 * (inputs + products.words) // 8) * 8,
         instructions=products.instructions + inputs * 12,
+        overlap=WRITES_AT_LAST,
         code_bytes=1200,
     )
 

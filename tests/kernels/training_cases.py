@@ -19,6 +19,7 @@ from tinycompile.kernels import (
     input_gradient_in_place,
     kernels_of,
     master_gradient_products,
+    master_layer_products,
     master_weights,
     recomputed_gradients,
     trained_weights,
@@ -39,7 +40,7 @@ MODULES = {
     for module in (
         *(trained_weights, training_functions, training_gradients, training_layers, training_products),
         *(recomputed_gradients, master_weights, input_gradient_in_place),
-        *(gradients_in_two_passes, master_gradient_products),
+        *(gradients_in_two_passes, master_gradient_products, master_layer_products),
     )
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,13 @@ class QdqFile:
 
     @cached_property
     def places(self) -> dict[str, Place]:
-        """Of the layers whose weights and biases are dequantised constants that no other node reads."""
+        """Of the layers whose weights and biases are dequantised constants that no other node reads, and as many as in
+        the graph: a zero point that takes weights beyond int8 makes two layers' weights of them."""
         graph = self.proto.graph
         if any(each.domain in ("", "ai.onnx") and each.version < _PER_CHANNEL for each in self.proto.opset_import):
             return {}
         made = {name: node for node in graph.node for name in node.output}
-        constants = {value.name for value in graph.initializer}
+        constants = {value.name: prod(value.dims) for value in graph.initializer}
         uses = [name for node in graph.node for name in node.input]
 
         def dequantised(name: str) -> Any | None:
@@ -66,7 +68,9 @@ class QdqFile:
         for name, node in nodes_in_file(self.proto, self.layers).items():
             layer = self.layers[name]
             weights, bias = dequantised(node.input[1]), dequantised(node.input[2]) if len(node.input) > 2 else None
-            if weights is not None and (bias is not None) == layer.has_bias and _is_plain(node):
+            if weights is None or constants[weights.input[0]] != layer.own.weights.size:
+                continue
+            if (bias is not None) == layer.has_bias and _is_plain(node):
                 found[name] = Place(node, weights, bias)
         return found
 

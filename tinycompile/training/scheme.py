@@ -21,6 +21,9 @@ FORMS = (
     "channels such as LAYER:0.25, lite:K, lite:LAYER"
 )
 
+WORDS = ("all", "last", "biases", "head", "lite", "seed", "auto")
+"""That mean something else than a part of a layer's name."""
+
 MODULE = "/lite_residual/"
 """In the names of the layers of lite residual modules (`lite_residual.py`)."""
 

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.conftest import ROOT
+from tests.support.onnx_builder import imported
 from tinycompile import interpreter
 from tinycompile.frontend import load
 from tinycompile.mixed_precision.automatic import Budget, automatic
@@ -102,3 +103,17 @@ def test_other_places_are_left_alone(path: Path) -> None:
     assert len(QdqFile(proto, layers).places) == 4
     proto.opset_import[0].version = 12
     assert not QdqFile(proto, layers).places
+
+
+def test_weights_that_are_more_in_the_graph_are_left_alone(path: Path) -> None:
+    """Less their zero point they have 9 bits: two layers' weights, which the file's one tensor has no place for."""
+    proto = onnx.load(path)
+    conv = next(node for node in proto.graph.node if node.name == "pointwise")
+    dequantised = next(node for node in proto.graph.node if node.output[0] == conv.input[1])
+    values = {value.name: value for value in proto.graph.initializer}
+    for name in (dequantised.input[0], dequantised.input[2]):
+        shifted = numpy_helper.to_array(values[name]).astype(np.int64) + (128 if name == dequantised.input[0] else 90)
+        values[name].CopyFrom(numpy_helper.from_array(shifted.astype(np.uint8), name))
+    layers = Network(imported(proto)[0]).layers
+    places = QdqFile(proto, layers).places
+    assert len(layers) == 5 and len(places) == 4 and all(place.node.name != "pointwise" for place in places.values())

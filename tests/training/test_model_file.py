@@ -14,6 +14,7 @@ from tinycompile.frontend import load
 from tinycompile.ir import Graph
 from tinycompile.passes import optimize
 from tinycompile.training.model_file import trained_tflite
+from tinycompile.training.request import Request, requested_step
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 from tinycompile.training.trainer import Trainer
@@ -62,3 +63,12 @@ def test_what_the_file_does_not_have_is_said(tmp_path: Path) -> None:
         parameters = {name: trainer.states[name] for name in trainer.step.parameters}
         with pytest.raises(UsageError, match=f"the {what} of layer '{layer}' can't be replaced"):
             trained_tflite(content, whole, trainer.step, parameters)
+
+
+def test_a_module_that_the_file_does_not_have_is_said(tmp_path: Path) -> None:
+    content = network(some_weights(3))
+    graph = graph_of(content, tmp_path)
+    step = requested_step(graph, Request("lite:1"), "squared_error")
+    parameters = {name: Trainer(step).states[name] for name in step.parameters}
+    with pytest.raises(UsageError, match=r"the model's file has no layer .*lite_residual"):
+        trained_tflite(content, graph, step, parameters)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.training.networks import RandomNetwork
@@ -55,6 +57,14 @@ def test_forms(text, expected):
 def test_mistakes(text, said):
     with pytest.raises(UsageError, match=said):
         read_scheme(text, GRAPH)
+
+
+def test_fractions_are_exact():
+    """0.07 * 100 is a little more than 7 in floats."""
+    head = GRAPH.nodes[-1]
+    weights = replace(GRAPH.types[head.inputs[1]], shape=(5, 100))
+    graph = replace(GRAPH, types={**GRAPH.types, head.inputs[1]: weights})
+    assert read_scheme(f"{head.name}:0.07", graph)[head.name].weights == 7
 
 
 @pytest.mark.parametrize(("kind", "said"), [("grouped", "grouped"), ("depthwise", "multiple of the 2")])

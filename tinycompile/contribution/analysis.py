@@ -17,7 +17,7 @@ from tinycompile.host_trainer import HostTrainer
 from tinycompile.ir import Array, Graph, Node
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
-from tinycompile.training.scheme import Scheme, Trained, copies_of_channels, layers_of, read_scheme
+from tinycompile.training.scheme import WORDS, Scheme, Trained, copies_of_channels, layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 
 FRACTIONS = (0.25, 0.5, 1.0)
@@ -88,8 +88,10 @@ def candidates_of(graph: Graph, scheme: Scheme) -> list[Candidate]:
 
 
 def short_name(name: str, names: Sequence[str]) -> str:
-    """The first word of a layer's name that no other layer's has in it; `--train` knows the layer by it."""
-    words = [word for word in re.split(r"[/;]", name) if word and not set(word) & set(",:")]
+    """The first word of a layer's name that no other layer's has in it and that isn't one of `--train` itself, which
+    knows the layer by it.
+    """
+    words = [word for word in re.split(r"[/;]", name) if word and not set(word) & set(",:") and word not in WORDS]
     own = [word for word in words if sum(word in other for other in names) == 1]
     return own[0] if own else name
 

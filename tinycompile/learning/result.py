@@ -59,6 +59,9 @@ def _write_model(build: Build, training: Training, path: Path) -> None:
     options = options_of_build(build.folder, build.report, Options())
     graph = optimize(imported(build.source, options), ())
     try:
+        if options.classes is not None:
+            raise UsageError("the model's file has another head", hint="parameters.npz has all that was learned")
         path.write_bytes(trained_tflite(build.source.read_bytes(), graph, step_of(build), training.parameters))
     except UsageError as error:
+        path.unlink(missing_ok=True)  # of an earlier training
         warnings.warn(f"{path.name} isn't written: {error}", TinycompileWarning, stacklevel=2)

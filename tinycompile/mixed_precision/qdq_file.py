@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,9 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.mixed_precision.fitting import LowBits, NewBias
 from tinycompile.mixed_precision.network import Layer, windows_first
-from tinycompile.mixed_precision.qdq_names import names_in_file
+from tinycompile.mixed_precision.qdq_names import nodes_in_file
 from tinycompile.ops.fully_connected import FullyConnected
 
-_KINDS = ("Conv", "Gemm", "MatMul")
 _PER_CHANNEL = 13
 """Operator set from which on DequantizeLinear has a scale for each channel."""
 
@@ -49,14 +49,14 @@ class QdqFile:
 
     @cached_property
     def places(self) -> dict[str, Place]:
-        """Of the layers whose weights and biases are dequantised constants that no other node reads."""
+        """Of the layers whose weights and biases are dequantised constants that no other node reads, and as many as in
+        the graph: a zero point that takes weights beyond int8 makes two layers' weights of them."""
         graph = self.proto.graph
         if any(each.domain in ("", "ai.onnx") and each.version < _PER_CHANNEL for each in self.proto.opset_import):
             return {}
         made = {name: node for node in graph.node for name in node.output}
-        constants = {value.name for value in graph.initializer}
+        constants = {value.name: prod(value.dims) for value in graph.initializer}
         uses = [name for node in graph.node for name in node.input]
-        nodes = {node.name or node.output[0]: node for node in graph.node if node.op_type in _KINDS}
 
         def dequantised(name: str) -> Any | None:
             node = made.get(name)
@@ -65,10 +65,12 @@ class QdqFile:
             return node if all(each in constants for each in node.input if each) else None
 
         found = dict[str, Place]()
-        for name, node_name in names_in_file(self.proto, self.layers).items():
-            node, layer = nodes[node_name], self.layers[name]
+        for name, node in nodes_in_file(self.proto, self.layers).items():
+            layer = self.layers[name]
             weights, bias = dequantised(node.input[1]), dequantised(node.input[2]) if len(node.input) > 2 else None
-            if weights is not None and (bias is not None) == layer.has_bias and _is_plain(node):
+            if weights is None or constants[weights.input[0]] != layer.own.weights.size:
+                continue
+            if (bias is not None) == layer.has_bias and _is_plain(node):
                 found[name] = Place(node, weights, bias)
         return found
 

@@ -23,12 +23,19 @@ def trained_tflite(content: bytes, graph: Graph, step: TrainingStep, parameters:
         parameters: by the names of the trained states.
 
     Raises:
-        UsageError: the file doesn't have a trained layer's weights or bias as a constant of its own.
+        UsageError: the file doesn't have a trained layer, or its weights or bias as a constant of its own.
     """
     changed = bytearray(content)
     model: Any = root(changed)  # type: ignore[arg-type] - its buffers are views of it, which can be written
+    layers = {node.name: node for node in graph.nodes}
     for layer, operand, values in _learned(step, parameters):
-        plain = next(node for node in graph.nodes if node.name == layer)
+        plain = layers.get(layer)
+        if plain is None:
+            raise UsageError(
+                f"the model's file has no layer {layer!r}",
+                why="it was inserted to be trained",
+                hint="parameters.npz has all that was learned",
+            )
         name = plain.inputs[operand] if operand < len(plain.inputs) else ""
         buffer = _buffer(model, graph, name)
         old = graph.constants.get(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -20,6 +21,9 @@ FORMS = (
     "all, last:K, biases, biases:K, head, a layer's name, LAYER:bias, a layer's name and a fraction of its input "
     "channels such as LAYER:0.25, lite:K, lite:LAYER"
 )
+
+WORDS = ("all", "last", "biases", "head", "lite", "seed", "auto")
+"""That mean something else than a part of a layer's name."""
 
 MODULE = "/lite_residual/"
 """In the names of the layers of lite residual modules (`lite_residual.py`)."""
@@ -165,11 +169,12 @@ def _count(part: str, text: str) -> int:
     return int(text)
 
 
-def _fraction(part: str, text: str) -> float:
+def _fraction(part: str, text: str) -> Fraction:
+    """Exact: 0.07 of 100 channels are 7 of them."""
     try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
     if not 0 < value <= 1:
         raise UsageError(f"--train {part!r} needs a fraction above 0, up to 1", hint=FORMS)
     return value

@@ -19,7 +19,7 @@ from tinycompile.passes import optimize
 from tinycompile.passes.own_states import own_states
 from tinycompile.plans import Plans
 from tinycompile.progress import step as progress
-from tinycompile.samples import load_arrays
+from tinycompile.samples import load_arrays, namings, with_labels
 from tinycompile.training.new_classes import with_classes
 from tinycompile.training.scheme import Scheme, layers_of, read_scheme
 from tinycompile.training.step import training_step
@@ -129,13 +129,12 @@ def depths_of(graph: Graph, scheme: Scheme) -> dict[str, int]:
 
 def _data(graph: Graph, path: Path, classes: int) -> tuple[Array, Array]:
     """(inputs as the model takes them, labels)."""
-    arrays = load_arrays(path)
-    x, y = (next((arrays[n] for n in names if n in arrays), None) for names in (("x", "input_0"), ("y", "labels")))
-    if x is None or y is None:
+    arrays, label = with_labels(load_arrays(path), graph.inputs)
+    ways = namings(arrays, graph.inputs)
+    if not ways or label is None:
         raise UsageError(f"--data {path} needs x, inputs, and y, labels", why=f"it has {', '.join(sorted(arrays))}")
-    (name,) = graph.inputs if len(graph.inputs) == 1 else ("",)
-    t = graph.types.get(name)
-    if t is None or len(x) != len(y) or x[0].size != t.elements or len(x) < 8:
+    x, y, t = arrays[ways[0][0]], arrays[label], graph.types[graph.inputs[0]]
+    if len(graph.inputs) != 1 or len(x) != len(y) or x[0].size != t.elements or len(x) < 8:
         raise UsageError(f"--data {path} doesn't fit the model", why=f"x is {x.shape}, y {y.shape}, the input {t}")
     labels = y.astype(np.int64).ravel()
     if labels.min() < 0 or labels.max() >= classes:

@@ -72,7 +72,7 @@ def _check_for_bits(group: int | None, method: str, why: str) -> None:
         raise UsageError(f"{given} needs --weight-bits", why=f"it is of weights with few bits; {why}")
 
 
-@click.command()
+@click.command(short_help="Quantise a float model, or give an int8 one fewer bits.")
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, help="Samples (.npz) of real inputs; without them ranges are guessed.")
 @click.option("-o", "--output", type=PATH, required=True, help="The file to write (.onnx, .tflite).")
@@ -188,7 +188,7 @@ def quantize(
     click.echo(f"written to {output}")
 
 
-@click.command()
+@click.command(short_help="Make a calibration file from images or arrays.")
 @click.argument("source", type=PATH)
 @click.option("--model", type=PATH, required=True, help="The model, which says the shape of a sample.")
 @click.option("-o", "--output", type=PATH, default=Path("calib.npz"), show_default=True, help="File to write.")

@@ -20,7 +20,7 @@ STEPS = 20
 """That `verify --train` compares."""
 
 
-@click.command()
+@click.command(short_help="Let a `build --train` learn from a file of samples.")
 @click.argument("folder", type=PATH)
 @click.option("--data", type=PATH, required=True, help="Samples (.npz): input_0, ... and label (or y), or target.")
 @click.option("--eval", "evaluation", type=PATH, help="Other samples, to measure with.  [default: --data]")

@@ -1,6 +1,6 @@
 """What a training step costs: instructions of the forward and the backward pass by kernel, counted in QEMU.
 
-    python -m benchmarks.training_cost [--board mps2-an500] [--network mobile|perceptron] [--train SCHEME]
+    python -m benchmarks.training_cost [--board mps2-an500] [--network mobile|perceptron] [--train SCHEME] [--ram BYTES]
 
 `mobile` is like MobileNetV2 at 128x128 (22.2 million MACs, 10 classes, random weights), of which the last 21 biases are
 trained, and parts of five expansions, as in MCUNetV3's scheme of 49 kB. `perceptron` is 64-32-10, all of it trained.
@@ -135,11 +135,19 @@ def perceptron() -> tuple[Graph, Array]:
     return network.graph(head), network.sample
 
 
-def build(step: TrainingStep, board: Board, folder: Path) -> Program:
-    """Model `m`, whose firmware trains with class 0 where it would predict, and writes its states."""
-    plans = Plans(own_states(step.graph), board, Options())
+def build(step: TrainingStep, board: Board, folder: Path, ram: int | None) -> Program:
+    """Model `m`, whose firmware trains with class 0 where it would predict, and writes its states.
+
+    Args:
+        ram: limit for the arena in bytes, for which gradients may be computed again; None for what the board has.
+    """
+    plans = Plans(own_states(step.graph), board, Options(ram=ram))
     (planned,), layout = choose_ram(
-        board, lambda schedule, ram, _: [plans.within(schedule, ram, None)], None, state_bytes=plans.state_bytes
+        board,
+        lambda schedule, limit, _: [plans.within(schedule, limit, None)],
+        ram,
+        schedule="layer" if ram is None else "auto",
+        state_bytes=plans.state_bytes,
     )
     program = build_program("m", planned)
     write_files(folder, emit_project(Project(board, layout, (program,), (Provenance("a graph", "0" * 64),))))
@@ -186,12 +194,13 @@ def main() -> int:
     parser.add_argument("--board", default="mps2-an500")
     parser.add_argument("--network", choices=SCHEMES, default="mobile")
     parser.add_argument("--train")
+    parser.add_argument("--ram", type=int)
     given = parser.parse_args()
     graph, sample = mobile() if given.network == "mobile" else perceptron()
     step = training_step(graph, read_scheme(cast(str, given.train or SCHEMES[given.network]), graph))
     board = load_board(given.board)
     with tempfile.TemporaryDirectory(prefix="training-cost-") as folder:
-        program = build(step, board, Path(folder))
+        program = build(step, board, Path(folder), given.ram)
         work, memory = counted(program, board, Path(folder), sample)
     show(program, work)
     trainer = Trainer(step)

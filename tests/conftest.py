@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from tests.support.compiler_cache import compiler_cache
+from tests.support.session_caches import session_caches
 
 # Before NumPy is loaded: the threads of its matrix products wait in loops, and two processes share two cores.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# What a test finds is never what an earlier run found.
-os.environ["TINYCOMPILE_CACHE"] = "off"
+# Each process that a test starts would compile the package anew for half a second, each worker the tests for seven.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -27,8 +29,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 @pytest.hookimpl(wrapper=True)
 def pytest_cmdline_main() -> Generator[None, object, object]:
-    """Around everything; the workers of pytest-xdist have the environment of the process that starts them."""
-    with compiler_cache():
+    """Around everything. Workers of pytest-xdist come here, too, in the environment of the process that starts them."""
+    with session_caches():
         return (yield)
 
 

@@ -25,8 +25,7 @@ CACHE = DiskCache("numbers", 1 << 20)
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of caches, which are on."""
-    monkeypatch.delenv(SWITCH)
+    """Of caches, which are empty."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 

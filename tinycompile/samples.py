@@ -112,6 +112,27 @@ def model_inputs(
     return selected
 
 
+def class_labels(array: Array, name: str, classes: int, where: str) -> Array:
+    """Numbers of classes of an array of a samples file, which is called `name`: int32 (samples,).
+
+    Raises:
+        SamplesError: they aren't integers, one for each sample, or one is no class.
+    """
+    if array.dtype.kind not in "iu" or array.ndim not in (1, 2) or array.size != len(array):
+        shape = f"{array.dtype} of shape {array.shape}"
+        raise SamplesError(f"{name} is {shape}", where=where, hint="integers of shape (samples,)")
+    flat = array.reshape(-1)
+    wrong = np.flatnonzero((flat < 0) | (flat >= classes))
+    if wrong.size:
+        first = int(wrong[0])
+        raise SamplesError(
+            f"{name}[{first}] is {flat[first]}, classes are 0 to {classes - 1}",
+            where=where,
+            why=f"{wrong.size} of {flat.size} labels are no class",
+        )
+    return flat.astype(np.int32)
+
+
 def check_counts(arrays: Sequence[Array], names: Sequence[str], where: str) -> None:
     """Raises SamplesError unless all arrays have the same number of samples, at least one."""
     counts = [len(array) for array in arrays]

@@ -93,4 +93,20 @@ def make(folder: Path, *goals: str, toolchain: Toolchain | None = None) -> None:
                 why="; ".join(dict.fromkeys(overflow)),
                 hint="choose a target with more memory, or a smaller model",
             ) from error
+        if toolchain is not None and (unknown := _unknown_core(toolchain, error.why)) is not None:
+            raise unknown from error
         raise
+
+
+def _unknown_core(toolchain: Toolchain, messages: str) -> ToolFailedError | None:
+    """What to do where a compiler is too old for the board's core; None where its messages don't say so."""
+    for option, since in toolchain.since.items():
+        end = f": {option.partition('=')[2]}"
+        found = [line.strip() for line in messages.splitlines() if "unrecognized" in line and line.endswith(end)]
+        if found:
+            return ToolFailedError(
+                f"{toolchain.tool('compiler')} doesn't know {option}",
+                why=found[0],
+                hint=f"put {since} or a newer one on PATH, or choose an older core in the board's flags",
+            )
+    return None

@@ -7,7 +7,7 @@
  * -mno-unaligned-access. (On ARMv6-M, which has none, libraries see to this by themselves; words are looked at there as well.)
  *
  * tc_memcpy, tc_copy_few and tc_move_down stand for memcpy and memmove, since that of newlib, for one, loads unaligned
- * words on cores that have them.
+ * words on cores that have them, and that of picolibc for RISC-V, as Debian has it, copies byte by byte.
  */
 #ifndef TC_ALIGN_H
 #define TC_ALIGN_H
@@ -20,7 +20,7 @@
 #endif
 
 /* Whether a word's address is looked at: cores without unaligned words take the four bytes by a call of memcpy otherwise. */
-#if TC_STRICT_ALIGNMENT || defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__)
+#if TC_STRICT_ALIGNMENT || defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__) || defined(__riscv)
 #define TC_CHECKED_WORDS 1
 #else
 #define TC_CHECKED_WORDS 0
@@ -80,7 +80,7 @@ static TC_PARTS void tc_store_parts(void *to, uint32_t word)
 
 #endif
 
-#if TC_STRICT_ALIGNMENT
+#if TC_STRICT_ALIGNMENT || defined(__riscv)
 
 #if defined(__ARM_FEATURE_UNALIGNED)
 #error "this code is for memory in which words must be aligned (--align strict): it needs -mno-unaligned-access"

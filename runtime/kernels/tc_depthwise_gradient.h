@@ -183,9 +183,11 @@ TC_INLINE void tc_beside_portable(const uint32_t *from, const uint32_t *filters,
 
 #endif
 
-/* The sums of two channels of a row of the input; `even` and `odd` are for rests 0 and 1 of columns' divisions by the stride. */
+/* The sums of two channels of a row of the input, of which a pixel has `pitch`; `even` and `odd` are for rests 0 and 1 of
+ * columns' divisions by the stride. */
 TC_INLINE void tc_depthwise_gradient_row(const uint32_t *plane, const uint32_t *filters, int32_t y, int32_t *sums,
-                                         tc_beside *even, tc_beside *odd, const tc_depthwise_gradient_shape *shape)
+                                         int32_t pitch, tc_beside *even, tc_beside *odd,
+                                         const tc_depthwise_gradient_shape *shape)
 {
     const tc_window *window = &shape->window;
     const int32_t q = (y + window->padding_top) / window->stride_y;
@@ -193,14 +195,14 @@ TC_INLINE void tc_depthwise_gradient_row(const uint32_t *plane, const uint32_t *
     const uint32_t *const row = plane + (q + shape->before_y) * shape->columns + shape->before_x;
     tc_beside_job job;
     job.rows = (window->kernel_height - r + window->stride_y - 1) / window->stride_y;
-    job.step = 4 * window->stride_x * shape->channels;
+    job.step = 4 * window->stride_x * pitch;
     for (int32_t rest = 0; rest < window->stride_x; ++rest) {
         const int32_t before = rest - window->padding_left % window->stride_x;
         const int32_t x = before < 0 ? before + window->stride_x : before;
         job.count = (window->input_width - x + window->stride_x - 1) / window->stride_x;
         if (job.count > 0 && job.rows > 0) {
             (rest == 0 ? even : odd)(row + (x + window->padding_left) / window->stride_x,
-                                     filters + r * window->kernel_width + rest, sums + x * shape->channels, &job);
+                                     filters + r * window->kernel_width + rest, sums + x * pitch, &job);
         }
     }
 }
@@ -223,7 +225,7 @@ TC_INLINE void tc_depthwise_gradient(const int16_t *gradient, const int32_t *exp
         tc_expand_filters(weights + channel, filters, shape);
         for (int32_t y = 0; y < window->input_height; ++y) {
             int32_t *const row = sums + y * window->input_width * shape->channels + channel;
-            tc_depthwise_gradient_row(plane, filters, y, row, even, odd, shape);
+            tc_depthwise_gradient_row(plane, filters, y, row, shape->channels, even, odd, shape);
         }
     }
     tc_renormalize(sums, output, pixels * shape->channels, *exponent + shape->exponent_change, output_exponent);

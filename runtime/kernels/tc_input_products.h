@@ -35,19 +35,19 @@ typedef struct tc_input_products_shape {
     int32_t paired; /* whether weights are rearranged */
 } tc_input_products_shape;
 
-/* The scaled gradient of a position to every second word. */
-TC_INLINE void tc_scale_position(const int16_t *gradient, const int16_t *mantissas, uint32_t *scaled,
-                                 const tc_input_products_shape *shape)
+/* The scaled gradient of so many channels of a position to every second word. */
+TC_INLINE void tc_scale_position(const int16_t *gradient, const int16_t *mantissas, uint32_t *scaled, int32_t channels,
+                                 int32_t shift)
 {
-    const int32_t half = (int32_t)1 << (shape->shift - 1);
+    const int32_t half = (int32_t)1 << (shift - 1);
     int32_t k = 0;
-    for (; k + 2 <= shape->output_channels; k += 2, scaled += 2) {
+    for (; k + 2 <= channels; k += 2, scaled += 2) {
         const uint32_t values = tc_load4(gradient + k);
         const uint32_t factors = tc_load4(mantissas + k);
-        *scaled = tc_shifted_lanes(tc_smlabb(values, factors, half), tc_smlatt(values, factors, half), shape->shift);
+        *scaled = tc_shifted_lanes(tc_smlabb(values, factors, half), tc_smlatt(values, factors, half), shift);
     }
-    if (k < shape->output_channels) {
-        *scaled = (uint32_t)((gradient[k] * mantissas[k] + half) >> shape->shift) & 0xFFFFu;
+    if (k < channels) {
+        *scaled = (uint32_t)((gradient[k] * mantissas[k] + half) >> shift) & 0xFFFFu;
     }
 }
 
@@ -118,9 +118,10 @@ TC_INLINE void tc_input_gradient_products(const int16_t *gradient, const int32_t
         const tc_taps rows = tc_window_rows(window, oy);
         for (int32_t ox = 0; ox < window->output_width; ox += 2) {
             const int16_t *const from = gradient + (oy * window->output_width + ox) * shape->output_channels;
-            tc_scale_position(from, mantissas, scaled, shape);
+            tc_scale_position(from, mantissas, scaled, shape->output_channels, shape->shift);
             if (ox + 1 < window->output_width) {
-                tc_scale_position(from + shape->output_channels, mantissas, scaled + 1, shape);
+                tc_scale_position(from + shape->output_channels, mantissas, scaled + 1, shape->output_channels,
+                                  shape->shift);
             }
             for (int32_t j = 0; j < rows.count; ++j) {
                 const int32_t y = rows.position + j * window->dilation_y;

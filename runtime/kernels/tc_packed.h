@@ -406,8 +406,15 @@ static TC_NOINLINE void tc_packed_expand(const int8_t *first, const int8_t *seco
         :
         : "r5", "r6", "cc", "memory");
 #else
-    for (uint32_t i = 0; i < taps; i++) {
-        words[step / 4u * i] = tc_packed_word(first[i], second[i]);
+    const uint32_t apart = step / 4u;
+    for (; taps % 4u != 0u; taps--, words += apart) {
+        *words = tc_packed_word(*first++, *second++);
+    }
+    for (; taps > 0u; taps -= 4u, first += 4, second += 4, words += 4u * apart) {
+#pragma GCC unroll 4
+        for (uint32_t i = 0; i < 4u; i++) {
+            words[apart * i] = tc_packed_word(first[i], second[i]);
+        }
     }
 #endif
 }

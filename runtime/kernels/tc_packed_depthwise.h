@@ -309,11 +309,15 @@ TC_INLINE void tc_packed_column(tc_packed_columns *columns, int32_t value, int32
 #define TC_PACKED_COLUMNS(stride) \
     static TC_NOINLINE void tc_packed_columns_##stride(tc_packed_columns *columns) \
     { \
-        while (columns->words != columns->end) { \
-            const int32_t value = *columns->input; \
-            columns->input += columns->step; \
-            tc_packed_column(columns, value, stride); \
+        tc_packed_columns made = *columns; /* a word that is stored could be a member */ \
+        while (made.words != made.end) { \
+            for (int32_t i = 0; i < 2; i++) { \
+                const int32_t value = *made.input; \
+                made.input += made.step; \
+                tc_packed_column(&made, value, stride); \
+            } \
         } \
+        *columns = made; \
     }
 
 #endif

@@ -195,42 +195,50 @@ TC_INLINE void tc_trained_outputs(const int32_t *sums, int32_t start, const int3
     }
 }
 
-/* `bias` may be null. */
-TC_INLINE void tc_trained_layer(const int8_t *input, const int8_t *weights, const int32_t *bias, int8_t *output,
-                                const int32_t *parameters, void *scratch, tc_trained_products *products,
-                                const tc_trained_shape *shape)
+/* The outputs of `count` channels, two or more, whose weights, biases, parameters and first output these are; `bias` may be
+ * null. starts: int32_t [count]; x: the windows of three positions. */
+TC_INLINE void tc_trained_channels(const int8_t *input, const int8_t *weights, const int32_t *bias, int8_t *output,
+                                   const int32_t *parameters, int32_t *starts, uint32_t *x, int32_t count,
+                                   tc_trained_products *products, const tc_trained_shape *shape)
 {
     const tc_window *window = &shape->window;
-    const int32_t channels = shape->output_channels;
     const int32_t size = window->kernel_height * window->kernel_width * shape->input_channels;
     const int32_t positions = window->output_height * window->output_width;
     const int32_t words = 1 + (int32_t)tc_requant_block_words(&shape->requant);
-    int32_t *const starts = (int32_t *)scratch;
-    uint32_t *const x = (uint32_t *)(starts + channels);
     const tc_trained_job job = {x + size / 4 * 6, (uint32_t)((size / 4 - 1) % 4 + 1)};
-    for (int32_t i = 0; i < channels; ++i) {
+    for (int32_t i = 0; i < count; ++i) {
         starts[i] = tc_with_bias(parameters[i * words], bias == NULL ? 0 : bias[i], shape->added);
     }
-    for (int32_t at = 0; at < positions; at += 3, output += 3 * channels) {
-        const int32_t count = tc_min(3, positions - at);
-        for (int32_t i = 0; i < count; ++i) {
+    for (int32_t at = 0; at < positions; at += 3, output += 3 * shape->output_channels) {
+        const int32_t beside = tc_min(3, positions - at);
+        for (int32_t i = 0; i < beside; ++i) {
             tc_trained_window(input, (at + i) / window->output_width, (at + i) % window->output_width, x + i, shape);
         }
-        for (int32_t pair = 0; pair < channels; pair += 2) {
-            const int32_t channel = tc_min(pair, channels - 2);
+        for (int32_t pair = 0; pair < count; pair += 2) {
+            const int32_t channel = tc_min(pair, count - 2);
             const int8_t *const filters = weights + channel * size;
             int32_t sums[6];
-            if (count == 1) {
+            if (beside == 1) {
                 tc_trained_single(x, filters, sums, (uint32_t)size, job.x_end);
             } else {
                 products(x, filters, sums, &job);
             }
             for (int32_t i = 0; i < 2; ++i) {
                 const int32_t own = channel + i;
-                tc_trained_outputs(sums + 3 * i, starts[own], parameters + own * words + 1, output + own, count, shape);
+                tc_trained_outputs(sums + 3 * i, starts[own], parameters + own * words + 1, output + own, beside, shape);
             }
         }
     }
+}
+
+/* `bias` may be null. */
+TC_INLINE void tc_trained_layer(const int8_t *input, const int8_t *weights, const int32_t *bias, int8_t *output,
+                                const int32_t *parameters, void *scratch, tc_trained_products *products,
+                                const tc_trained_shape *shape)
+{
+    int32_t *const starts = (int32_t *)scratch;
+    uint32_t *const x = (uint32_t *)(starts + shape->output_channels);
+    tc_trained_channels(input, weights, bias, output, parameters, starts, x, shape->output_channels, products, shape);
 }
 
 #ifdef __cplusplus

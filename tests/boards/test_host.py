@@ -48,6 +48,7 @@ def test_the_command_reads_samples_from_its_standard_input(tmp_path: Path) -> No
         [tmp_path / "out" / "digits_int8"], input=data["input_0"][:5].tobytes(), capture_output=True, check=True
     )
     assert command.stdout == data["output_0"][:5].tobytes()
+    assert not list((tmp_path / "out").glob("*.ci"))  # GCC leaves them here where it compiles to /dev/null
 
 
 def test_run_and_verify_work_on_this_machine(tmp_path: Path) -> None:

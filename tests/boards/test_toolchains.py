@@ -14,7 +14,7 @@ from tests.conftest import DIGITS
 from tests.support.alignment import alignment_plugin, check_aligned
 from tinycompile.cli import main
 from tinycompile.emulator import execute
-from tinycompile.errors import TinycompileError, ToolMissingError
+from tinycompile.errors import TinycompileError, ToolFailedError, ToolMissingError
 from tinycompile.profile import profile_build
 from tinycompile.resources import boards_dir, templates_dir
 from tinycompile.targets import Core, load_board
@@ -179,10 +179,23 @@ def test_features_that_need_other_hardware_are_refused(boards: Path, tmp_path: P
     assert result.exit_code == 2 and "can't move its vector table" in result.output
 
 
+@pytest.mark.parametrize(("core", "since"), [("cortex-m85", "GCC 13"), ("cortex-m52", "GCC 14")])
+def test_a_core_that_the_compiler_is_too_old_for(tmp_path: Path, core: str, since: str) -> None:
+    """What GCC 12.2 says of it becomes what to do; of a core that nobody has heard of there is nothing to say."""
+    toolchain = load_board("mps2-an385").toolchain
+    for name, known in ((core, True), ("cortex-m99", False)):
+        message = f"arm-none-eabi-gcc: error: unrecognized -mcpu target: {name}"
+        (tmp_path / "Makefile").write_text(f"all:\n\t@echo '{message}' >&2; exit 1\n")
+        with pytest.raises(ToolFailedError) as error:
+            make(tmp_path, toolchain=toolchain)
+        assert (f"doesn't know -mcpu={core}" in str(error.value) and since in str(error.value)) == known
+        assert message in str(error.value)
+
+
 def test_the_riscv_description_is_read() -> None:
     board = load_board("qemu-riscv32")
     assert board.compiler == "riscv64-unknown-elf-gcc" and board.alignment == "core"
-    assert board.core == Core("rv32imac", "rv32imac", frozenset({"long_multiply"}), "rv32")
+    assert board.core == Core("rv32imac", "rv32imac", frozenset({"long_multiply", "many_registers"}), "rv32")
     assert not any(board.is_device(memory) for memory in board.memories)
 
 

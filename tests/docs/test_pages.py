@@ -25,17 +25,9 @@ def runnable(block: Block) -> bool:
     return block.language in RUN and not block.reason
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pages build the same models: what takes long to find is found once, as on a user's machine."""
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
-def folder(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """What the pages assume: a model in int8 and in float, samples, photos, data for calibration and evaluation."""
-    monkeypatch.delenv("TINYCOMPILE_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     for source, target in (("digits_int8.tflite", "model.tflite"), ("digits.onnx", "model.onnx")):
         shutil.copy(DIGITS / source, tmp_path / target)
     samples = np.load(DIGITS / "digits_samples.npz")["input_0"][:3]

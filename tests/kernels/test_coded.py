@@ -15,9 +15,10 @@ from tests.support.kernel_checks import M7, check, int8
 from tinycompile.ir import TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, decodings
-from tinycompile.kernels.coded import HEADERS, TABLE_BYTES, Code, coded_kernel
+from tinycompile.kernels.coded import HEADERS, TABLE_BYTES, TABLE_HEADER, Code, coded_kernels
 from tinycompile.kernels.staged import staged
 from tinycompile.numerics.prefix_code import coded, decoded
+from tinycompile.numerics.table_code import decoded as table_decoded
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.with_codes import WithCodes
 
@@ -38,7 +39,7 @@ def coding(number):
     """A factory: the kernel that was offered at this place, coded."""
 
     def factory(site, core):
-        made = [each for kernel in kernels_of(site, core) if (each := coded_kernel(kernel)) is not None]
+        made = [each for kernel in kernels_of(site, core) for each in coded_kernels(kernel)]
         return made[number] if number < len(made) else None
 
     return factory
@@ -53,13 +54,14 @@ def test_coded_constants_give_the_same_bits(site, core):
     assert plain.constant_bytes - kernel.constant_bytes == kernel.coding.plain_bytes - kernel.coding.coded_bytes
     assert kernel.coding.entropy_bytes < kernel.coding.coded_bytes < kernel.coding.plain_bytes
     assert (kernel.sweeps, kernel.overlap) == (Sweeps(1), plain.overlap)
-    assert coded_kernel(kernel) is None
+    assert coded_kernels(kernel) == []
     assert staged(kernel) is None
 
 
 def test_coded_constants_on_the_core():
     check_emulated([(coding(number), site) for site in SITES for number in (0, 1)][:3], strict=True)
-    check_emulated([(tile(number), site) for site in TILED for number in (0, -1)])
+    tables = [(tabled(0), CLUSTERED[1]), (tabled(-1), CLUSTERED[2])]
+    check_emulated([*((tile(number), site) for site in TILED for number in (0, -1)), *tables])
 
 
 def test_codes_that_save_less_than_their_functions_take_are_left_out():
@@ -99,7 +101,7 @@ def tile(number):
 @pytest.mark.parametrize("site", TILED[1:3], ids=["convolution", "row"])
 def test_tiles_are_decoded_one_after_another(site):
     kernel = check(tile(0 if site is TILED[1] else -1), site)
-    whole = next(made for made in map(coded_kernel, kernels_of(site, M7)) if made is not None)
+    whole = next(made for kernel in kernels_of(site, M7) for made in coded_kernels(kernel))
     assert kernel.scratch_bytes < whole.scratch_bytes
     assert kernel.constant_bytes == kernel.coding.coded_bytes
     assert kernel.copies is None
@@ -114,11 +116,81 @@ def test_tiles_are_decoded_one_after_another(site):
     ],
 )
 def test_what_a_code_makes_no_smaller_stays(values, of_shapes):
-    assert Code.of(Constant("weights", "int8_t", values, of_shapes=of_shapes)) is None
+    constant = Constant("weights", "int8_t", values, of_shapes=of_shapes)
+    assert Code.prefix(constant) is None
+    assert Code.table(constant) is None
     kernel = Kernel(
         "plain", Function("f", ("const int8_t *weights",), ""), (Constant("weights", "int8_t", values[:500]),)
     )
-    assert coded_kernel(kernel) is None
+    assert coded_kernels(kernel) == []
+
+
+def clustered(x, weights, values, seed=0):
+    """A layer whose weights have so many different values."""
+    site, rng = layer(Conv2D(), x, weights, 0, seed), np.random.default_rng(seed)
+    some = rng.choice(np.arange(-127, 128), values, replace=False).astype(np.int8)
+    return replace(site, constants=(None, some[rng.integers(0, values, weights)], *site.constants[2:]))
+
+
+CLUSTERED = [
+    clustered((1, 2, 3, 16), (34, 2, 2, 16), 16),
+    clustered((1, 5, 4, 9), (33, 2, 3, 9), 4, 1),  # an odd number of channels
+    clustered((1, 1, 1, 61), (90, 1, 1, 61), 16, 2),  # rows with padding
+]
+
+
+@pytest.mark.parametrize(
+    ("core", "site"), [(M7, CLUSTERED[0]), (M7, CLUSTERED[2]), (M0, CLUSTERED[1])], ids=["m7", "m7 row", "m0plus"]
+)
+def test_few_values_are_indices_that_take_half_of_the_bytes_or_a_quarter(core, site):
+    made = next(each for kernel in kernels_of(site, core) for each in coded_kernels(kernel) if is_table(each))
+    plain = next(each for each in kernels_of(site, core) if f"{each.variant}_table_coded" == made.variant)
+    values = np.unique(site.constants[1]).size
+    assert made.coding.coded_bytes < (0.66 if values > 4 else 0.5) * made.coding.plain_bytes
+    assert plain.price < made.price < plain.price + 4 * made.coding.plain_bytes + 2500
+    check(lambda *_: made, site, core)
+
+
+def is_table(kernel):
+    return kernel.variant.endswith("_table_coded")
+
+
+def tabled(number):
+    """A factory: a kernel that decodes indices tile by tile."""
+    return lambda site, core: [each for each in decodings(site, core) if is_table(each)][number]
+
+
+@pytest.mark.parametrize("site", CLUSTERED[1:], ids=["convolution", "row"])
+def test_indices_are_decoded_tile_by_tile(site):
+    kernel = check(tabled(0), site)
+    assert kernel.coding.coded_bytes == kernel.constant_bytes
+
+
+def test_other_values_have_no_indices():
+    spread = narrow((1, 3, 3, 16), (34, 2, 2, 16))
+    assert not any(is_table(each) for kernel in kernels_of(spread, M7) for each in coded_kernels(kernel))
+
+
+def table_decoder(words, size, bits, is_signed, pieces):
+    """As `decoder`, of indices into tables."""
+    form = f"{bits}u, {is_signed}u"
+    lines = [f"    tc_table_coded code = tc_table_coded_begin(code_0, {words.size}u, {form}, (uint16_t *)scratch);"]
+    piece = size // pieces
+    lines += [f"    tc_table_coded_next(&code, output + {at}, {piece}u, {bits}u);" for at in range(0, size, piece)]
+    parameters = ("int8_t *output", "const uint32_t *code_0", "void *scratch")
+    function = Function("decode", parameters, "\n".join(lines) + "\n", (TABLE_HEADER,))
+    return Kernel("decode", function, (Constant("code", "uint32_t", words),), scratch_bytes=512)
+
+
+@pytest.mark.parametrize(("bits", "is_signed"), [(4, 1), (2, 0)])
+@pytest.mark.parametrize("words", [100, 12, 8], ids=["random", "cut off", "no runs"])
+def test_any_words_are_indices_as_the_definition_says(words, bits, is_signed):
+    code = np.random.default_rng(words).integers(0, 2**32, words, np.uint32)
+    code[8:] &= 0x0003_0007
+    found = run_kernel(
+        table_decoder(code, 400, bits, is_signed, 1), [], TensorType((400,), int8((1,)).dtype), sanitize=True
+    )
+    np.testing.assert_array_equal(found.view(np.uint8), table_decoded(code, bits, 400, signed=bool(is_signed)))
 
 
 def decoder(words, size, pieces):

@@ -13,10 +13,11 @@ from tests.kernels.test_dsp import layer
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
 from tests.support.kernel_checks import M7
-from tinycompile.dtypes import INT16
+from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Array, Node, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.cover import fused
+from tinycompile.kernels.master_layer_products import master_layer_products
 from tinycompile.kernels.trained_bias import OFFERED
 from tinycompile.kernels.trained_weights import trained_masters, trained_products
 from tinycompile.numerics.block_floating import BIAS_LIMIT
@@ -67,31 +68,42 @@ def trained_weights() -> list[tuple[Factory, Site]]:
     ]
 
 
+def of_masters(site: Site, trained: int, *, biased: bool) -> Site:
+    """A layer with the rounding of its weights, of whose input channels so many are trained."""
+    types = dict(zip(("x", "w", "b"), site.sig.inputs, strict=True)) | {"y": site.sig.output}
+    *outer, channels = types["w"].shape
+    known = np.random.default_rng(0).integers(-127, 128, (*outer, channels - trained)).astype(np.int8)
+    types |= {"master": TensorType((*outer, trained), INT16), "others": TensorType(known.shape, INT8)}
+    op = site.node.op
+    assert isinstance(op, Convolution | FullyConnected)
+    nodes = [
+        Node("w", RoundedWeights(), ("master", "others") if known.size else ("master",), ("w",)),
+        Node("y", TrainedLayer(op), ("x", "w", "b")[: 2 + biased], ("y",)),
+    ]
+    node = fused(nodes, types)
+    sig = Signature(tuple(types[name] for name in node.inputs), (types["y"],))
+    return Site(node, sig, tuple(known if name == "others" else None for name in node.inputs))
+
+
 def trained_masters_sites() -> list[tuple[Factory, Site]]:
-    """Rows in fours and a rest, with and without a bias."""
-    found = list[tuple[Factory, Site]]()
-    for seed, (inputs, outputs, biased) in enumerate([(6, 7, True), (14, 3, False)]):
-        site = dense(inputs, outputs, 1, (-60, 70), seed)
-        types = dict(zip(("x", "w", "b"), site.sig.inputs, strict=True))
-        types |= {"master": TensorType(types["w"].shape, INT16), "y": site.sig.output}
-        op = site.node.op
-        assert isinstance(op, FullyConnected)
-        nodes = [
-            Node("w", RoundedWeights(), ("master",), ("w",)),
-            Node("y", TrainedLayer(op), ("x", "w", "b")[: 2 + biased], ("y",)),
-        ]
-        node = fused(nodes, types)
-        sig = Signature(tuple(types[name] for name in node.inputs), (types["y"],))
-        found.append((trained_masters, Site(node, sig, (None,) * len(node.inputs))))
-    return found
+    """Rows in fours and a rest, with and without a bias; blocks of channels, the last begins in the one before."""
+    row = layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-60, 70)), (1, 2, 2, 12), (19, 1, 1, 12), 0, 0)
+    window = layer(Conv2D((2, 1), (1, 2), (1, 0, 1, 2)), (1, 5, 4, 4), (6, 3, 2, 4), 0, 1)
+    return [
+        (trained_masters, of_masters(dense(6, 7, 1, (-60, 70), 0), 6, biased=True)),
+        (trained_masters, of_masters(dense(14, 3, 1, (-60, 70), 1), 14, biased=False)),
+        (master_layer_products, of_masters(row, 5, biased=True)),
+        (master_layer_products, of_masters(window, 4, biased=False)),
+    ]
 
 
 def operands(site: Site) -> list[Array]:
     """With a bias that leaves outputs where they are, moves them a little or makes them the same for all inputs."""
     rng = np.random.default_rng(0)
     if site.sig.inputs[0].dtype == INT16:
-        masters, image, *bias = (rng.integers(-32640, 32640, t.shape) for t in site.sig.inputs)
-        return [masters.astype(np.int16), (image >> 8).astype(np.int8), *(own.astype(np.int32) for own in bias)]
+        drawn = [rng.integers(-32640, 32640, t.shape) >> (8 if t.dtype == INT8 else 0) for t in site.sig.inputs]
+        values = [own.astype(t.dtype.carrier) for own, t in zip(drawn, site.sig.inputs, strict=True)]
+        return [own if known is None else known for own, known in zip(values, site.constants, strict=True)]
     image, channels = site.sig.input, site.sig.output.shape[-1]
     size = rng.choice([0, 3000, 40000, 1 << 20, BIAS_LIMIT], channels)
     bias = np.clip(rng.normal(0, 1, channels) * size, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
@@ -106,7 +118,7 @@ def test_in_assembly() -> None:
 
 
 def test_portable() -> None:
-    for factory, site in (*cases()[::4], *trained_weights()[:2], *trained_masters_sites()[:1]):
+    for factory, site in (*cases()[::4], *trained_weights()[:2], *trained_masters_sites()[::2]):
         kernel, given = factory(site, M7), operands(site)
         assert kernel is not None
         inputs = [value if constant is None else None for value, constant in zip(given, site.constants, strict=True)]

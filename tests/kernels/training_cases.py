@@ -15,8 +15,11 @@ from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, Site, TensorType
 from tinycompile.kernels import (
     base,
+    gradients_in_two_passes,
     input_gradient_in_place,
     kernels_of,
+    master_gradient_products,
+    master_layer_products,
     master_weights,
     recomputed_gradients,
     trained_weights,
@@ -37,6 +40,7 @@ MODULES = {
     for module in (
         *(trained_weights, training_functions, training_gradients, training_layers, training_products),
         *(recomputed_gradients, master_weights, input_gradient_in_place),
+        *(gradients_in_two_passes, master_gradient_products, master_layer_products),
     )
 }
 

@@ -33,7 +33,7 @@ def _run(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An int8 TFLite file, a float ONNX file, samples."""
+    """An int8 TFLite file, a float ONNX file whose nodes have few names, samples."""
     path, random = tmp_path_factory.mktemp("automatic"), np.random.default_rng(6)
     (path / "small.tflite").write_bytes(nets.content())
     np.savez(path / "calib.npz", x=nets.samples(24), y=np.zeros(24))
@@ -45,7 +45,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nodes = [
         helper.make_node("Conv", ["x", "first"], ["a"], name="conv1"),
         helper.make_node("Relu", ["a"], ["b"]),
-        helper.make_node("Conv", ["b", "second"], ["y"], name="conv2"),
+        helper.make_node("Conv", ["b", "second"], ["y"]),
     ]
     x, y = (
         helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", (1, 3, 6, 6)), ("y", (1, 16, 4, 4)))

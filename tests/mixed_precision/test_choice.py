@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -187,3 +188,22 @@ def test_the_same_bits_for_all_layers_are_fitted_unless_the_choice_is_clearly_be
 )
 def test_what_is_lost_is_accuracy_where_there_are_labels(measured: Measured, loss: float | None, text: str) -> None:
     assert measured.loss == loss and text in measured.describe()
+
+
+class _Dearer:
+    """Exact prices of which only those of the fewest bytes are what was interpolated."""
+
+    def of(self, choice: Choice) -> Choice:
+        more = {name: replace(a, bytes=a.bytes + (30 if a.bytes > 10 else 0)) for name, a in choice.chosen.items()}
+        return replace(choice, chosen=more)
+
+
+@pytest.mark.parametrize("limit", [10, 12, 39, 45, 70, 129])
+def test_prices_that_were_interpolated_too_low_end_in_the_fewest_bytes_at_worst(limit: int) -> None:
+    search = Search(Network(nets.graph()), cast(Any, None), load_board("host").core, [])
+    every = [Alternative(8, 0.0, 100, 1), *(Alternative(4, 1 / size, size, 1) for size in range(99, 9, -1))]
+    search.__dict__.update(priced={"a": every}, alternatives={"a": every}, _exact_prices=_Dearer(), _kept={})
+    found = search.choice(limit)
+    assert search.size(found) <= limit
+    with pytest.raises(DoesNotFitError):
+        search.choice(9)

@@ -13,6 +13,7 @@ from tests.boards.test_adding_a_board import BLOCKS
 from tests.conftest import DIGITS, ROOT
 from tests.support.compiler_cache import OFF
 from tests.support.random_model import RandomModel
+from tinycompile.disk_cache import SWITCH
 
 BUILDS = {
     "embedded": ["digits.tflite"],
@@ -40,7 +41,7 @@ def build_all(folder: Path, seed: str, names: list[str]) -> dict[str, str]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text)
     builds = json.dumps([[*BUILDS[name], "-o", f"out/{name}"] for name in names])
-    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), OFF: "off"}
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT), OFF: "off", SWITCH: "off"}
     command = [sys.executable, "-c", PROGRAM, builds]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -189,22 +189,16 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
     if board.qemu is None:
         raise ValueError(f"{board.name} isn't emulated")
     (folder / "board.ld").write_text(linker_script(board, board))
-    common = boards_dir() / "common"
-    sources = [*folder.glob("*.c"), *folder.glob("*.s"), common / "startup.c", common / "semihosting.c", *board.sources]
-    command = ["arm-none-eabi-gcc", "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
+    toolchain, common = board.toolchain, boards_dir() / "common"
+    sources = [*folder.glob("*.c"), *folder.glob("*.s"), *toolchain.startup, *toolchain.semihosting, *board.sources]
+    command = [toolchain.tool("compiler"), "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     command += [f"-D{define}" for define in board.defines]
-    command += [
-        f"-I{runtime_dir()}",
-        f"-I{common}",
-        "-nostartfiles",
-        "-Wl,--defsym=linker_stack_bytes=4096",
-        "--specs=nosys.specs",
-        "--specs=nano.specs",
-    ]
-    _tool([*command, "-T", "board.ld", *map(str, sources), "-lm", "-o", "cases.elf"], folder)
-    command = ["qemu-system-arm", "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
-    command += ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", "cases.elf"]
-    command += ["-plugin", alignment_plugin(folder / "alignment.txt")] if strict else []
+    command += [f"-I{runtime_dir()}", f"-I{common}", "-nostartfiles", "-Wl,--defsym=linker_stack_bytes=4096"]
+    command += dict.fromkeys([*toolchain.compile_flags, *toolchain.link_flags])  # picolibc.specs may stand once only
+    _tool([*command, "-T", "board.ld", *map(str, sources), *toolchain.libraries, "-o", "cases.elf"], folder)
+    command = [toolchain.emulator, "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+    command += ["-serial", "none", *toolchain.emulator_flags, "-kernel", "cases.elf"]
+    command += ["-plugin", alignment_plugin(folder / "alignment.txt", toolchain.emulator)] if strict else []
     _tool(command, folder, timeout=120)
     if strict:
         check_aligned(folder / "alignment.txt")

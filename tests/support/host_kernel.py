@@ -1,7 +1,7 @@
 """Compile one `Kernel` with the system C compiler and run it on arrays, for differential tests.
 
 The function is printed into a small program of its own, compiled with every warning as an error, and run in one of
-two ways: as a shared library through cffi (fast), or as an executable under the address and undefined-behaviour
+two ways: as a shared library through cffi (fast), or in a process under the address and undefined-behaviour
 sanitisers, where every argument has its own heap block with red zones (`sanitize=True`). The scratch buffer starts as
 0xA5 garbage. With `share_operand` the output shares memory with that operand at the smallest distance that the kernel
 declares, which tests the claim.
@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 import cffi
 import numpy as np
@@ -30,6 +31,9 @@ from tinycompile.resources import runtime_dir
 
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
 _ENTRY = "tc_test_run"
+_LIBRARY = ("-shared", "-fPIC")
+_BARE_LIBRARY = (*_LIBRARY, "-nodefaultlibs")
+"""What the process that loads it has anyway, such as the sanitisers' libraries, takes a third of the linker's time."""
 
 
 @dataclass(frozen=True)
@@ -171,13 +175,13 @@ def _tool(command: Sequence[str], stdin: bytes = b"") -> bytes:
     return done.stdout
 
 
-def _build(source: str, flags: Sequence[str], suffix: str, *objects: Path) -> Path:
-    """Compile `source` unless the same text was compiled before, and link it with the objects, if any."""
+def _build(source: str, flags: Sequence[str], suffix: str) -> Path:
+    """Compile `source` unless the same text was compiled before."""
     digest = hashlib.sha256("\0".join((source, *flags)).encode()).hexdigest()[:24]
     target = Path(_build_folder().name) / f"{digest}{suffix}"
     if not target.exists():
-        command = ["cc", *_common_flags(), *flags, *_linker(), *map(str, objects), "-x", "c", "-"]
-        _tool([*command, "-o", str(target), "-lm"], source.encode())
+        command = ["cc", *_common_flags(), *flags, *_linker(), "-x", "c", "-"]
+        _tool([*command, "-o", str(target), "-lm", "-lgcc"], source.encode())
     return target
 
 
@@ -187,14 +191,8 @@ def _linker() -> tuple[str, ...]:
     return ("-fuse-ld=gold",) if shutil.which("ld.gold") else ()
 
 
-@cache
-def _main_object() -> Path:
-    """`_MAIN`, which all sanitised programs share."""
-    return _build(_MAIN, ("-c",), ".o")
-
-
 def _run_shared(kernel: Kernel, memory: Sequence[Block], output_index: int, output_bytes: int) -> bytes:
-    library_path = _build(program(kernel), ("-O2", "-shared", "-fPIC"), ".so")
+    library_path = _build(program(kernel), ("-O2", *_LIBRARY), ".so")
     ffi = cffi.FFI()
     ffi.cdef(f"void {_ENTRY}(void *const *arguments);")
     library = ffi.dlopen(str(library_path))
@@ -216,34 +214,68 @@ def _run_sanitized(kernel: Kernel, memory: Sequence[Block], output_index: int, o
     layout = [len(memory), *(len(block.content) for block in memory), len(arguments)]
     layout += [value for index in sorted(arguments) for value in arguments[index]]
     layout += [output_index, output_bytes]
-    header = np.array(layout, np.uint32).tobytes()
-    return _output_of(program(kernel), header + b"".join(block.content for block in memory), EVERYTHING)
+    request = np.array(layout, np.uint32).tobytes() + b"".join(block.content for block in memory)
+    source = program(kernel)
+    output = _runner().run(_build(source, (*EVERYTHING, *_BARE_LIBRARY), ".so"), request, output_bytes)
+    if output is None:
+        raise AssertionError(f"the kernel failed under the sanitisers:\n{_report(source, request, output_bytes)}")
+    return output
 
 
-def _output_of(source: str, stdin: bytes, flags: Sequence[str]) -> bytes:
-    """What a sanitised program writes; AssertionError with the sanitisers' report if it fails."""
-    executable = _build(source, flags, "", _main_object())
-    done = subprocess.run([executable], input=stdin, capture_output=True, check=False, env=_environment())
-    if done.returncode == 0:
-        return done.stdout
-    if flags != REPORT:
-        _output_of(source, stdin, REPORT)
-    message = re.sub(r"(?s)Shadow bytes.*", "", done.stderr.decode(errors="replace"))
-    raise AssertionError(f"the kernel failed under the sanitisers (exit code {done.returncode}):\n{message}")
+def _report(source: str, request: bytes, output_bytes: int) -> str:
+    """What the sanitisers say of a kernel that fails, which is compiled again for it."""
+    library = _build(source, (*REPORT, *_BARE_LIBRARY), ".so")
+    with tempfile.TemporaryFile() as messages:
+        _Runner(messages).run(library, request, output_bytes)
+        messages.seek(0)
+        return re.sub(r"(?s)Shadow bytes.*", "", messages.read().decode(errors="replace"))
+
+
+class _Runner:
+    """A process under the sanitisers that runs libraries in copies of itself.
+
+    To start one for each kernel, with a program linked to the sanitisers, takes as long as to compile the kernel.
+    """
+
+    def __init__(self, messages: IO[bytes]) -> None:
+        """`messages`: a file for what the sanitisers say."""
+        executable = _build(_RUNNER, _RUNNER_FLAGS, "")
+        # No search for leaks, a third of the time: kernels allocate nothing.
+        environment = os.environ | {"ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=1"}
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen([executable], stdin=pipe, stdout=pipe, stderr=messages, env=environment)
+
+    def run(self, library: Path, request: bytes, output_bytes: int) -> bytes | None:
+        """What the library's function writes; None if it fails."""
+        to, answer = self._process.stdin, self._process.stdout
+        if to is None or answer is None:
+            raise ValueError("a runner has pipes")
+        name = str(library).encode()
+        to.write(len(name).to_bytes(4, "little") + name + request)
+        to.flush()
+        status = answer.read(4)
+        if len(status) != 4:
+            raise AssertionError(f"the sanitisers' process ended with exit code {self._process.wait()}")
+        return answer.read(output_bytes) if status == bytes(4) else None
 
 
 @cache
-def _environment() -> dict[str, str]:
-    """Without the search for leaks, a third of a program's time: kernels allocate nothing, `_MAIN` frees its blocks."""
-    return os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
+def _runner() -> _Runner:
+    return _Runner((Path(_build_folder().name) / "messages").open("wb"))
 
 
-# Reads the layout, then the blocks, from stdin; every block is a heap block of exactly its size.
-_MAIN = f"""
+_RUNNER_FLAGS = ("-O1", "-D_DEFAULT_SOURCE", "-fsanitize=address,undefined")
+# Each request is the library's name, the layout, then the blocks; every block is a heap block of exactly its size.
+_RUNNER = f"""
+#include <dlfcn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-void {_ENTRY}(void *const *arguments);
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+typedef void entry(void *const *arguments);
 static void read_all(void *data, size_t bytes)
 {{
     if (fread(data, 1, bytes, stdin) != bytes) {{
@@ -256,31 +288,72 @@ static uint32_t read_number(void)
     read_all(&number, sizeof number);
     return number;
 }}
+static void run(const char *name, void *const *arguments)
+{{
+    void *const library = dlopen(name, RTLD_NOW);
+    entry *function = NULL;
+    if (library != NULL) {{
+        *(void **)&function = dlsym(library, "{_ENTRY}");
+    }}
+    if (function == NULL) {{
+        fprintf(stderr, "%s\\n", dlerror());
+        _exit(5);
+    }}
+    function(arguments);
+}}
+static void answer(const char *name, void *const *arguments, uint32_t output, size_t output_bytes)
+{{
+    char *const shared = mmap(NULL, output_bytes + 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int status = 1;
+    if (shared == MAP_FAILED) {{
+        exit(6);
+    }}
+    const pid_t child = fork();
+    if (child == 0) {{
+        run(name, arguments);
+        memcpy(shared, arguments[output], output_bytes);
+        _exit(0);
+    }}
+    if (child < 0 || waitpid(child, &status, 0) != child) {{
+        exit(7);
+    }}
+    fwrite(&status, sizeof status, 1, stdout);
+    fwrite(shared, 1, status == 0 ? output_bytes : 0, stdout);
+    fflush(stdout);
+    munmap(shared, output_bytes + 1);
+}}
 int main(void)
 {{
-    size_t bytes[32];
-    char *blocks[32];
-    void *arguments[32];
-    const uint32_t block_count = read_number();
-    for (uint32_t i = 0; i < block_count; ++i) {{
-        bytes[i] = read_number();
-        blocks[i] = malloc(bytes[i]);
+    uint32_t name_bytes;
+    while (fread(&name_bytes, sizeof name_bytes, 1, stdin) == 1) {{
+        char name[4096] = "";
+        size_t bytes[32];
+        char *blocks[32];
+        void *arguments[32];
+        if (name_bytes >= sizeof name) {{
+            return 8;
+        }}
+        read_all(name, name_bytes);
+        const uint32_t block_count = read_number();
+        for (uint32_t i = 0; i < block_count; ++i) {{
+            bytes[i] = read_number();
+            blocks[i] = malloc(bytes[i]);
+        }}
+        const uint32_t argument_count = read_number();
+        for (uint32_t i = 0; i < argument_count; ++i) {{
+            char *block = blocks[read_number()];
+            arguments[i] = block + read_number();
+        }}
+        const uint32_t output = read_number();
+        const size_t output_bytes = read_number();
+        for (uint32_t i = 0; i < block_count; ++i) {{
+            read_all(blocks[i], bytes[i]);
+        }}
+        answer(name, arguments, output, output_bytes);
+        for (uint32_t i = 0; i < block_count; ++i) {{
+            free(blocks[i]);
+        }}
     }}
-    const uint32_t argument_count = read_number();
-    for (uint32_t i = 0; i < argument_count; ++i) {{
-        char *block = blocks[read_number()];
-        arguments[i] = block + read_number();
-    }}
-    const uint32_t output = read_number();
-    const size_t output_bytes = read_number();
-    for (uint32_t i = 0; i < block_count; ++i) {{
-        read_all(blocks[i], bytes[i]);
-    }}
-    {_ENTRY}(arguments);
-    const size_t written = fwrite(arguments[output], 1, output_bytes, stdout);
-    for (uint32_t i = 0; i < block_count; ++i) {{
-        free(blocks[i]);
-    }}
-    return written == output_bytes ? 0 : 4;
+    return 0;
 }}
 """

@@ -13,7 +13,7 @@ from tinycompile.contribution import analysis as analysing
 from tinycompile.contribution.analysis import Analysis, Candidate, Samples, candidates_of, trainable_part
 from tinycompile.contribution.automatic import Automatic, automatic, depths_of
 from tinycompile.contribution.choice import best
-from tinycompile.errors import UsageError
+from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import Array
 from tinycompile.options import Options
 from tinycompile.training.scheme import Trained, layers_of, read_scheme, short_name
@@ -23,6 +23,8 @@ from tinycompile.training.trainer import Trainer
 NETWORK = RandomNetwork(3)
 GRAPH = NETWORK.chain(["depthwise", "convolution"])
 RNG = np.random.default_rng(2)
+IMAGES = {"x": np.zeros((9, 8, 8, 1))}
+"""For the digits."""
 
 
 class InNumPy:
@@ -105,8 +107,10 @@ def test_what_a_backward_pass_takes():
 
 
 def test_words_for_layers():
-    names = ["net/stem/conv;bn", "net/stem_2/conv;bn", "head"]
-    assert [short_name(name, names) for name in names] == ["net/stem/conv;bn", "stem_2", "head"]
+    """`--train` has words of its own."""
+    names = ["net/stem/conv;bn", "net/stem_2/conv;bn", "head", "all/head_of/conv"]
+    found = [short_name(name, names) for name in names]
+    assert found == ["net/stem/conv;bn", "stem_2", "head", "head_of"]
 
 
 def test_a_table():
@@ -125,10 +129,15 @@ def test_a_table():
     ("arrays", "options", "said"),
     [
         (None, {"ram": 1000}, "needs --data"),
-        ({"x": np.zeros((9, 8, 8, 1))}, {}, "needs --ram"),
-        ({"x": np.zeros((9, 8, 8, 1))}, {"ram": 1000}, "needs x, inputs, and y"),
-        ({"x": np.zeros((9, 8, 8, 1)), "y": np.zeros(8)}, {"ram": 1000}, "doesn't fit the model"),
-        ({"x": np.zeros((9, 8, 8, 1)), "y": np.full(9, 10)}, {"ram": 1000}, "labels are from 0 to 9"),
+        (IMAGES, {}, "needs --ram"),
+        (IMAGES, {"ram": 1000}, "labels are missing"),
+        ({**IMAGES, "y": np.zeros(8, int)}, {"ram": 1000}, "the same number of samples"),
+        ({**IMAGES, "y": np.full(9, 10)}, {"ram": 1000}, r"y\[0\] is 10, classes are 0 to 9"),
+        ({**IMAGES, "label": np.zeros((9, 10), int)}, {"ram": 1000}, "label is int64 of shape"),
+        ({**IMAGES, "y": np.full(9, 0.7)}, {"ram": 1000}, "y is float64 of shape"),
+        ({"x": np.zeros((9, 8, 8, 1), np.uint8), "y": np.zeros(9, int)}, {"ram": 1000}, "x is uint8"),
+        ({"x": np.zeros((0, 8, 8, 1)), "y": np.zeros(0, int)}, {"ram": 1000}, "at least one"),
+        ({"x": np.zeros((7, 8, 8, 1)), "y": np.zeros(7, int)}, {"ram": 1000}, "7 samples are too few"),
         ({"x": np.zeros(3)}, {"ram": 1000, "loss": "squared_error"}, "is for classes"),
     ],
 )
@@ -137,5 +146,5 @@ def test_mistakes(arrays, options, said, tmp_path):
     if arrays is not None:
         np.savez(path, **arrays)
         options = {**options, "train_data": path}
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises((SamplesError, UsageError), match=said):
         automatic(DIGITS / "digits_int8.tflite", Options(train="auto", **options))

@@ -21,7 +21,7 @@ from tinycompile.errors import MismatchError, SamplesError, ToolFailedError, Usa
 from tinycompile.learning import verify as learning_verify
 from tinycompile.learning.data import load_data
 from tinycompile.learning.definition import step_of
-from tinycompile.learning.device import Command, Kind, device_of
+from tinycompile.learning.device import Command, Kind, batches, device_of
 from tinycompile.learning.train import train_build
 from tinycompile.learning.verify import verify_training
 from tinycompile.toolchain import require, run
@@ -134,6 +134,18 @@ def test_it_learns_the_same_everywhere(build: Build, samples: Path, tmp_path: Pa
     assert host.execute([Command(Kind.LOAD)])[0].number == int.from_bytes(checkpoints[1][28:32], "little")
 
 
+def test_runs_of_the_firmware_end_where_a_checkpoint_has_everything() -> None:
+    """Not before what a step left in label, loss and accumulators is read."""
+    sample = [np.zeros(10, np.int8)]
+    learn, add, predict = (Command(kind, sample) for kind in (Kind.TRAIN, Kind.ACCUMULATE, Kind.PREDICT))
+    states, apply = Command(Kind.STATES), Command(Kind.APPLY)
+    commands = [learn, states, learn, states, add, states, predict, add, apply, states, add, apply, predict]
+    found = list(batches(commands, 10))
+    assert [len(batch) for batch in found] == [2, 2, 6, 2, 1]
+    assert [command for batch in found for command in batch] == commands
+    assert list(batches(commands)) == [commands]
+
+
 def test_batches(build: Build, samples: Path) -> None:
     """A step of the mean of 5 samples' gradients; the last one of each epoch is of 4."""
     data, batch = load_data(build, samples), 5
@@ -189,6 +201,9 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
     refused = CliRunner().invoke(main, ["verify", str(out), "--samples", str(samples)])
     assert refused.exit_code == 2
     assert "no reference has what this model has learned" in refused.stderr
+    over = CliRunner().invoke(main, ["train", str(out), "--data", str(samples), "-o", str(out)])
+    assert over.exit_code == 2
+    assert "the output folder is the build that learns" in over.stderr
 
 
 @pytest.mark.parametrize(
@@ -197,6 +212,7 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
         (None, "label is missing"),
         (np.zeros(SAMPLES), "label is float64 of shape (24,)"),
         (np.zeros((SAMPLES, CLASSES), np.int64), "label is int64 of shape (24, 3)"),
+        (np.int64(0), "label is int64 of shape ()"),
         (np.arange(SAMPLES) - 1, "label[0] is -1, classes are 0 to 2"),
         (np.zeros(SAMPLES - 1, np.int64), "the same number of samples"),
     ],

@@ -12,7 +12,7 @@ from tests.training.networks import KINDS, RandomNetwork, with_onnx_rules
 from tests.training.test_step import with_softmax
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.interpreter import run
-from tinycompile.ir import Graph, verify
+from tinycompile.ir import Graph, Quantization, verify
 from tinycompile.training.new_classes import with_classes
 from tinycompile.training.request import Request, read_request, requested_step
 from tinycompile.training.scheme import MODULE, layers_of, read_scheme
@@ -97,6 +97,23 @@ def test_new_classes(form, classes):
     assert int(np.argmax(trainer.predict(SAMPLE)[scores])) == classes - 1
 
 
+@pytest.mark.parametrize("form", [lambda graph: graph, with_onnx_rules])
+@pytest.mark.parametrize(("zero_point", "bare"), [(-128, False), (127, True), (-125, True), (3, False)])
+def test_new_scores_have_room(form, zero_point, bare):
+    """Whatever their zero is, also behind ReLU; the model's own scores stay."""
+    head = GRAPH.nodes[-1]
+    scores = head.outputs[0]
+    t = replace(GRAPH.types[scores], quant=Quantization.per_tensor(GRAPH.types[scores].scale, zero_point))
+    op = replace(head.op, clamp=(3, 127)) if zero_point == 3 else head.op
+    head = replace(head, op=op, inputs=head.inputs[:2] if bare else head.inputs)
+    graph = form(replace(GRAPH, nodes=(*GRAPH.nodes[:-1], head), types={**GRAPH.types, scores: t}))
+    changed = with_classes(graph, 8)
+    verify(changed)
+    old, new = (run(own, [SAMPLE])[scores].ravel() for own in (graph, changed))
+    np.testing.assert_array_equal(new[:5], old)
+    assert np.count_nonzero((new[5:] > op.clamp[0]) & (new[5:] < op.clamp[1])) >= 2  # weights are random
+
+
 def test_models_without_such_a_head():
     headless = replace(GRAPH, nodes=GRAPH.nodes[:-1], outputs=GRAPH.nodes[-2].outputs)
     for graph, classes, said in (
@@ -131,6 +148,22 @@ def test_modules_learn_alone():
     assert losses[-1] < losses[0] - 0.05
     trained = {name.rpartition("/")[0] for name in trainer.states if MODULE in name}
     assert len(trained) == 4
+
+
+def test_a_module_beside_relu_learns():
+    """A layer with the lowest of its values as zero."""
+    network = RandomNetwork(6)
+    graph = network.chain(["convolution", "convolution"])
+    layer = layers_of(graph)[1]
+    y = layer.outputs[0]
+    quant = Quantization.per_tensor(graph.types[y].scale, -128)
+    graph = replace(graph, types={**graph.types, y: replace(graph.types[y], quant=quant)})
+    trainer = Trainer(requested_step(graph, Request(f"lite:{layer.name}"), rate=0.1))
+    before = dict(trainer.states)
+    np.testing.assert_array_equal(trainer.predict(network.sample)[y], run(graph, [network.sample])[y])
+    for _ in range(2):
+        trainer.train(3, network.sample)
+    assert all(np.any(trainer.states[name] != before[name]) for name in trainer.step.parameters)
 
 
 def test_no_module_beside_what_is_no_convolution():

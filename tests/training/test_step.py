@@ -19,6 +19,7 @@ from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.slice import Slice
 from tinycompile.ops.softmax import Softmax
 from tinycompile.training.scheme import has_weights, layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
@@ -219,7 +220,12 @@ def test_models_that_cannot_be_trained():
     types = {**GRAPH.types, "scores": replace(GRAPH.types[GRAPH.outputs[0]], shape=(5, 1))}
     last = Node("last", Reshape((5, 1)), GRAPH.outputs, ("scores",))
     places = replace(GRAPH, nodes=(*GRAPH.nodes, last), outputs=("scores",), types=types)
+    types = {**GRAPH.types, "score": replace(GRAPH.types[GRAPH.outputs[0]], shape=(1, 1))}
+    last = Node("last", Slice((0, 2), (1, 1), (1, 1)), GRAPH.outputs, ("score",))
+    single = replace(GRAPH, nodes=(*GRAPH.nodes, last), outputs=("score",), types=types)
+    assert training_step(single, read_scheme("head", single), "squared_error").classes is None
     for graph, said in (
+        (single, "a single score"),
         (places, "scores are int8.5x1., those of one sample"),
         (stateful, "with states"),
         (floats, "output of float32"),

@@ -112,6 +112,20 @@ def automatic_bits(
         click.echo(line)
 
 
+def few_values(
+    model: Path, calib: Path | None, output: Path, values: int, evaluation: Path | None, **options: Any
+) -> list[str]:
+    """Write a file with few different weights in each layer; what that costs, in lines."""
+    from tinycompile.mixed_precision.cluster import cluster
+
+    if calib is None:
+        raise UsageError("--cluster needs --calib", why="which weights count is measured on real inputs")
+    form: Any = "tflite" if output.suffix == TFLITE else "onnx"
+    found = cluster(model, calib, values, evaluation=evaluation, form=form, description=MARK, **options)
+    output.write_bytes(found.content)
+    return found.lines()
+
+
 def build_with_few_bits(
     models: Sequence[Path],
     options: Options,

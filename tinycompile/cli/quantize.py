@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._bits import BytesOrPart, Percent, Prune, automatic_bits
+from tinycompile.cli._bits import BytesOrPart, Percent, Prune, automatic_bits, few_values
 from tinycompile.cli._shared import (
     EVALUATION,
     PATH,
@@ -31,6 +31,9 @@ from tinycompile.written import (
     mark_archive,
     mark_model,
 )
+
+if TYPE_CHECKING:
+    from tinycompile.quantize import Quantized
 
 
 class WeightBitsType(click.ParamType[tuple[str, int]]):
@@ -72,6 +75,15 @@ def _check_for_bits(group: int | None, method: str, why: str) -> None:
         raise UsageError(f"{given} needs --weight-bits", why=f"it is of weights with few bits; {why}")
 
 
+def _write(result: Quantized, path: Path) -> None:
+    from tinycompile.frontend.onnx_file import onnx_module
+
+    if result.tflite is not None:
+        path.write_bytes(result.tflite)
+    else:
+        onnx_module().save(mark_model(result.proto), str(path))
+
+
 @click.command(short_help="Quantise a float model, or give an int8 one fewer bits.")
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, help="Samples (.npz) of real inputs; without them ranges are guessed.")
@@ -99,6 +111,7 @@ def _check_for_bits(group: int | None, method: str, why: str) -> None:
     type=Prune(),
     help="Remove channels: channels=25% at least of them, or as many as the limits that follow ask for: channels.",
 )
+@click.option("--cluster", type=int, help="Different weights in a layer, at most: 2 to 16, for --compress-weights.")
 @click.option("--weight-bytes", type=BytesOrPart(), help="Limit for weights: 200K, or 50% of those with 8 bits.")
 @click.option("--flash", type=Bytes(), help="Limit for the firmware, weights included.")
 @click.option(
@@ -122,6 +135,7 @@ def quantize(
     weight_method: str,
     bits: str | None,
     prune: float | None,
+    cluster: int | None,
     weight_bytes: int | float | None,
     flash: int | None,
     accuracy_loss: float | None,
@@ -132,10 +146,9 @@ def quantize(
     force: bool,
 ) -> None:
     """Quantise a float MODEL (.onnx, .tflite) to int8 and write it as ONNX with QuantizeLinear and DequantizeLinear,
-    or, if OUTPUT ends in .tflite, with TFLite's int8 operators. With --bits auto and --prune MODEL may be of int8 as
-    well.
+    or, if OUTPUT ends in .tflite, with TFLite's int8 operators. With --bits auto, --prune and --cluster MODEL may be of
+    int8 as well.
     """
-    from tinycompile.frontend.onnx_file import onnx_module
     from tinycompile.quantize import quantize as quantize_model
     from tinycompile.staging import may_write
 
@@ -144,10 +157,13 @@ def quantize(
     if output.suffix not in (ONNX, TFLITE):
         raise UsageError(f"--output {output} is neither .onnx nor .tflite", why="its ending says what is written")
     read = [model, *filter(None, [calib, evaluation])]
+    own: dict[str, Any] = {"method": calib_method, "effort": calib_effort}
+    own |= {"shapes": dict(shapes), "states": dict(states)}
+    if cluster is not None and (weight_bits or bits is not None or prune is not None):
+        raise UsageError("--cluster is of 8 bits and all channels", hint="without --weight-bits, --bits and --prune")
     limits = {"accuracy_loss": accuracy_loss, "slower": slower, "flash": flash, "weight_bytes": weight_bytes}
     if bits is not None or prune is not None:
         auto = "--bits auto" if bits is not None else "--prune channels"
-        own = {"method": calib_method, "effort": calib_effort, "shapes": dict(shapes), "states": dict(states)}
         if weight_bits:
             why = "chooses what" if bits is not None else "is with 8 bits or --bits auto, not with what"
             raise UsageError(f"{auto} {why} --weight-bits says", hint="give one of them")
@@ -165,25 +181,23 @@ def quantize(
     if not weight_bits:
         _check_for_bits(group, weight_method, "weights have 8 bits")
     with may_write(output, is_model_of_ours, read=read, force=force) as path:
-        result = quantize_model(
-            model,
-            calib,
-            method=calib_method,
-            effort=calib_effort,
-            shapes=dict(shapes),
-            evaluation=evaluation,
-            states=dict(states),
-            form="tflite" if output.suffix == TFLITE else "onnx",
-            description=MARK,
-            weight_bits=_bits_of(weight_bits),
-            group=group,
-            weight_method=weight_method,
-        )
-        if result.tflite is not None:
-            path.write_bytes(result.tflite)
+        if cluster is not None:
+            lines = few_values(model, calib, path, cluster, evaluation, **own)
         else:
-            onnx_module().save(mark_model(result.proto), str(path))
-    for line in result.lines():
+            result = quantize_model(
+                model,
+                calib,
+                evaluation=evaluation,
+                form="tflite" if output.suffix == TFLITE else "onnx",
+                description=MARK,
+                weight_bits=_bits_of(weight_bits),
+                group=group,
+                weight_method=weight_method,
+                **own,
+            )
+            lines = result.lines()
+            _write(result, path)
+    for line in lines:
         click.echo(line)
     click.echo(f"written to {output}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +32,9 @@ STEPS = 20
 )
 @click.option("--on", type=click.Choice(("host", "qemu")), default="host", show_default=True, help="Where the C runs.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of --data.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the order in which samples are learned.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order in which they are learned."
+)
 @click.option("-o", "--output", type=PATH, help="Folder for a build of what was learned, and a checkpoint.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @force_option("Overwrite generated files that were edited, and take a folder that no build made.")
@@ -61,8 +64,13 @@ def train(
     if rate is not None and not 2.0**-40 <= rate <= 2.0**16:
         raise UsageError(f"--lr {rate} is no rate to learn with", hint="such as 0.003")
     build = Build(folder)
-    if output is not None:
-        check_output(output, force=force)
+    if output is not None and check_output(output, force=force) == Path(os.path.realpath(folder)):
+        raise UsageError(
+            "the output folder is the build that learns",
+            where=str(output),
+            why="a device that has this build couldn't be given what was learned any more",
+            hint="give -o another folder",
+        )
     device = device_of(build, on)
     samples = load_data(build, data, limit)
     measured = samples if evaluation is None else load_data(build, evaluation)

@@ -7,22 +7,23 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from tinycompile.contribution.analysis import Analysis, Candidate, Samples, candidates_of, trainable_part
 from tinycompile.contribution.choice import best
-from tinycompile.errors import DoesNotFitError, UsageError
-from tinycompile.ir import Array, Graph, TensorType
+from tinycompile.errors import DoesNotFitError, SamplesError, UsageError
+from tinycompile.ir import Array, Graph
 from tinycompile.lowering import imported, place
 from tinycompile.options import Options
 from tinycompile.passes import optimize
 from tinycompile.passes.own_states import own_states
 from tinycompile.plans import Plans
 from tinycompile.progress import step as progress
-from tinycompile.samples import load_arrays, namings, with_labels
+from tinycompile.samples import LABELS, check_counts, class_labels, load_arrays, real_inputs, with_labels
 from tinycompile.training.new_classes import with_classes
 from tinycompile.training.scheme import Scheme, layers_of, read_scheme
 from tinycompile.training.step import training_step
+
+FEWEST = 8
+"""Samples."""
 
 TRIES, LESS = 24, 0.85
 """How often less RAM is granted to the choice, and how much less, where the planner says that it doesn't fit."""
@@ -129,21 +130,17 @@ def depths_of(graph: Graph, scheme: Scheme) -> dict[str, int]:
 
 def _data(graph: Graph, path: Path, classes: int) -> tuple[Array, Array]:
     """(inputs as the model takes them, labels)."""
+    where = str(path)
     arrays, label = with_labels(load_arrays(path), graph.inputs)
-    ways = namings(arrays, graph.inputs)
-    if not ways or label is None:
-        raise UsageError(f"--data {path} needs x, inputs, and y, labels", why=f"it has {', '.join(sorted(arrays))}")
-    x, y, t = arrays[ways[0][0]], arrays[label], graph.types[graph.inputs[0]]
-    if len(graph.inputs) != 1 or len(x) != len(y) or x[0].size != t.elements or len(x) < 8:
-        raise UsageError(f"--data {path} doesn't fit the model", why=f"x is {x.shape}, y {y.shape}, the input {t}")
-    labels = y.astype(np.int64).ravel()
-    if labels.min() < 0 or labels.max() >= classes:
-        raise UsageError(f"--data {path}: labels are from 0 to {classes - 1}", hint="--classes for more")
-    return _as_input(x, t), labels
-
-
-def _as_input(x: Array, t: TensorType) -> Array:
-    if x.dtype.kind == "f" and t.quant is not None:
-        numbers = np.rint(x / t.scale) + t.zero_point
-        return np.clip(numbers, *t.dtype.range).astype(t.dtype.carrier).reshape(len(x), *t.shape)
-    return x.astype(t.dtype.carrier).reshape(len(x), *t.shape)
+    if label is None:
+        held = ", ".join(arrays)
+        raise SamplesError("labels are missing", where=where, why=f"the file holds: {held}", hint=" or ".join(LABELS))
+    types = [graph.types[name] for name in graph.inputs]
+    if len(types) != 1:
+        raise UsageError("--train auto is for models with one input", where=graph.name, why=f"it has {len(types)}")
+    inputs = real_inputs(arrays, types, where=where, names=graph.inputs)[0]
+    labels = class_labels(arrays[label], label, classes, where)
+    check_counts([*inputs, labels], ["the input", label], where)
+    if len(labels) < FEWEST:
+        raise SamplesError(f"{len(labels)} samples are too few to learn from and to measure with", where=where)
+    return inputs[0], labels

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels.base import Kernel, candidates, decodings, tilings
-from tinycompile.kernels.coded import coded_kernel
+from tinycompile.kernels.coded import coded_kernels
 from tinycompile.kernels.cover import Cover, Group, fused, gatherable, matches, parts_of
 from tinycompile.kernels.staged import staged
 from tinycompile.numerics.latitude import Latitude
@@ -63,8 +63,7 @@ def coded_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel]) -> list[
         size = kernel.constant_bytes
         if size < least or size + kernel.code_bytes < least_flash:
             least, least_flash = min(least, size), min(least_flash, size + kernel.code_bytes)
-            made = coded_kernel(kernel)
-            found += [] if made is None else [made]
+            found += coded_kernels(kernel)
     return [*found, *decodings(site, core)]
 
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Function, Kernel, decoding_for
-from tinycompile.kernels.coded import TABLE_BYTES, Code
-from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.coded import Code, codes_of, variant_of
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
 from tinycompile.kernels.lane import LONG_ROUND, SHORT_ROUND, Rows
 from tinycompile.kernels.lane_conv2d import PARAMETERS as LANE_PARAMETERS
 from tinycompile.kernels.lane_conv2d import Convolution
@@ -37,10 +37,12 @@ def conv2d_coded(site: Site, core: Core) -> Iterator[Kernel]:
     layer = Pointwise.of(site, core) or Convolution.of(site, core, straight=True) or Convolution.of(site, core)
     if layer is None or layer.channels < 2:
         return
-    code = Code.of(layer.weights)
-    if code is not None:
-        sizes = (pairs_of_tile(layer.channels, 8 * layer.lanes.record, room, layer.together) for room in TILES)
-        yield from (coded_tiles(layer, pairs, code) for pairs in dict.fromkeys(sizes) if pairs)
+    record, weights = 8 * layer.lanes.record, layer.weights
+    prefix = Code.prefix(weights)
+    sizes = (pairs_of_tile(layer.channels, record, room, layer.together) for room in TILES)
+    for pairs in filter(None, dict.fromkeys(sizes)):
+        codes = codes_of(Code.table(weights, pairs * record), prefix)
+        yield from (coded_tiles(layer, pairs, code) for code in codes)
 
 
 def coded_tiles(layer: Convolution | Pointwise, pairs: int, code: Code) -> Kernel:
@@ -53,13 +55,20 @@ def coded_tiles(layer: Convolution | Pointwise, pairs: int, code: Code) -> Kerne
         "tc_lane_coded_s8",
         "tc_lane_coded.h",
         PARAMETERS,
-        (Struct("tc_lane_coded_shape", {"tiles": tiles, "room": size // 4, "words": code.words}),),
+        (Struct("tc_lane_coded_shape", {"tiles": tiles, "room": size // 4, "code": _code_of(code)}),),
         "Convolution by the byte-lane product, weights decoded to RAM for some channels at a time.",
         (*names_of(PARAMETERS), *layer.names),
         tuple(layer.definitions),
     )
     copied = [min(pairs, total - pair) * record for pair in range(0, total, pairs)]
     return _decoding(tiles_kernel(layer, pairs, 1), function, code, 4 * copy, size, copied)
+
+
+def _code_of(code: Code) -> Fields:
+    """`tc_lane_code`."""
+    tables = code.tables
+    form = {"bits": 0, "is_signed": 0} if tables is None else {"bits": tables.bits, "is_signed": int(tables.signed)}
+    return {"words": code.words, **form}
 
 
 def _decoding(tiled: Kernel, function: Function, code: Code, before: int, size: int, copied: Sequence[int]) -> Kernel:
@@ -72,10 +81,10 @@ def _decoding(tiled: Kernel, function: Function, code: Code, before: int, size: 
     work = sum((Work(30, 30) + -1 * copy_work(each) for each in copied), code.work)
     return replace(
         tiled,
-        variant=f"{tiled.variant}_coded",
+        variant=variant_of(tiled.variant, [code]),
         function=function,
         constants=(code.constant,),
-        scratch_bytes=before + size + TABLE_BYTES,
+        scratch_bytes=before + size + code.table_bytes,
         instructions=tiled.instructions + work.instructions,
         cycles=None if tiled.cycles is None else tiled.cycles + work.cycles,
         copies=None,  # what is decoded saves flash; `tc_fetch.h` has no part in it
@@ -89,11 +98,11 @@ def _rows(site: Site, core: Core) -> Iterator[Kernel]:
         layer = Rows.of(site, core, together=together, whole=True)
         if layer is None:
             continue
-        code = Code.of(layer.weights)
-        if code is not None:
-            sizes = (room // (4 * layer.block_words) for room in TILES)
-            for blocks in dict.fromkeys(size for size in sizes if 0 < size < layer.blocks):
-                yield coded_row_tiles(layer, blocks, code)
+        weights, prefix = layer.weights, Code.prefix(layer.weights)
+        sizes = (room // (4 * layer.block_words) for room in TILES)
+        for blocks in dict.fromkeys(size for size in sizes if 0 < size < layer.blocks):
+            codes = codes_of(Code.table(weights, 4 * blocks * layer.block_words), prefix)
+            yield from (coded_row_tiles(layer, blocks, code) for code in codes)
 
 
 @decoding_for(FullyConnected, needs={"dsp"})
@@ -117,7 +126,7 @@ def coded_row_tiles(layer: Rows, blocks: int, code: Code) -> Kernel:
         "tc_lane_row_coded_s8",
         "tc_lane_coded.h",
         PARAMETERS,
-        (Struct("tc_lane_row_coded_shape", {"tiles": tiles, "room": size // 4, "words": code.words}),),
+        (Struct("tc_lane_row_coded_shape", {"tiles": tiles, "room": size // 4, "code": _code_of(code)}),),
         "Fully connected layer by the byte-lane product, weights decoded to RAM for some channels at a time.",
         (*names_of(PARAMETERS), layer.block_names[0]),
         layer.definitions,

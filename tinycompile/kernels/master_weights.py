@@ -26,7 +26,7 @@ HEADER = "tc_master_weights.h"
 NOTES = {"reason": "weights are rounded as they are needed"}
 
 
-class _Weights:
+class MasterWeights:
     """The first part of a cover: master weights, and those that aren't trained."""
 
     def __init__(self, part: Site) -> None:
@@ -49,7 +49,7 @@ def layer_of_master_weights(site: Site, core: Core) -> Kernel | None:
     op, sig = second.node.op, second.sig
     if not isinstance(op, TrainedLayer) or second.node.inputs[1] != first.node.outputs[0]:
         return None
-    geometry, weights = op.layer.geometry(sig.input, sig.inputs[1]), _Weights(first)
+    geometry, weights = op.layer.geometry(sig.input, sig.inputs[1]), MasterWeights(first)
     channels = sig.output.shape[-1]
     reach = np.full(channels, op.terms(sig) * 255 * 128 + op.bias_limit, np.int64)
     finish = finish_of(second, op.layer.requant(sig), np.zeros(channels, np.int64), op.layer.clamp, (-reach, reach))
@@ -101,7 +101,7 @@ def input_gradient_of_master_weights(site: Site, core: Core) -> Kernel | None:
     op = second.node.op
     if not isinstance(op, InputGradient) or second.node.inputs[2] != first.node.outputs[0]:
         return None
-    geometry, weights, mantissas = op.geometry, _Weights(first), second.constant(3)
+    geometry, weights, mantissas = op.geometry, MasterWeights(first), second.constant(3)
     shift, one = 2 * MANTISSA_BITS - op.bits, mantissas.size == 1
     layer = geometry_fields(geometry, shift=shift, change=op.exponent_change, one_scale=one)
     rows, row = geometry.image[0], prod(geometry.image[1:])

@@ -32,23 +32,30 @@ LONGEST_GROUP = 255
 """Weights: the count is a byte."""
 
 
-def group_ends(matrix: Array) -> Array:
+def group_ends(matrix: Array, longest: int = LONGEST_GROUP) -> Array:
     """Whether a group of weights ends with this one: bool (C, K). Groups are as long as they can be, from tap 0 on.
+
+    Args:
+        matrix: int64 (C, K); or (C, N, K) where N channels have their groups in common.
+        longest: taps that a group may have.
 
     With x in [-128, 127], a sum is within 128 P + 127 N on one side and 127 P + 128 N on the other, P and N being
     the sums of its positive and its negative weights' magnitudes.
     """
-    channels, taps = matrix.shape
+    together = matrix.reshape(len(matrix), -1, matrix.shape[-1])
+    channels, common, taps = together.shape
     ends = np.zeros((channels, taps), bool)
-    positive, negative, length = (np.zeros(channels, np.int64) for _ in range(3))
+    positive, negative = np.zeros((2, channels, common), np.int64)
+    length = np.zeros(channels, np.int64)
     for tap in range(taps):
-        more, less = np.maximum(matrix[:, tap], 0), np.maximum(-matrix[:, tap], 0)
+        more, less = np.maximum(together[..., tap], 0), np.maximum(-together[..., tap], 0)
         larger, smaller = positive + more, negative + less
-        full = (128 * larger + 127 * smaller > LARGEST_SUM) | (127 * larger + 128 * smaller > LARGEST_SUM)
-        full |= length == LONGEST_GROUP
+        over = (128 * larger + 127 * smaller > LARGEST_SUM) | (127 * larger + 128 * smaller > LARGEST_SUM)
+        full = over.any(axis=1) | (length == longest)
         if tap:
             ends[:, tap - 1] = full
-        positive, negative = np.where(full, more, larger), np.where(full, less, smaller)
+        alone = full[:, None]
+        positive, negative = np.where(alone, more, larger), np.where(alone, less, smaller)
         length = np.where(full, 1, length + 1)
     ends[:, -1] = True
     return ends
@@ -150,7 +157,7 @@ def _kernel(
     size = layer.matrix.size + groups + layer.channels
     stream = Deferred(size, np.int8, lambda: group_stream(layer.matrix, ends))
     fused = site.node.op if isinstance(site.node.op, Convolution) else None
-    copied = 0 if fused is None else _copied_bytes(site, fused.window_of(site.sig))
+    copied = 0 if fused is None else copied_bytes(site, fused.window_of(site.sig))
     words = min(PIXELS // 2, -(-pixels // 2))
     kernel = Kernel(
         "fully_connected_packed" if fused is None else "conv2d_packed",
@@ -179,17 +186,21 @@ def _kernel(
     return after.kernel(kernel, function, each * pixels * layer.channels, PIXELS * layer.channels)
 
 
-def _copied_bytes(site: Site, window: Window) -> int:
+def copied_bytes(site: Site, window: Window) -> int:
     """Of two rows of windows, where some reach beyond the image or have gaps."""
     return 2 * window.kernel[1] * site.sig.input.shape[3] if any(window.padding) or window.dilation[1] > 1 else 0
 
 
 def _instructions(layer: LinearLayer, pixels: int, groups: int, requant: ScalarRequant, core: Core) -> int:
     """Of all blocks: taps, groups, and per channel its start, two calls and the results."""
-    total, product = 0, 1 if core.has("multiply_accumulate") else 2
+    total, fixed, tap, word, group, group_word, expanded = 0, 60, 4, 2, 8, 6, 8
+    if core.has("multiply_accumulate"):
+        word = 1
+    elif core.has("many_registers"):  # C: two taps at a time, and one alone in groups of an odd number
+        fixed, tap, word, group, group_word, expanded = 80, 2.5, 3, 13, 5, 7
     for count, blocks in ((PIXELS, pixels // PIXELS), (pixels % PIXELS, 1)):
         words = -(-count // 2)
-        each = layer.channels * (60 + words + requant.packed_instructions * count)
-        each += layer.matrix.size * (4 + product * words) + groups * (8 + 6 * words)
-        total += blocks * (each + words * (60 + 8 * layer.taps)) if words else 0
-    return total
+        each = layer.channels * (fixed + words + requant.packed_instructions * count)
+        each += layer.matrix.size * (tap + word * words) + groups * (group + group_word * words)
+        total += blocks * (each + words * (60 + expanded * layer.taps)) if words else 0
+    return int(total)

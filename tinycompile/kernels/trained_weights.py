@@ -38,22 +38,11 @@ def trained_products(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, TrainedLayer) or site.constants[1] is not None or sig.inputs[1].dtype != INT8:
         return None
-    geometry = op.layer.geometry(sig.input, sig.inputs[1])
-    depth, size = geometry.image[2], prod(geometry.weights[1:])
-    fitting = geometry.groups == 1 and not geometry.depthwise and depth % 4 == 0 and size <= LONGEST_PITCH
-    if not fitting or geometry.outputs < 2:
-        return None
-    finish = _Finish.of(site, op, geometry)
+    geometry, size = op.layer.geometry(sig.input, sig.inputs[1]), prod(sig.inputs[1].shape[1:])
+    finish = TrainedFinish.of(site, op, geometry) if fits_products(geometry) else None
     if finish is None:
         return None
-    fields: Fields = {
-        "window": positions_fields(geometry.window, geometry.image[:2], geometry.positions),
-        "input_channels": depth,
-        "output_channels": geometry.outputs,
-        "zero_point": sig.input.zero_point,
-        **finish.fields,
-    }
-    block = f"tc_trained_products_{size}"
+    fields, block = layer_fields(geometry, sig.input.zero_point, finish), f"tc_trained_products_{size}"
     return Kernel(
         "trained_products",
         struct_call(
@@ -72,10 +61,27 @@ def trained_products(site: Site, core: Core) -> Kernel | None:
         ),
         (finish.parameters,),
         scratch_bytes=-(-(4 * geometry.outputs + 6 * size) // 8) * 8,
-        instructions=_cost(geometry, size, finish.requant),
+        instructions=products_cost(geometry, finish.requant),
         code_bytes=1100,
         notes={"requantisation": finish.plan.form},
     )
+
+
+def fits_products(geometry: LinearGeometry) -> bool:
+    """Whether a block function can read the layer's weights."""
+    whole = geometry.groups == 1 and not geometry.depthwise and geometry.outputs > 1
+    return whole and geometry.image[2] % 4 == 0 and prod(geometry.weights[1:]) <= LONGEST_PITCH
+
+
+def layer_fields(geometry: LinearGeometry, zero_point: int, finish: TrainedFinish) -> Fields:
+    """Members of `tc_trained_shape`; `zero_point` is the input's."""
+    return {
+        "window": positions_fields(geometry.window, geometry.image[:2], geometry.positions),
+        "input_channels": geometry.image[2],
+        "output_channels": geometry.outputs,
+        "zero_point": zero_point,
+        **finish.fields,
+    }
 
 
 @cover_for(Sequel(RoundedWeights, TrainedLayer), dtype=INT16, needs={"dsp"})
@@ -90,7 +96,7 @@ def trained_masters(site: Site, core: Core) -> Kernel | None:
     whole = geometry.groups == 1 and not geometry.depthwise and x.elements == inputs
     if not whole or prod(geometry.positions) != 1 or inputs % 2:
         return None
-    finish = _Finish.of(second, op, geometry)
+    finish = TrainedFinish.of(second, op, geometry)
     if finish is None:
         return None
     fields: Fields = {"inputs": inputs, "zero_point": x.zero_point, **finish.fields}
@@ -118,7 +124,7 @@ def trained_masters(site: Site, core: Core) -> Kernel | None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Finish:
+class TrainedFinish:
     """From sums to outputs, for any weights.
 
     Attributes:
@@ -132,7 +138,7 @@ class _Finish:
     has_bias: bool
 
     @staticmethod
-    def of(site: Site, op: TrainedLayer, geometry: LinearGeometry) -> _Finish | None:
+    def of(site: Site, op: TrainedLayer, geometry: LinearGeometry) -> TrainedFinish | None:
         """None where sums leave 32 bits, or there is no short requantisation."""
         bias: Array = np.zeros(geometry.outputs, np.int64)
         has_bias = len(site.constants) > 2 and site.constants[2] is None
@@ -149,7 +155,7 @@ class _Finish:
             return None
         plan = solve(rule, low, high, bias, pre)
         requant = RequantBlock.of(plan)
-        return None if requant is None else _Finish(plan, requant, added, has_bias)
+        return None if requant is None else TrainedFinish(plan, requant, added, has_bias)
 
     @property
     def bias(self) -> str:
@@ -182,13 +188,13 @@ class _Finish:
         return Constant("parameters", "int32_t", values, "start and requantisation of each channel")
 
 
-def _cost(geometry: LinearGeometry, size: int, requant: RequantBlock) -> int:
-    """Counted from the assembly."""
-    positions, pairs, groups = prod(geometry.positions), -(-geometry.outputs // 2), size // 4
+def products_cost(geometry: LinearGeometry, requant: RequantBlock, blocks: int = 1) -> int:
+    """Counted from the assembly. `blocks`: how often windows are expanded, for some output channels each."""
+    positions, pairs, groups = prod(geometry.positions), -(-geometry.outputs // 2), prod(geometry.weights[1:]) // 4
     output = 10 + 2 * requant.signed + requant.clamp_steps
     threes, rest = divmod(positions, 3)
     three = pairs * (40 + 21 * groups + groups // 4 * 3 + 6 * output)
     single = pairs * (40 + 15 * groups + 2 * output)
     last = 0 if rest == 0 else single if rest == 1 else three
-    expanded = positions * (prod(geometry.window.kernel) * 25 + 7 * groups)
+    expanded = blocks * positions * (prod(geometry.window.kernel) * 25 + 7 * groups)
     return 100 + 12 * geometry.outputs + threes * three + last + expanded

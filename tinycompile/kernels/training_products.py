@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, structured
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, kernel_for, structured
 from tinycompile.kernels.cover import Sequel, cover_for, parts_of
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, positions_fields, struct_call
 from tinycompile.kernels.training_layers import geometry_stem, on
@@ -23,6 +23,9 @@ from tinycompile.targets.core import Core
 
 LONGEST_PITCH = 2047
 """Bytes between rows that a block function reads at immediates."""
+
+WRITES_AT_LAST = {0: 0}
+"""Results of sums in scratch, for which the gradient has been read: they may lie over it."""
 
 BESIDE = 4
 """Inputs at a time, of depthwise convolutions: TC_BESIDE."""
@@ -59,97 +62,201 @@ def _paired_weights(geometry: LinearGeometry, weights: Array) -> Array:
     return np.concatenate([paired_rows(filled[:, tap]) for tap in range(taps.shape[1])])
 
 
+@dataclass(frozen=True)
+class InputProducts:
+    """The gradient of a layer's input by products of two positions.
+
+    Attributes:
+        geometry: of the layer, all of its positions in a row where it is pointwise.
+        block: the function for products of weights in RAM; None where they are constants.
+    """
+
+    site: Site
+    op: InputGradient
+    geometry: LinearGeometry
+    block: str | None
+
+    @staticmethod
+    def of(site: Site) -> InputProducts | None:
+        """None for other layers, and for weights in RAM that the block function can't read."""
+        op = site.node.op
+        if not isinstance(op, InputGradient) or op.geometry.depthwise or op.geometry.groups != 1:
+            return None
+        geometry, known = (
+            as_row(op.geometry) if is_pointwise(op.geometry) else op.geometry,
+            site.constants[2] is not None,
+        )
+        if not known and not (is_pointwise(op.geometry) and _fits_rows(geometry)):
+            return None
+        return InputProducts(site, op, geometry, None if known else f"tc_row_products_{geometry.image[2]}")
+
+    @property
+    def depth(self) -> int:
+        """Input channels, filled up."""
+        return -(-self.geometry.image[2] // 4) * 4
+
+    @property
+    def rows(self) -> int:
+        """Output channels, filled up."""
+        return self.geometry.outputs + self.geometry.outputs % 2
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        geometry, weights = self.geometry, self.site.constants[2]
+        mantissas = np.resize(self.site.constant(3), geometry.outputs)
+        scales = Constant("mantissas", "int16_t", mantissas, "of the weights' scales")
+        if weights is None:
+            return (scales,)
+        size = prod(geometry.window.kernel) * self.rows * self.depth
+        packed = Deferred(size, np.int8, lambda: _paired_weights(geometry, weights))
+        return Constant("weights", "int8_t", packed, "int8, not trained: pairs of rows"), scales
+
+    @property
+    def instructions(self) -> int:
+        """For all sums once; counted from the assembly."""
+        geometry, known = self.geometry, self.block is None
+        pairs, (out_rows, out_columns), taps = self.rows // 2, geometry.positions, prod(geometry.window.kernel)
+        block = self.depth // 4 * (pairs * (15 if known else 20) + pairs // 4 * 3 + 20) + 60
+        return out_rows * -(-out_columns // 2) * (taps * block + pairs * 16 + 30)
+
+    def function(self, name: str, header: str, comment: str) -> Function:
+        """A call of `tc_` and `name`, which `header` has."""
+        geometry, op, known = self.geometry, self.op, self.block is None
+        fields: Fields = {
+            "window": positions_fields(geometry.window, geometry.image[:2], geometry.positions),
+            "input_channels": geometry.image[2],
+            "output_channels": geometry.outputs,
+            "shift": 2 * MANTISSA_BITS - op.bits,
+            "exponent_change": op.exponent_change,
+            "paired": int(known),
+        }
+        return struct_call(
+            f"{name}_{geometry_stem(geometry)}{'_fixed' if known else ''}",
+            f"tc_{name}",
+            header,
+            (*_parameters(known=known), "const int16_t *mantissas", "void *scratch"),
+            (Struct("tc_input_products_shape", fields),),
+            comment,
+            (
+                *("gradient", "exponent", "weights", "output", "output_exponent", "mantissas", "scratch"),
+                self.block or "tc_add_paired_products",
+            ),
+            () if known else (f"TC_ROW_PRODUCTS({self.block}, {geometry.image[2]})",),
+        )
+
+
 @kernel_for(InputGradient, dtype=None, needs={"dsp"})
 def input_gradient_products(site: Site, core: Core) -> Kernel | None:
     """`tc_input_gradient_products`: two positions times four input channels in registers."""
-    op = site.node.op
-    if not isinstance(op, InputGradient) or op.geometry.depthwise or op.geometry.groups != 1:
+    products = InputProducts.of(site)
+    if products is None:
         return None
-    geometry = as_row(op.geometry) if is_pointwise(op.geometry) else op.geometry
-    weights, (rows, columns, channels) = site.constants[2], geometry.image
-    known, depth, outputs = weights is not None, -(-channels // 4) * 4, geometry.outputs
-    if not known and not (is_pointwise(op.geometry) and _fits_rows(geometry)):
-        return None
-    block = f"tc_row_products_{channels}"
-    fields: Fields = {
-        "window": positions_fields(geometry.window, (rows, columns), geometry.positions),
-        "input_channels": channels,
-        "output_channels": outputs,
-        "shift": 2 * MANTISSA_BITS - op.bits,
-        "exponent_change": op.exponent_change,
-        "paired": int(known),
-    }
-    size = prod(geometry.window.kernel) * (outputs + outputs % 2) * depth
-    constants = [Constant("mantissas", "int16_t", np.resize(site.constant(3), outputs), "of the weights' scales")]
-    if weights is not None:
-        packed = Deferred(size, np.int8, lambda: _paired_weights(geometry, weights))
-        constants.insert(0, Constant("weights", "int8_t", packed, "int8, not trained: pairs of rows"))
+    rows, columns, _ = products.geometry.image
+    comment = "The gradient of a layer's input: two positions times four channels in registers."
     return Kernel(
         "input_gradient_products",
-        struct_call(
-            f"input_gradient_products_{geometry_stem(geometry)}{'_fixed' if known else ''}",
-            "tc_input_gradient_products",
-            "tc_input_products.h",
-            (*_parameters(known=known), "const int16_t *mantissas", "void *scratch"),
-            (Struct("tc_input_products_shape", fields),),
-            "The gradient of a layer's input: two positions times four channels in registers.",
-            (
-                *("gradient", "exponent", "weights", "output", "output_exponent", "mantissas", "scratch"),
-                "tc_add_paired_products" if known else block,
-            ),
-            () if known else (f"TC_ROW_PRODUCTS({block}, {channels})",),
-        ),
-        tuple(constants),
-        scratch_bytes=-(-4 * (rows * columns * depth + depth + outputs + outputs % 2) // 8) * 8,
-        instructions=_input_gradient_cost(geometry, known=known),
-        code_bytes=900 if known else 1300,
+        products.function("input_gradient_products", "tc_input_products.h", comment),
+        products.constants,
+        scratch_bytes=-(-4 * (rows * columns * products.depth + products.depth + products.rows) // 8) * 8,
+        instructions=products.instructions + rows * columns * products.geometry.image[2] * 12 + 100,
+        overlap=WRITES_AT_LAST,
+        code_bytes=900 if products.block is None else 1300,
     )
 
 
-@kernel_for(InputGradient, dtype=None, needs={"dsp"})
-def depthwise_gradient(site: Site, core: Core) -> Kernel | None:
-    """`tc_depthwise_gradient`: two channels of four inputs in registers."""
-    op = site.node.op
-    if not isinstance(op, InputGradient) or not op.geometry.depthwise or op.geometry.window.dilation != (1, 1):
-        return None
-    geometry, window = op.geometry, op.geometry.window
-    (rows, columns, channels), weights = geometry.image, site.constants[2]
-    if channels != geometry.outputs or channels < 2 or max(window.stride) > 2 or min(window.kernel) < 2:
-        return None
-    plane = [_outputs_with_zeros(geometry, axis) for axis in range(2)]
-    fields: Fields = {
-        "window": positions_fields(window, (rows, columns), geometry.positions),
-        "channels": channels,
-        "shift": 2 * MANTISSA_BITS - op.bits,
-        "exponent_change": op.exponent_change,
-        "rows": plane[0][1],
-        "columns": plane[1][1],
-        "before_y": plane[0][0],
-        "before_x": plane[1][0],
-    }
-    constants = [Constant("mantissas", "int16_t", np.resize(site.constant(3), channels), "of the weights' scales")]
-    if weights is not None:
-        constants.insert(0, Constant("weights", "int8_t", weights.ravel(), "int8, not trained"))
-    blocks = {rest: _beside(geometry, rest, plane[1][1]) for rest in range(min(window.stride[1], window.kernel[1]))}
-    words = rows * columns * channels + prod(window.kernel) + plane[0][1] * plane[1][1]
-    return Kernel(
-        "depthwise_gradient",
-        struct_call(
-            f"depthwise_gradient_{geometry_stem(geometry)}{'' if weights is None else '_fixed'}",
-            "tc_depthwise_gradient",
-            "tc_depthwise_gradient.h",
-            (*_parameters(known=weights is not None), "const int16_t *mantissas", "void *scratch"),
+@dataclass(frozen=True)
+class DepthwiseProducts:
+    """The gradient of a depthwise convolution's input, two channels of four inputs in registers."""
+
+    site: Site
+    op: InputGradient
+    geometry: LinearGeometry
+
+    @staticmethod
+    def of(site: Site) -> DepthwiseProducts | None:
+        """None for other layers, and for windows with gaps."""
+        op = site.node.op
+        if not isinstance(op, InputGradient) or not op.geometry.depthwise or op.geometry.window.dilation != (1, 1):
+            return None
+        geometry, window = op.geometry, op.geometry.window
+        channels = geometry.image[2]
+        if channels != geometry.outputs or channels < 2 or max(window.stride) > 2 or min(window.kernel) < 2:
+            return None
+        return DepthwiseProducts(site, op, geometry)
+
+    @property
+    def plane(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of rows and of columns: zeros in front of the outputs, and places in all."""
+        return _outputs_with_zeros(self.geometry, 0), _outputs_with_zeros(self.geometry, 1)
+
+    @property
+    def words(self) -> int:
+        """Of scratch, beside sums."""
+        return prod(self.geometry.window.kernel) + prod(places for _, places in self.plane)
+
+    @property
+    def constants(self) -> tuple[Constant, ...]:
+        weights, mantissas = self.site.constants[2], np.resize(self.site.constant(3), self.geometry.outputs)
+        scales = Constant("mantissas", "int16_t", mantissas, "of the weights' scales")
+        if weights is None:
+            return (scales,)
+        return Constant("weights", "int8_t", weights.ravel(), "int8, not trained"), scales
+
+    @property
+    def instructions(self) -> int:
+        """For all sums once; counted from GCC's assembly."""
+        geometry = self.geometry
+        (rows, columns, channels), (stride_y, stride_x) = geometry.image, geometry.window.stride
+        taps, pairs = prod(geometry.window.kernel), -(-channels // 2)
+        blocks = rows * stride_x * -(-columns // (stride_x * BESIDE))
+        block = 30 + 14 * taps // (stride_y * stride_x)
+        return pairs * (60 + 6 * taps + 11 * prod(geometry.positions) + blocks * block)
+
+    def function(self, name: str, header: str, comment: str) -> Function:
+        """A call of `tc_` and `name`, which `header` has."""
+        geometry, window, op, known = self.geometry, self.geometry.window, self.op, self.site.constants[2] is not None
+        (before_y, rows), (before_x, columns) = self.plane
+        fields: Fields = {
+            "window": positions_fields(window, geometry.image[:2], geometry.positions),
+            "channels": geometry.image[2],
+            "shift": 2 * MANTISSA_BITS - op.bits,
+            "exponent_change": op.exponent_change,
+            "rows": rows,
+            "columns": columns,
+            "before_y": before_y,
+            "before_x": before_x,
+        }
+        blocks = {rest: _beside(geometry, rest, columns) for rest in range(min(window.stride[1], window.kernel[1]))}
+        return struct_call(
+            f"{name}_{geometry_stem(geometry)}{'_fixed' if known else ''}",
+            f"tc_{name}",
+            header,
+            (*_parameters(known=known), "const int16_t *mantissas", "void *scratch"),
             (Struct("tc_depthwise_gradient_shape", fields),),
-            "The gradient of a depthwise convolution's input, two channels of four inputs in registers.",
+            comment,
             (
                 *("gradient", "exponent", "weights", "output", "output_exponent", "mantissas", "scratch"),
                 *(blocks[rest][0] if rest in blocks else "NULL" for rest in range(2)),
             ),
             tuple(dict.fromkeys(definition for _, definition in blocks.values())),
-        ),
-        tuple(constants),
-        scratch_bytes=-(-4 * words // 8) * 8,
-        instructions=_depthwise_gradient_cost(geometry),
+        )
+
+
+@kernel_for(InputGradient, dtype=None, needs={"dsp"})
+def depthwise_gradient(site: Site, core: Core) -> Kernel | None:
+    """`tc_depthwise_gradient`: two channels of four inputs in registers."""
+    products = DepthwiseProducts.of(site)
+    if products is None:
+        return None
+    inputs = prod(products.geometry.image)
+    comment = "The gradient of a depthwise convolution's input, two channels of four inputs in registers."
+    return Kernel(
+        "depthwise_gradient",
+        products.function("depthwise_gradient", "tc_depthwise_gradient.h", comment),
+        products.constants,
+        scratch_bytes=-(-4 * (inputs + products.words) // 8) * 8,
+        instructions=products.instructions + inputs * 12,
+        overlap=WRITES_AT_LAST,
         code_bytes=1200,
     )
 
@@ -181,28 +288,10 @@ def _parameters(*, known: bool) -> list[str]:
     return parameters
 
 
-def _depthwise_gradient_cost(geometry: LinearGeometry) -> int:
-    """Counted from GCC's assembly."""
-    (rows, columns, channels), (stride_y, stride_x) = geometry.image, geometry.window.stride
-    taps, pairs = prod(geometry.window.kernel), -(-channels // 2)
-    blocks = rows * stride_x * -(-columns // (stride_x * BESIDE))
-    block = 30 + 14 * taps // (stride_y * stride_x)
-    return pairs * (60 + 6 * taps + 11 * prod(geometry.positions) + blocks * block) + rows * columns * channels * 12
-
-
 def _fits_rows(geometry: LinearGeometry) -> bool:
     """Whether a layer's own weights are rows that `TC_ROW_PRODUCTS` reads: in pairs, four bytes at a time."""
     depth = geometry.image[2]
     return geometry.outputs % 2 == 0 and depth % 4 == 0 and depth <= LONGEST_PITCH
-
-
-def _input_gradient_cost(geometry: LinearGeometry, *, known: bool) -> int:
-    """Counted from the assembly."""
-    (rows, columns, channels), (out_rows, out_columns) = geometry.image, geometry.positions
-    pairs, quads, taps = -(-geometry.outputs // 2), -(-channels // 4), prod(geometry.window.kernel)
-    positions = out_rows * -(-out_columns // 2)
-    block = quads * (pairs * (15 if known else 20) + pairs // 4 * 3 + 20) + 60
-    return positions * (taps * block + pairs * 16 + 30) + rows * columns * channels * 12 + 100
 
 
 @cover_for(Sequel(WeightGradient, GradientDescent), dtype=INT16, needs={"dsp"})

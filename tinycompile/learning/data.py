@@ -10,7 +10,7 @@ import numpy as np
 from tinycompile.build import Build
 from tinycompile.errors import SamplesError
 from tinycompile.ir import Array, TensorType
-from tinycompile.samples import check_counts, load_arrays, real_inputs, with_labels
+from tinycompile.samples import check_counts, class_labels, load_arrays, real_inputs, with_labels
 
 LABEL, TARGET = "label", "target"
 
@@ -53,27 +53,11 @@ def load_data(build: Build, path: Path, limit: int | None = None) -> Data:
             f"{name} is missing", where=str(path), why=f"the file holds: {', '.join(arrays)}", hint=f"{name} is {what}"
         )
     if classes is not None:
-        labels = _classes(arrays[label], label, classes, str(path))[:limit]
+        labels = class_labels(arrays[label], label, classes, str(path))[:limit, None]
     else:
         labels = real_inputs({label: arrays[label]}, [t], where=str(path), names=[label], limit=limit)[0][0]
     check_counts([*inputs, labels], [*names, label], str(path))
     return Data(inputs, labels)
-
-
-def _classes(array: Array, name: str, classes: int, where: str) -> Array:
-    if array.dtype.kind not in "iu" or array.shape not in ((len(array),), (len(array), 1)):
-        shape = f"{array.dtype} of shape {array.shape}"
-        raise SamplesError(f"{name} is {shape}", where=where, hint="integers of shape (samples,)")
-    flat = array.reshape(-1)
-    wrong = np.flatnonzero((flat < 0) | (flat >= classes))
-    if wrong.size:
-        first = int(wrong[0])
-        raise SamplesError(
-            f"{name}[{first}] is {flat[first]}, classes are 0 to {classes - 1}",
-            where=where,
-            why=f"{wrong.size} of {flat.size} labels are no class",
-        )
-    return flat.astype(np.int32)[:, None]
 
 
 def error_of(outputs: Array, targets: Array, output: TensorType, target: TensorType) -> float:

@@ -151,6 +151,23 @@ class OnHost:
         return Answer()
 
 
+def batches(commands: Sequence[Command], most: int = BATCH_BYTES) -> Iterator[list[Command]]:
+    """The commands in lists of about `most` bytes of inputs, each of which begins where a checkpoint has all that is
+    left of those before: with a step or a prediction, and with accumulators that were applied. Label, loss and
+    accumulators are in none.
+    """
+    batch, size, accumulated = list[Command](), 0, False
+    for command in commands:
+        if size >= most and command.inputs and not accumulated:
+            yield batch
+            batch, size = [], 0
+        batch.append(command)
+        size += sum(array.nbytes for array in command.inputs)
+        if command.kind in (Kind.ACCUMULATE, Kind.APPLY):
+            accumulated = command.kind == Kind.ACCUMULATE
+    yield batch
+
+
 class InQemu:
     """The firmware: a run of its own for each list of commands, which goes on from the checkpoint of the last one."""
 
@@ -167,17 +184,7 @@ class InQemu:
         return f"QEMU's {self._board.name}"
 
     def execute(self, commands: Sequence[Command]) -> list[Answer]:
-        return [answer for batch in self._batches(commands) for answer in self._executed(batch)]
-
-    def _batches(self, commands: Sequence[Command]) -> Iterator[list[Command]]:
-        batch, size = list[Command](), 0
-        for command in commands:
-            batch.append(command)
-            size += sum(array.nbytes for array in command.inputs)
-            if size >= BATCH_BYTES:
-                yield batch
-                batch, size = [], 0
-        yield batch
+        return [answer for batch in batches(commands) for answer in self._executed(batch)]
 
     def _executed(self, commands: Sequence[Command]) -> list[Answer]:
         before = [Command(Kind.LOAD), *([self._rate] if self._rate is not None else [])]
@@ -195,7 +202,8 @@ class InQemu:
             for number, slot in enumerate(self.slots):
                 path = folder / f"slot_{number}.bin"
                 slot[:] = path.read_bytes() if path.exists() else b""
-        self._rate = next((each for each in reversed(whole) if each.kind == Kind.LEARNING_RATE), None)
+        said = next((each for each in reversed(whole) if each.kind in (Kind.LEARNING_RATE, Kind.RESET)), None)
+        self._rate = said if said is not None and said.kind == Kind.LEARNING_RATE else None
         return answers[len(before) : -1]
 
     def _encoded(self, command: Command) -> bytes:

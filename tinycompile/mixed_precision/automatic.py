@@ -31,7 +31,7 @@ from tinycompile.mixed_precision.int8_model import Int8Model
 from tinycompile.mixed_precision.measure import Measured, Samples
 from tinycompile.mixed_precision.network import Network
 from tinycompile.mixed_precision.qdq_file import QdqFile
-from tinycompile.mixed_precision.qdq_names import names_in_file
+from tinycompile.mixed_precision.qdq_names import results_in_model
 from tinycompile.mixed_precision.search import WIDTHS, Fit, Model, Search
 from tinycompile.mixed_precision.tflite_file import TfliteFile
 from tinycompile.options import Options
@@ -276,7 +276,8 @@ class _Source:
         proto = calibrated.attempts[0].model.proto
         graph = _graph_of(bytes(proto.SerializeToString()), form)
         network = Network(graph)
-        names = names_in_file(proto, network.layers)
+        results = calibrated.attempts[0].network.step_of
+        names = results_in_model(proto, network.layers, results)
         return graph, self._searching(network, FloatModel(calibrated, names, graph.macs(), self.description), names)
 
     def _of_int8(self, graph: Graph, made: bytes | None) -> Search:

@@ -16,6 +16,7 @@ from tinycompile.ir import Array
 from tinycompile.mixed_precision.network import Layer, Network, Parameters
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.progress import step
+from tinycompile.quantize.clusters import cluster_weights
 from tinycompile.quantize.low_bits import DAMPING, WeightMethod, fit_weights
 
 COLUMNS = 8192
@@ -203,11 +204,28 @@ def low_bits(
     """
     found = fit_weights(rows_of(layer), operands.moment, bits, method=method, damping=damping_of(operands))
     codes, scales = found.codes.reshape(layer.outputs, -1), found.scales.reshape(layer.outputs)
-    bias = None
-    if layer.has_bias:
-        missing = wanted - means(layer, codes * scales[:, None], operands.mean)
-        bias = rounded_bias(missing / (scales.astype(np.float64) * layer.sig.input.scale))
-    return LowBits(bits, codes, scales, bias, found.noise)
+    return LowBits(bits, codes, scales, _bias_for(layer, operands, codes, scales, wanted), found.noise)
+
+
+def few_values(layer: Layer, operands: Operands, number: int, wanted: Array) -> LowBits:
+    """8 bits, but so many different codes at most.
+
+    Args:
+        wanted: as for `low_bits`.
+    """
+    rows = rows_of(layer)
+    own = layer.weight_scales.astype(np.float32).reshape(rows.shape[:2])
+    found = cluster_weights(rows, own, operands.moment, number, damping_of(operands))
+    codes, scales = found.codes.reshape(layer.outputs, -1), found.scales.reshape(layer.outputs)
+    return LowBits(8, codes, scales, _bias_for(layer, operands, codes, scales, wanted), found.noise)
+
+
+def _bias_for(layer: Layer, operands: Operands, codes: Array, scales: Array, wanted: Array) -> Array | None:
+    """int32: what makes the means of results those wanted; None for a layer without a bias."""
+    if not layer.has_bias:
+        return None
+    missing = wanted - means(layer, codes * scales[:, None], operands.mean)
+    return rounded_bias(missing / (scales.astype(np.float64) * layer.sig.input.scale))
 
 
 def rounded_bias(bias: Array) -> Array:
@@ -222,6 +240,7 @@ def fitted_in_order(
     bits: Mapping[str, int],
     method: WeightMethod = "learned",
     gone: Mapping[str, Array] | None = None,
+    clusters: Mapping[str, int] | None = None,
 ) -> dict[str, LowBits | NewBias]:
     """All layers that have few bits or lose channels, and the biases of the others behind them.
 
@@ -229,9 +248,11 @@ def fitted_in_order(
         inputs: as `Network.inputs` makes them.
         bits: by layer; those that aren't named keep their weights.
         gone: by layer, input channels that it is to do without.
+        clusters: by layer, how many different weights it may have, with 8 bits.
     """
-    gone = gone or {}
-    changed = (i for i, node in enumerate(network.graph.nodes) if node.name in bits or node.name in gone)
+    gone, clusters = gone or {}, clusters or {}
+    named = {*bits, *gone, *clusters}
+    changed = (i for i, node in enumerate(network.graph.nodes) if node.name in named)
     first = next(changed, len(network.graph.nodes))
     own = network.before(first, inputs, {}, rounded=True)
     ours = dict(own)
@@ -243,6 +264,8 @@ def fitted_in_order(
         if layer is not None and layer.name in gone:
             given, wanted = ours[layer.operand], own[layer.operand]
             made = _without_channels(layer, given, wanted, gone[layer.name], bits.get(layer.name, 8), method)
+        elif layer is not None and layer.name in clusters:
+            made = _clustered(layer, ours[layer.operand], own[layer.operand], clusters[layer.name])
         elif layer is not None and (layer.name in bits or (layer.operand in differs and layer.has_bias)):
             made = _made(layer, ours[layer.operand], own[layer.operand], bits.get(layer.name), method)
         if made is not None:
@@ -256,6 +279,14 @@ def fitted_in_order(
         given = made.parameters(layer) if made is not None and layer is not None else None
         ours.update(zip(node.outputs, network.compute(node, ours, given, rounded=True), strict=True))
     return found
+
+
+def _clustered(layer: Layer, given: Array, wanted: Array, number: int) -> LowBits:
+    """As `_made`, of a layer with so many different weights."""
+    step(f"fitting {layer.name} to {number} values")
+    operands = Operands.of(windows_of(layer, given))
+    mean = means(layer, layer.own.weights, Columns.of(layer, wanted).mean) + layer.own.bias
+    return few_values(layer, operands, number, mean)
 
 
 def _made(layer: Layer, given: Array, wanted: Array, bits: int | None, method: WeightMethod) -> LowBits | NewBias:

@@ -34,7 +34,7 @@ class FloatModel:
     """A model that was calibrated, with its layers' names.
 
     Attributes:
-        names: of the model's layers, by what the int8 network calls them.
+        names: of the results of the model's layers, by what the int8 network calls them.
     """
 
     def __init__(self, calibrated: Calibrated, names: Mapping[str, str], products: int, description: str = "") -> None:
@@ -82,15 +82,8 @@ class FloatModel:
 
     def _without(self, removed: Removed) -> Calibrated:
         """The model without these channels."""
-        results = {
-            name: each.result
-            for each in self.calibrated.attempts[0].network.steps
-            if each.layer is not None
-            for name in (each.layer.name, each.result)
-        }
         by_result = (
-            {results[self.names[layer]]: gone for layer, gone in each.items()}
-            for each in (removed.reads, removed.makes)
+            {self.names[layer]: gone for layer, gone in each.items()} for each in (removed.reads, removed.makes)
         )
         return self.calibrated.without_channels(*by_result)
 
@@ -126,8 +119,7 @@ class FloatTrials:
 
     @cached_property
     def _steps(self) -> dict[str, Step]:
-        steps = self.network.steps
-        return {n: each for each in steps if each.layer is not None for n in (each.layer.name, each.result)}
+        return {each.result: each for each in self.network.steps if each.layer is not None}
 
     def add(self, name: str, widths: Sequence[int]) -> None:
         """Try a layer."""

@@ -50,9 +50,18 @@ class Int8Model:
         return {name: value[spread(len(value), count)] for name, value in self.samples.calibration.items()}
 
     def fitted(self, bits: Mapping[str, int], removed: Removed, method: WeightMethod = "learned") -> Fitted:
+        return self._as_fitted(fitted_in_order(self.network, self._calibration, bits, method, removed.reads))
+
+    def clustered(self, values: Mapping[str, int]) -> Fitted:
+        """With so many different weights in each of these layers, at most."""
+        return self._as_fitted(fitted_in_order(self.network, self._calibration, {}, clusters=values))
+
+    @property
+    def _calibration(self) -> dict[str, Array]:
+        return self.few_inputs(self.network, int(max(_LEAST, _WORK // max(1, self.network.graph.macs()))))
+
+    def _as_fitted(self, changes: Mapping[str, LowBits | NewBias]) -> Fitted:
         network = self.network
-        calibration = self.few_inputs(network, int(max(_LEAST, _WORK // max(1, network.graph.macs()))))
-        changes = fitted_in_order(network, calibration, bits, method, removed.reads)
         parameters = {name: each.parameters(network.layers[name]) for name, each in changes.items()}
 
         def written() -> Written:

@@ -17,10 +17,9 @@ from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.mixed_precision.fitting import LowBits, NewBias
 from tinycompile.mixed_precision.network import Layer, windows_first
-from tinycompile.mixed_precision.qdq_names import names_in_file
+from tinycompile.mixed_precision.qdq_names import nodes_in_file
 from tinycompile.ops.fully_connected import FullyConnected
 
-_KINDS = ("Conv", "Gemm", "MatMul")
 _PER_CHANNEL = 13
 """Operator set from which on DequantizeLinear has a scale for each channel."""
 
@@ -56,7 +55,6 @@ class QdqFile:
         made = {name: node for node in graph.node for name in node.output}
         constants = {value.name for value in graph.initializer}
         uses = [name for node in graph.node for name in node.input]
-        nodes = {node.name or node.output[0]: node for node in graph.node if node.op_type in _KINDS}
 
         def dequantised(name: str) -> Any | None:
             node = made.get(name)
@@ -65,8 +63,8 @@ class QdqFile:
             return node if all(each in constants for each in node.input if each) else None
 
         found = dict[str, Place]()
-        for name, node_name in names_in_file(self.proto, self.layers).items():
-            node, layer = nodes[node_name], self.layers[name]
+        for name, node in nodes_in_file(self.proto, self.layers).items():
+            layer = self.layers[name]
             weights, bias = dequantised(node.input[1]), dequantised(node.input[2]) if len(node.input) > 2 else None
             if weights is not None and (bias is not None) == layer.has_bias and _is_plain(node):
                 found[name] = Place(node, weights, bias)

@@ -38,8 +38,9 @@ _SAMPLES = 2
 _BESIDE_BITS = 2.0
 """What channels lose counts so often beside what bits are said to lose: a whole fit halves that (`expected.py`), while
 fits without channels lose what trials say; of ResNet-8, choices of both are worse than those of bits without it."""
-_REPAIRS = 4
-"""How often a choice is made again whose exact bytes or instructions exceed a limit."""
+_REPAIRS, _HALVINGS = 4, 3
+"""How often a choice is made again whose exact bytes or instructions exceed a limit: with less by what it exceeds that,
+then halfway to the fewest bytes, and at last with these, which aren't interpolated."""
 
 CLEAR = 2.0
 """dB between two choices with weights that are rounded on their own, from which on a fit doesn't turn them round."""
@@ -247,18 +248,21 @@ class Search:
         What levels of channels cost between those that kernels were asked for is interpolated: the choice is priced
         exactly, and made again with less where it takes too much.
         """
-        size, work, code = bytes_limit, instruction_limit, self.with_code
-        for _ in range(_REPAIRS):
+        size, work, code, least = bytes_limit, instruction_limit, self.with_code, self.least_bytes
+        for left in reversed(range(_REPAIRS + _HALVINGS + 1)):
             found = choose(self.alternatives, size, work, with_code=code, levels=self._lossy_levels)
             if self._exact_prices is None:
                 return found
             exact = self._exact_prices.of(found)
             if self.size(exact) <= bytes_limit and exact.instructions <= (instruction_limit or exact.instructions):
                 return exact
-            size = min(size, size - (self.size(exact) - bytes_limit))
+            excess = max(0, self.size(exact) - bytes_limit)
+            nearer = size - excess if left > _HALVINGS else (size + least) // 2 if left > 1 else least
+            size = max(nearer, min(size, least)) if excess else size
             if work is not None and instruction_limit is not None:
                 work = min(work, work - (exact.instructions - instruction_limit))
-        raise DoesNotFitError(f"no choice was found that takes {bytes_limit:,} bytes", hint="grant some more")
+        what = f"no choice was found that takes {bytes_limit:,} bytes and {instruction_limit or 0:,} instructions"
+        raise DoesNotFitError(what, hint="allow for more instructions, or some more bytes")
 
     def removed(self, choice: Choice) -> Removed:
         """Channels that a choice does without."""

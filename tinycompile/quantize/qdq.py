@@ -18,6 +18,9 @@ from tinycompile.quantize.low_bit_storage import stored_type
 from tinycompile.quantize.scales import SMALLEST, Operand, RaisedChannel, fitting_scales, raised_channels, weight_scales
 from tinycompile.quantize.updates import UPDATES, cached_inputs, written
 
+INNER = "_float"
+"""Behind the name of a float value, for what QuantizeLinear reads in the QDQ model where the name goes on behind it."""
+
 Parameters = Mapping[str, tuple[float, int]]
 """(scale, zero point) of tensors by name."""
 
@@ -246,7 +249,7 @@ class _Writer:
             for index, name in enumerate(node.input):
                 node.input[index] = self.renamed.get(name, name)
             results = [name for name in node.output if name in self.parameters]
-            inner = {name: f"{name}_float" for name in results}
+            inner = {name: f"{name}{INNER}" for name in results}
             for index, name in enumerate(node.output):
                 node.output[index] = inner.get(name, name)
             nodes.append(node)

@@ -76,6 +76,7 @@ class Board:
         sources: C files that implement board.h, compiled with `defines`.
         toolchain: what makes its firmware.
         cflags: compiler flags that select the core.
+        link_flags: behind those where an ELF is linked.
         boot: what a boot ROM runs before the vector table is used, None on most boards.
         vectors: where the vector table must be, None for the start of the flash.
         flasher: None where the board can't be flashed, such as emulated ones.
@@ -109,6 +110,7 @@ class Board:
     flash_offset: int = 0
     caches: tuple[Cache, ...] = ()
     fetch: Fetch | None = None
+    link_flags: tuple[str, ...] = ()
 
     @property
     def memory_system(self) -> MemorySystem:
@@ -338,6 +340,7 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         core=core_of(core, toolchain),
         toolchain=toolchain,
         cflags=tuple(core["flags"]),
+        link_flags=tuple(core.get("link", ())),
         clock_hz=int(data["clock_hz"]),
         memories=memories,
         boot=Memory("boot", **memory["boot"], kind="flash") if "boot" in memory else None,

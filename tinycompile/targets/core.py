@@ -16,6 +16,7 @@ FEATURES: Mapping[str, str] = {
     "thumb2": "32-bit Thumb encodings: every register in every instruction",
     "long_multiply": "32 x 32 -> 64 bits in one instruction",
     "multiply_accumulate": "32-bit products added to a register in one instruction, loads indexed by a register",
+    "many_registers": "some 30 general registers: blocks of sums that Thumb's 13 have no room for",
     "saturation": "clamping to a number of bits in one instruction",
     "unaligned": "words are loaded and stored at any address",
     "vector_offset": "the vector table may be anywhere, so that a bootloader can come first",

@@ -51,6 +51,7 @@ class Toolchain:
         device_memory: (begin, end) of addresses where the core's memory map allows aligned words only.
         architectures: by name, the features that each implies.
         cores, other_cores: for boards that say no arch: what their core's name stands for.
+        since: by an option of a core, the compiler's first version that knows it.
         notes: a sentence for the head of the Makefile.
     """
 
@@ -83,6 +84,7 @@ class Toolchain:
     emulator_flags: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict[str, str])
     device_memory: tuple[tuple[int, int], ...] = ()
+    since: Mapping[str, str] = field(default_factory=dict[str, str])
     notes: str = ""
 
     @property
@@ -174,6 +176,7 @@ def _for_firmware(common: Toolchain, data: Mapping[str, Any]) -> Toolchain:
         emulator_flags=_words(qemu["flags"]),
         packages=common.packages,
         device_memory=tuple((int(begin), int(end)) for begin, end in data.get("memory", {}).get("device", ())),
+        since={option: str(version) for option, version in data.get("since", {}).items()},
         notes=str(data.get("notes", "")),
     )
 

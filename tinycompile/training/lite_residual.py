@@ -81,7 +81,9 @@ class _Module:
         pooled = self._emit(AveragePool2D((kernel[0], kernel[1]), (kernel[0], kernel[1]), (0, ends[0], 0, ends[1])), x)
         self._types[pooled] = replace(self._types[pooled], quant=t.quant)
         hidden = self._hidden(pooled)
-        wide = self._layer("project", hidden, (y.shape[3], 1, 1, self._types[hidden].shape[3]), y.quant, zero=True)
+        # Of both signs, also beside ReLU: a module's zero at an end of its range would be clamped, without a gradient.
+        quant = Quantization.per_tensor(y.scale, 0)
+        wide = self._layer("project", hidden, (y.shape[3], 1, 1, self._types[hidden].shape[3]), quant, zero=True)
         return self._enlarged(wide, y)
 
     def _hidden(self, x: str) -> str:
@@ -93,7 +95,7 @@ class _Module:
         scale = Quantization.per_tensor(t.scale, -128)
         return self._layer("group", x, (width, KERNEL, KERNEL, channels // groups), scale, zero=False)
 
-    def _layer(self, word: str, x: str, shape: tuple[int, ...], quant: Quantization | None, *, zero: bool) -> str:
+    def _layer(self, word: str, x: str, shape: tuple[int, ...], quant: Quantization, *, zero: bool) -> str:
         """A convolution that keeps the resolution. Weights of full range have twice He's deviation."""
         terms = int(np.prod(shape[1:]))
         deviation = np.sqrt(2 / terms)

@@ -6,8 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from tinycompile.dtypes import INT32
 from tinycompile.errors import UsageError
 from tinycompile.ir import Array, Graph, Node, TensorType, free_name
+from tinycompile.numerics.block_floating import BIAS_LIMIT
+from tinycompile.numerics.step_requant import StepRequant
+from tinycompile.ops._training.rule import slopes
 from tinycompile.ops._training.trained_layer import MOST_TERMS
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.fully_connected import FullyConnected
@@ -70,6 +74,21 @@ def _unfit(graph: Graph, why: str) -> UsageError:
     return UsageError("--classes can't change this model", where=graph.name, why=why)
 
 
+def _first_biases(graph: Graph, head: Node, op: FullyConnected) -> Array:
+    """int32 (scores,), with which new scores begin: 0, or more or less where that is at an end of their range, or close
+    to it, as behind ReLU: there they would be clamped, and have no gradient. 0 of heads that can't be trained.
+    """
+    sig, (low, high) = graph.signature(head), op.clamp
+    quant, room = sig.inputs[1].quant, (high - low) // 4
+    scores = sig.inputs[1].shape[:1]
+    if quant is None or (isinstance(op.rule, StepRequant) and not op.rule.is_straight()):
+        return np.zeros(scores, np.int32)
+    scales = quant.scale.astype(np.float64) if op.rule is None else slopes(sig, op.rule)
+    away = int(np.clip(sig.output.zero_point, low + room, high - room)) - sig.output.zero_point
+    found = np.rint(away * sig.output.scale / (sig.input.scale * scales))
+    return np.broadcast_to(np.clip(found, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32), scores)
+
+
 class _Head:
     """A fully connected layer with other outputs."""
 
@@ -84,15 +103,25 @@ class _Head:
         values = np.clip(np.rint(drawn), -127, 127).astype(weights.dtype)
         values[:kept] = weights[:kept]
         inputs = [head.inputs[0], self._constant(head.inputs[1], values, source)]
+        values = _first_biases(graph, head, op)[source]
         if len(head.inputs) > 2:
             bias = graph.constants[head.inputs[2]]
-            values = np.zeros(classes, bias.dtype)
+            values = values.astype(bias.dtype)
             values[:kept] = bias[:kept]
             inputs.append(self._constant(head.inputs[2], values, source))
+        elif values.any():
+            values[:kept] = 0
+            inputs.append(self._bias(f"{head.name}/bias", values))
         rule = None if op.rule is None else op.rule.take(source)
         self.node = replace(head, op=replace(op, rule=rule), inputs=tuple(inputs))
         scores = graph.types[head.outputs[0]]
         self.types[head.outputs[0]] = replace(scores, shape=(*scores.shape[:-1], classes))
+
+    def _bias(self, wanted: str, values: Array) -> str:
+        """Of a head that has none."""
+        name = free_name(wanted, {**self._graph.types, **self.types})
+        self.types[name], self.constants[name] = TensorType(values.shape, INT32), values
+        return name
 
     def _constant(self, old: str, values: Array, source: Array) -> str:
         t = self._graph.types[old]

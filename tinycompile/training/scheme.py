@@ -23,7 +23,8 @@ FORMS = (
     "lite:LAYER"
 )
 
-WORDS = ("all", "last", "biases", "head", "lite")
+WORDS = ("all", "last", "biases", "head", "lite", "seed", "auto")
+"""That mean something else than a part of a layer's name."""
 
 SHOWN = 24
 """Layers that a message names."""
@@ -198,7 +199,9 @@ def _layer(name: str, part: str, layers: Sequence[Node]) -> Node:
 
 
 def short_name(name: str, names: Sequence[str]) -> str:
-    """The first word of a layer's name that no other layer's has in it; `--train` knows the layer by it."""
-    words = [word for word in re.split(r"[/;]", name) if word and not set(word) & set(",:")]
+    """The first word of a layer's name that no other layer's has in it and that isn't one of `--train` itself, which
+    knows the layer by it.
+    """
+    words = [word for word in re.split(r"[/;]", name) if word and not set(word) & set(",:") and word not in WORDS]
     own = [word for word in words if sum(word in other for other in names) == 1]
     return own[0] if own else name

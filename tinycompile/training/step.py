@@ -188,6 +188,11 @@ def _source(graph: Graph, loss: Loss) -> tuple[str, float]:
         raise UsageError(
             "the loss can't be taken of this model", where=graph.name, why=why, hint="--loss squared_error"
         )
+    if loss == "cross_entropy" and t.elements < 2:
+        why = "its output is a single score: softmax of it is always 1, nothing would be learned"
+        raise UsageError(
+            "the loss can't be taken of this model", where=graph.name, why=why, hint="--loss squared_error, --classes 2"
+        )
     return name, beta
 
 

@@ -1,7 +1,7 @@
 """Sample files: `.npz` with an array for each input, or one `.npy`.
 
 An array is called as the model's input is, or `input_0`, `input_1`, ... in their order; a single input's may be `x`.
-The first axis counts samples.
+The first axis counts samples. Labels are called `label`, `y` or `labels`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import numpy as np
 
 from tinycompile.errors import SamplesError
 from tinycompile.ir import Array, TensorType
+
+LABELS = ("label", "y", "labels")
+"""What labels can be called in a file; the first of them counts."""
 
 
 def load_arrays(path: Path) -> dict[str, Array]:
@@ -52,6 +55,22 @@ def namings(arrays: Container[str], names: Sequence[str]) -> list[tuple[str, ...
     if len(names) == 1:
         ways.append(("x",))
     return [way for way in dict.fromkeys(ways) if all(name in arrays for name in way)]
+
+
+def with_labels(arrays: Mapping[str, Array], names: Sequence[str]) -> tuple[dict[str, Array], str | None]:
+    """(arrays, without those that the labels don't belong to; what the labels are called, None where there are none).
+
+    Where several arrays could be the inputs, which are called `names`, labels are of those with as many samples: a file
+    may have `input_0` to calibrate with, and `x` and `y` to measure with.
+    """
+    labels = next((name for name in LABELS if name in arrays and name not in names), None)
+    ways = namings(arrays, names)
+    if labels is None or not ways:
+        return dict(arrays), labels
+    count = arrays[labels].shape[:1]
+    chosen = next((way for way in ways if all(arrays[name].shape[:1] == count for name in way)), ways[0])
+    others = {name for way in ways for name in way}.difference(chosen)
+    return {name: array for name, array in arrays.items() if name not in others}, labels
 
 
 def missing_inputs(arrays: Iterable[str], names: Sequence[str], where: str) -> SamplesError:

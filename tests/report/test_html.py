@@ -200,17 +200,22 @@ def test_names_are_escaped(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1200])
-def test_no_width_needs_sideways_scrolling(folder: Path, tmp_path: Path, width: int) -> None:
+def test_no_width_needs_sideways_scrolling_or_has_tiny_text(folder: Path, tmp_path: Path, width: int) -> None:
     inner = escape((folder / "report.html").read_text(), quote=True)
-    script = "frame.onload = () => document.title = frame.contentDocument.documentElement.scrollWidth"
+    script = """frame.onload = () => {
+        const inside = frame.contentDocument, texts = [...inside.querySelectorAll(".front text")];
+        const heights = texts.map(text => Math.floor(text.getBoundingClientRect().height));
+        document.title = `${inside.documentElement.scrollWidth}, ${Math.min(...heights)}`;
+    }"""
     frame = f'<iframe id=frame width={width} height=900 style="border:0" srcdoc="{inner}"></iframe>'
     wrapper = tmp_path / "frame.html"
     wrapper.write_text(f"<!doctype html><meta charset=utf-8><title></title>{frame}<script>{script}</script>")
     html, console = load(wrapper)
     assert console == []
-    found = re.search(r"<title>(\d+)</title>", html)
+    found = re.search(r"<title>(\d+), (\d+)</title>", html)
     assert found is not None
     assert int(found[1]) <= width
+    assert int(found[2]) >= 10
 
 
 def test_every_change_of_the_report_is_shown(folder: Path, tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import pytest
 from tests.conftest import DIGITS
 from tests.training.networks import RandomNetwork
 from tinycompile.contribution import analysis as analysing
-from tinycompile.contribution.analysis import Analysis, Candidate, Samples, candidates_of, short_name, trainable_part
+from tinycompile.contribution.analysis import Analysis, Candidate, Samples, candidates_of, trainable_part
 from tinycompile.contribution.automatic import Automatic, automatic, depths_of
 from tinycompile.contribution.choice import best
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import Array
 from tinycompile.options import Options
-from tinycompile.training.scheme import Trained, layers_of, read_scheme
+from tinycompile.training.scheme import Trained, layers_of, read_scheme, short_name
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
 

@@ -218,11 +218,22 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
     ],
 )
 def test_labels_that_are_none(build: Build, samples: Path, tmp_path: Path, label: np.ndarray | None, said: str) -> None:
-    arrays: dict[str, Any] = {"input_0": np.load(samples)["input_0"], **({} if label is None else {"label": label})}
+    arrays: dict[str, Any] = {"x": np.load(samples)["input_0"], **({} if label is None else {"label": label})}
     np.savez(tmp_path / "x.npz", **arrays)
     with pytest.raises(SamplesError) as caught:
         load_data(build, tmp_path / "x.npz")
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("names", [("x", "label"), ("x", "y"), ("input_0", "labels")])
+def test_labels_belong_to_the_inputs_of_their_number(
+    build: Build, samples: Path, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    given, (x, y) = np.load(samples), names
+    other = {"x": "input_0", "input_0": "x"}[x]
+    np.savez(tmp_path / "x.npz", **{other: given["input_0"][:5], x: given["input_0"], y: given["label"]})
+    data = load_data(build, tmp_path / "x.npz")
+    assert len(data.inputs[0]) == len(data.labels) == SAMPLES
 
 
 def test_only_models_that_learn_are_trained(build: Build) -> None:

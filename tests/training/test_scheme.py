@@ -52,6 +52,8 @@ def test_forms(text, expected):
         (f"{NAMES[0]}:a half", "fraction above 0"),
         ("no such layer", "no layer is called that"),
         ("v", "more than one layer"),
+        ("lsat:2", "try: last, if that is meant"),
+        (f"{NAMES[0]}{NAMES[0]}", f"try: {NAMES[0]}, if that is meant"),
     ],
 )
 def test_mistakes(text, said):

@@ -25,7 +25,14 @@ COLLECTED_AFTER = 20_000
 """Objects that are made until Python looks for those in circles that nobody needs."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+class _InOrder(click.Group):
+    """Its help has the commands in the order in which a user meets them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="tinycompile")
 def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""

@@ -75,7 +75,7 @@ def ops(as_markdown: bool, as_json: bool) -> None:
         click.echo(textwrap.fill(rule(op), 100, initial_indent=f"  {kind:24} ", subsequent_indent=" " * 27))
 
 
-@click.command()
+@click.command(short_help="Print the script that completes commands and options.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 @explained

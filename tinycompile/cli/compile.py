@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tinycompile.targets import Board
 
 
-@click.command()
+@click.command(short_help="Compile models to C, firmware and a report.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @click.option("-o", "--output", type=PATH, help="Folder to create, or of an earlier build.  [default: build/<model>]")
@@ -118,7 +118,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
         print_report(report, console(), verbose=verbose, folder=folder if last else None)
 
 
-@click.command()
+@click.command(short_help="Print where everything would be in memory.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
@@ -162,7 +162,7 @@ def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[l
     return lowered, layout, Estimate.of([each.planned for each in lowered], layout, board, options)
 
 
-@click.command()
+@click.command(short_help="Print RAM, flash, instructions and time, by estimates.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an entry for each model.")

@@ -9,7 +9,7 @@ import click
 from tinycompile.cli._shared import PATH, console, explained, print_json
 
 
-@click.command()
+@click.command(short_help="Count the instructions of each layer; estimate cycles.")
 @click.argument("folder", type=PATH)
 @click.option("--input", "input_file", type=PATH, help="A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")

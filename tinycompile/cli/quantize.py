@@ -84,7 +84,7 @@ def _write(result: Quantized, path: Path) -> None:
         onnx_module().save(mark_model(result.proto), str(path))
 
 
-@click.command()
+@click.command(short_help="Quantise a float model, or give an int8 one fewer bits.")
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, help="Samples (.npz) of real inputs; without them ranges are guessed.")
 @click.option("-o", "--output", type=PATH, required=True, help="The file to write (.onnx, .tflite).")
@@ -202,7 +202,7 @@ def quantize(
     click.echo(f"written to {output}")
 
 
-@click.command()
+@click.command(short_help="Make a calibration file from images or arrays.")
 @click.argument("source", type=PATH)
 @click.option("--model", type=PATH, required=True, help="The model, which says the shape of a sample.")
 @click.option("-o", "--output", type=PATH, default=Path("calib.npz"), show_default=True, help="File to write.")

@@ -12,7 +12,7 @@ from tinycompile.cli._shared import PATH, Bytes, Count, Shape, console, explaine
 from tinycompile.errors import UnsupportedError, UsageError
 
 
-@click.command()
+@click.command(short_help="Show what a model holds, and whether it can be compiled.")
 @click.argument("model", type=PATH)
 @target_option
 @click.option("--board-path", type=PATH, help="Folder with boards of your own.")
@@ -52,7 +52,7 @@ def inspect(
         sys.exit(UnsupportedError.exit_code)
 
 
-@click.command()
+@click.command(short_help="Compare a build with a budget.")
 @click.argument("folder", type=PATH)
 @click.option("--max-ram", type=Bytes(), help="Of the whole firmware, such as 64K.")
 @click.option("--max-flash", type=Bytes(), help="Of the whole firmware, such as 256K.")
@@ -90,7 +90,7 @@ def check(
         sys.exit(1)
 
 
-@click.command()
+@click.command(short_help="Show what changed between two builds or reports.")
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH)
 @click.option("--model", help="Which one, where there are several.")

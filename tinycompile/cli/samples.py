@@ -29,7 +29,7 @@ def _samples_option(text: str, required: bool = False) -> Callable[[Callable[P, 
 SEQUENCE = "The arrays are (sequences, steps, ...), or (steps, ...) of one: states begin again before each."
 
 
-@click.command()
+@click.command(short_help="Run the firmware in QEMU on every sample.")
 @click.argument("folder", type=PATH)
 @_samples_option("Samples: .npz with input_0, ... or the inputs' names, or one .npy.", required=True)
 @click.option("-o", "--output", "output_file", type=PATH, help="Where to write output_0, ... (.npz).")
@@ -107,7 +107,7 @@ def _save_outputs(path: Path, outputs: list[Any], steps: int) -> None:
     mark_archive(path)
 
 
-@click.command()
+@click.command(short_help="Compare the firmware with the reference, tensor by tensor.")
 @click.argument("folder", type=PATH)
 @_samples_option("Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
@@ -234,7 +234,7 @@ def _compared(found: dict[str, Any]) -> str:
     return f"{counts}; {found['reference']['name']} {found['reference']['version']}"
 
 
-@click.command()
+@click.command(short_help="Find the first tensor that deviates from the reference.")
 @click.argument("folder", type=PATH)
 @_samples_option("Samples: .npz or .npy.", required=True)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")

@@ -25,7 +25,7 @@ class Count(click.ParamType[int]):
             self.fail(f"{value!r} is no number such as 500K or 2M", param, ctx)
 
 
-@click.command()
+@click.command(short_help="Search a space for the best network that fits a board.")
 @click.argument("space")
 @target_option
 @click.option("--data", type=PATH, required=True, help="Samples (.npz: x, y; x_test, y_test) to train and test with.")
@@ -77,7 +77,7 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
         return name, tuple(each for each in values.split(",") if each)
 
 
-@click.command()
+@click.command(short_help="Compare spaces of networks by what fits a board.")
 @click.argument("names", metavar="SPACE...", nargs=-1, required=True)
 @target_option
 @click.option("--shape", required=True, help="Of a sample: 1,8,8.")

@@ -21,9 +21,9 @@ STEPS = 20
 """That `verify --train` compares."""
 
 
-@click.command()
+@click.command(short_help="Let a `build --train` learn from a file of samples.")
 @click.argument("folder", type=PATH)
-@click.option("--data", type=PATH, required=True, help="Samples (.npz): input_0, ... and label, or target.")
+@click.option("--data", type=PATH, required=True, help="Samples (.npz): input_0, ... and label (or y), or target.")
 @click.option("--eval", "evaluation", type=PATH, help="Other samples, to measure with.  [default: --data]")
 @click.option("--epochs", type=click.IntRange(min=1), default=1, show_default=True, help="Times that all are learned.")
 @click.option("--lr", "rate", type=float, help="The learning rate.  [default: the one of `build`]")

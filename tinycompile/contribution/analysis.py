@@ -5,7 +5,6 @@ Source: Lin et al., "On-Device Training Under 256KB Memory" (NeurIPS 2022), sect
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from tinycompile.host_trainer import HostTrainer
 from tinycompile.ir import Array, Graph, Node
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
-from tinycompile.training.scheme import WORDS, Scheme, Trained, copies_of_channels, layers_of, read_scheme
+from tinycompile.training.scheme import Scheme, Trained, copies_of_channels, layers_of, read_scheme, short_name
 from tinycompile.training.step import TrainingStep, training_step
 
 FRACTIONS = (0.25, 0.5, 1.0)
@@ -85,15 +84,6 @@ def trainable_part(graph: Graph, rate: float) -> tuple[TrainingStep, Scheme]:
 def candidates_of(graph: Graph, scheme: Scheme) -> list[Candidate]:
     """In the order of execution."""
     return [each for node in layers_of(graph) if node.name in scheme for each in _of_layer(graph, node)]
-
-
-def short_name(name: str, names: Sequence[str]) -> str:
-    """The first word of a layer's name that no other layer's has in it and that isn't one of `--train` itself, which
-    knows the layer by it.
-    """
-    words = [word for word in re.split(r"[/;]", name) if word and not set(word) & set(",:") and word not in WORDS]
-    own = [word for word in words if sum(word in other for other in names) == 1]
-    return own[0] if own else name
 
 
 def _of_layer(graph: Graph, node: Node) -> list[Candidate]:

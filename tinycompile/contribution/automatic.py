@@ -17,13 +17,10 @@ from tinycompile.passes import optimize
 from tinycompile.passes.own_states import own_states
 from tinycompile.plans import Plans
 from tinycompile.progress import step as progress
-from tinycompile.samples import check_counts, class_labels, load_arrays, real_inputs
+from tinycompile.samples import LABELS, check_counts, class_labels, load_arrays, real_inputs, with_labels
 from tinycompile.training.new_classes import with_classes
 from tinycompile.training.scheme import Scheme, layers_of, read_scheme
 from tinycompile.training.step import training_step
-
-LABELS = ("y", "labels", "label")
-"""What the labels of `--data` may be called."""
 
 FEWEST = 8
 """Samples."""
@@ -133,8 +130,8 @@ def depths_of(graph: Graph, scheme: Scheme) -> dict[str, int]:
 
 def _data(graph: Graph, path: Path, classes: int) -> tuple[Array, Array]:
     """(inputs as the model takes them, labels)."""
-    arrays, where = load_arrays(path), str(path)
-    label = next((name for name in LABELS if name in arrays), None)
+    where = str(path)
+    arrays, label = with_labels(load_arrays(path), graph.inputs)
     if label is None:
         held = ", ".join(arrays)
         raise SamplesError("labels are missing", where=where, why=f"the file holds: {held}", hint=" or ".join(LABELS))

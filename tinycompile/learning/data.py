@@ -10,7 +10,7 @@ import numpy as np
 from tinycompile.build import Build
 from tinycompile.errors import SamplesError
 from tinycompile.ir import Array, TensorType
-from tinycompile.samples import check_counts, class_labels, load_arrays, real_inputs
+from tinycompile.samples import check_counts, class_labels, load_arrays, real_inputs, with_labels
 
 LABEL, TARGET = "label", "target"
 
@@ -37,22 +37,26 @@ def load_data(build: Build, path: Path, limit: int | None = None) -> Data:
     Raises:
         SamplesError: an input or the label is missing, has another shape or type, or a label is no class.
     """
-    arrays, inputs = load_arrays(path), build.real_samples(path, limit)[0]
     t = build.label
     if t is None:
         raise ValueError("a build that doesn't learn has no labels")
-    classes = build.report["training"]["classes"]
-    name = LABEL if classes is not None else TARGET
-    if name not in arrays:
+    classes, names = build.report["training"]["classes"], [entry["name"] for entry in build.report["inputs"]]
+    arrays = load_arrays(path)
+    label = TARGET if TARGET in arrays else None
+    if classes is not None:
+        arrays, label = with_labels(arrays, names)
+    inputs = real_inputs(arrays, build.inputs, where=str(path), names=names, limit=limit)[0]
+    if label is None:
+        name = LABEL if classes is not None else TARGET
         what = f"a class for each sample, 0 to {classes - 1}" if classes is not None else "what the output should be"
         raise SamplesError(
             f"{name} is missing", where=str(path), why=f"the file holds: {', '.join(arrays)}", hint=f"{name} is {what}"
         )
     if classes is not None:
-        labels = class_labels(arrays[name], name, classes, str(path))[:limit, None]
+        labels = class_labels(arrays[label], label, classes, str(path))[:limit, None]
     else:
-        labels = real_inputs({name: arrays[name]}, [t], where=str(path), names=[name], limit=limit)[0][0]
-    check_counts([*inputs, labels], [*(entry["name"] for entry in build.report["inputs"]), name], str(path))
+        labels = real_inputs({label: arrays[label]}, [t], where=str(path), names=[label], limit=limit)[0][0]
+    check_counts([*inputs, labels], [*names, label], str(path))
     return Data(inputs, labels)
 
 

@@ -13,9 +13,8 @@ from tinycompile.mixed_precision.fitting import spread
 from tinycompile.mixed_precision.network import Network, Parameters
 from tinycompile.mixed_precision.sensitivity import noise
 from tinycompile.quantize.network import decibels
-from tinycompile.samples import load_arrays, real_inputs
+from tinycompile.samples import load_arrays, real_inputs, with_labels
 
-_LABELS = ("y", "labels")
 _CALIBRATING = 256
 _EACH = 4
 """Every fourth sample is kept apart to measure with, unless there are others for that."""
@@ -116,9 +115,7 @@ def _count(arrays: Mapping[str, Array]) -> int:
 
 
 def _loaded(graph: Graph, path: Path) -> tuple[dict[str, Array], Array | None]:
-    arrays = load_arrays(path)
-    names = [name for name in _LABELS if name in arrays and name not in graph.inputs]
-    labels = arrays.pop(names[0]) if names else None
+    arrays, label = with_labels(load_arrays(path), graph.inputs)
     types = [graph.types[name] for name in graph.inputs]
     inputs, real = real_inputs(arrays, types, where=str(path), names=list(graph.inputs))
-    return dict(zip(graph.inputs, real or inputs, strict=True)), labels
+    return dict(zip(graph.inputs, real or inputs, strict=True)), None if label is None else arrays[label]

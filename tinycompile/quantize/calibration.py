@@ -13,10 +13,9 @@ from tinycompile.errors import SamplesError
 from tinycompile.frontend.onnx_file import OnnxModel, SourceValue
 from tinycompile.ir import Array
 from tinycompile.quantize.carried import with_states
-from tinycompile.samples import check_counts, load_arrays, missing_inputs, namings, with_batch
+from tinycompile.samples import check_counts, load_arrays, missing_inputs, namings, with_batch, with_labels
 
 Sample = Mapping[str, Array]
-_LABELS = ("y", "labels")
 
 
 class SamplesNote(UserWarning):
@@ -33,38 +32,31 @@ def load_samples(
 
     Args:
         states: inputs that the file hasn't: samples are steps of one sequence, from which they follow.
-        labelled: `y` or `labels` has a label of each sample; of a single input's arrays the one of that length counts.
+        labelled: labels are wanted (`samples.with_labels`).
 
     Raises:
         SamplesError: an input is missing, or its shape or type is another one; labels are of another number.
     """
     arrays = load_arrays(path)
-    names = [name for name in _LABELS if name in arrays]
-    labels = arrays[names[0]] if labelled and names else None
     given = [value for value in model.inputs if value.name not in (states or {})]
-    chosen = _names_in(arrays, [value.name for value in given], labels, str(path))
+    inputs = [value.name for value in given]
+    candidates, label = with_labels(arrays, inputs) if labelled else (arrays, None)
+    ways = namings(candidates, inputs)
+    if not ways:
+        raise missing_inputs(arrays, inputs, str(path))
+    chosen, labels = dict(zip(inputs, ways[0], strict=True)), None if label is None else arrays[label]
     columns = {value.name: _column(arrays[chosen[value.name]], value, str(path)) for value in given}
     check_counts(list(columns.values()), [chosen[name] for name in columns], str(path))
     count = len(next(iter(columns.values())))
     if labels is not None and len(labels) != count:
         raise SamplesError(f"{len(labels)} labels for {count} samples", where=str(path))
-    others = [n for n in arrays if n not in chosen.values() and not (labels is not None and n == names[0])]
+    others = [name for name in arrays if name not in chosen.values() and name != label]
     if others:
         taken = f"{', '.join(chosen.values())} of it {'is' if len(chosen) == 1 else 'are'} taken"
         text = f"{path}: {taken}; {', '.join(others)} {'is no input' if len(others) == 1 else 'are no inputs'}"
         warnings.warn(text, SamplesNote, stacklevel=2)
     samples: list[Sample] = [{name: column[i] for name, column in columns.items()} for i in range(count)]
     return (with_states(samples, model, states) if states else samples), labels
-
-
-def _names_in(arrays: Mapping[str, Array], inputs: Sequence[str], labels: Array | None, where: str) -> dict[str, str]:
-    """Names of the arrays by input. Labels say which one, if several could be meant."""
-    ways = namings(arrays, inputs)
-    if not ways:
-        raise missing_inputs(arrays, inputs, where)
-    if labels is not None and labels.ndim:
-        ways.sort(key=lambda way: any(arrays[name].ndim == 0 or len(arrays[name]) != len(labels) for name in way))
-    return dict(zip(inputs, ways[0], strict=True))
 
 
 def _column(array: Array, value: SourceValue, where: str) -> Array:

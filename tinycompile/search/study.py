@@ -33,7 +33,7 @@ def optuna_module() -> Any:
     try:
         import optuna  # pyright: ignore[reportMissingImports]
     except ImportError as error:
-        raise UsageError("the search needs Optuna", hint="pip install tinycompile[search]") from error
+        raise UsageError("the search needs Optuna", hint="pip install 'tinycompile[search]'") from error
     module = cast(Any, optuna)
     module.logging.set_verbosity(module.logging.WARNING)
     return module

@@ -30,7 +30,7 @@ def torch_module() -> Any:
         import torch  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise UsageError(
-            "training needs PyTorch", hint="pip install tinycompile[search]; or --trainer with one of your own"
+            "training needs PyTorch", hint="pip install 'tinycompile[search]'; or --trainer with one of your own"
         ) from error
     return cast(Any, torch)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fractions import Fraction
 
 import numpy as np
@@ -18,12 +20,15 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.reshape import Reshape
 
 FORMS = (
-    "all, last:K, biases, biases:K, head, a layer's name, LAYER:bias, a layer's name and a fraction of its input "
-    "channels such as LAYER:0.25, lite:K, lite:LAYER"
+    "all, last:K, head, biases, biases:K, a LAYER's name, LAYER:bias, LAYER:0.25 (of its input channels), lite:K, "
+    "lite:LAYER"
 )
 
 WORDS = ("all", "last", "biases", "head", "lite", "seed", "auto")
 """That mean something else than a part of a layer's name."""
+
+SHOWN = 24
+"""Layers that a message names."""
 
 MODULE = "/lite_residual/"
 """In the names of the layers of lite residual modules (`lite_residual.py`)."""
@@ -186,6 +191,19 @@ def _layer(name: str, part: str, layers: Sequence[Node]) -> Node:
     found = exact or [node for node in layers if name in node.name]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(repr(node.name) for node in (found or layers))
+    names = [node.name for node in layers]
+    short = [short_name(node.name, names) for node in (found or layers)]
     what = "no layer" if not found else "more than one layer"
-    raise UsageError(f"--train {part!r}: {what} is called that", why=f"there are {names}", hint=FORMS)
+    near = get_close_matches(name, () if found else (*WORDS, *short), 1)
+    meant = "".join(f"{each}, if that is meant; " for each in near)
+    shown = f"{', '.join(short[:SHOWN])}{f' and {len(short) - SHOWN} more' if len(short) > SHOWN else ''}"
+    raise UsageError(f"--train {part!r}: {what} is called that", why=f"there are {shown}", hint=f"{meant}{FORMS}")
+
+
+def short_name(name: str, names: Sequence[str]) -> str:
+    """The first word of a layer's name that no other layer's has in it and that isn't one of `--train` itself, which
+    knows the layer by it.
+    """
+    words = [word for word in re.split(r"[/;]", name) if word and not set(word) & set(",:") and word not in WORDS]
+    own = [word for word in words if sum(word in other for other in names) == 1]
+    return own[0] if own else name

@@ -12,8 +12,8 @@ from markupsafe import Markup
 from tinycompile.report.pictures import draw
 from tinycompile.report.sections import PointSection
 
-WIDTH, HEIGHT = 640, 240
-LEFT, RIGHT, TOP, BOTTOM = 84, 24, 16, 40
+WIDTH, HEIGHT = 640, 260
+LEFT, RIGHT, TOP, BOTTOM = 106, 24, 22, 46
 
 
 @dataclass(frozen=True)

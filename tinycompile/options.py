@@ -119,8 +119,8 @@ class Options:
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
             doesn't. classes: of a head that learns others than the model's file has.
-        export_gradient: how what was learned becomes messages to a server, such as "topk=1%". train_data:
-            samples (.npz: x, y) by which the scheme "auto" chooses.
+        export_gradient: how what was learned becomes messages to a server, such as "topk=1%".
+        train_data: samples (.npz: inputs and labels) by which the scheme "auto" chooses.
         loss: what it learns by. learning_rate: with which it begins. parameters: a file of trained ones, as
             `tinycompile train` writes it, in the place of the model's own. accumulate: gradients of several samples can
             be added up before the parameters change.

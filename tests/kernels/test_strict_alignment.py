@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from tests.kernels import (
     test_lstm,
     test_mve,
     test_mve_packed,
+    test_paired,
     test_svdf,
     test_trained_layers,
     test_training,
@@ -214,7 +216,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
     """Of the assembly, and of kernels that the M7 doesn't have."""
     found = [*test_assembly.CASES, *test_mve.cases(), *test_block.cases()]
     found += [*test_mve_packed.cases(), *test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
-    found += test_integer_products.helium_cases()
+    found += [*test_integer_products.helium_cases(), *test_paired.CASES, *test_fused.paired_cases()]
     return [*found, *apart_cases()]
 
 
@@ -323,6 +325,13 @@ def test_helium_kernels() -> None:
 
 def test_kernels_without_simd() -> None:
     check_emulated([*test_block.cases(), *test_fused.block_cases()], "mps2-an385", strict=True)
+
+
+def test_kernels_of_many_registers() -> None:
+    """Their portable C, as no RISC-V board of QEMU's traps."""
+    core = core_named("cortex-m3")
+    many = replace(core, features=frozenset({*core.features, "many_registers"}))
+    check_emulated(some([*test_paired.CASES, *test_fused.paired_cases()], 4), "mps2-an385", isa=many, strict=True)
 
 
 PROGRAM = """

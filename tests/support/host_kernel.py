@@ -198,7 +198,7 @@ def _run_shared(kernel: Kernel, memory: Sequence[Block], output_index: int, outp
     library = ffi.dlopen(str(library_path))
     buffers = [ffi.new("uint64_t[]", len(block.content) // 8 + 1) for block in memory]
     pointers = ffi.new("void *[]", sum(len(block.arguments) for block in memory))
-    output: Any = ffi.NULL
+    output = ffi.NULL
     for block, buffer in zip(memory, buffers, strict=True):
         ffi.memmove(buffer, block.content, len(block.content))
         for index, offset in block.arguments:

@@ -183,29 +183,6 @@ static inline uint32_t tc_qadd8(uint32_t a, uint32_t b)
 #endif
 }
 
-/* QADD16, QSUB16: both lanes, saturating. */
-static inline uint32_t tc_qadd16(uint32_t a, uint32_t b)
-{
-#if TC_DSP
-    return (uint32_t)__qadd16((int16x2_t)a, (int16x2_t)b);
-#else
-    const int32_t low = tc_low(a) + tc_low(b);
-    const int32_t high = tc_high(a) + tc_high(b);
-    return tc_lanes(low > 32767 ? 32767 : low < -32768 ? -32768 : low, high > 32767 ? 32767 : high < -32768 ? -32768 : high);
-#endif
-}
-
-static inline uint32_t tc_qsub16(uint32_t a, uint32_t b)
-{
-#if TC_DSP
-    return (uint32_t)__qsub16((int16x2_t)a, (int16x2_t)b);
-#else
-    const int32_t low = tc_low(a) - tc_low(b);
-    const int32_t high = tc_high(a) - tc_high(b);
-    return tc_lanes(low > 32767 ? 32767 : low < -32768 ? -32768 : low, high > 32767 ? 32767 : high < -32768 ? -32768 : high);
-#endif
-}
-
 /* SADD16: both lanes, wrapping. */
 static inline uint32_t tc_sadd16(uint32_t a, uint32_t b)
 {
@@ -380,6 +357,25 @@ static inline int32_t tc_clamp8(int32_t x, int32_t low, int32_t high)
         return tc_ssat8(x);
     }
     return x > high ? high : x < low ? low : x;
+}
+
+/* QADD16, QSUB16: both lanes, saturating. */
+static inline uint32_t tc_qadd16(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__qadd16((int16x2_t)a, (int16x2_t)b);
+#else
+    return tc_lanes(tc_ssat(tc_low(a) + tc_low(b), 16), tc_ssat(tc_high(a) + tc_high(b), 16));
+#endif
+}
+
+static inline uint32_t tc_qsub16(uint32_t a, uint32_t b)
+{
+#if TC_DSP
+    return (uint32_t)__qsub16((int16x2_t)a, (int16x2_t)b);
+#else
+    return tc_lanes(tc_ssat(tc_low(a) - tc_low(b), 16), tc_ssat(tc_high(a) - tc_high(b), 16));
+#endif
 }
 
 /* SSAT of x / 2, rounded down, to 16 bits. */

@@ -24,12 +24,11 @@ TC_INLINE void tc_function_gradient(const int16_t *gradient, const int32_t *expo
                                     int16_t *output, int32_t *output_exponent, const int16_t *slopes,
                                     const tc_function_shape *shape)
 {
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     for (int32_t i = 0; i < shape->count; ++i) {
-        const uint32_t own = tc_magnitude(gradient[i] * slopes[(uint8_t)input[i]]);
-        largest = own > largest ? own : largest;
+        bits = tc_or_magnitude(bits, gradient[i] * slopes[(uint8_t)input[i]]);
     }
-    const int32_t shift = tc_renormalizing_shift(largest, *exponent + shape->exponent_change, output_exponent);
+    const int32_t shift = tc_renormalizing_shift(bits, *exponent + shape->exponent_change, output_exponent);
     for (int32_t i = 0; i < shape->count; ++i) {
         output[i] = tc_gradient_value(gradient[i] * slopes[(uint8_t)input[i]], shift);
     }

@@ -227,7 +227,7 @@ TC_INLINE void tc_product_gradient(const int16_t *gradient, const int32_t *expon
                                    int16_t *output, int32_t *output_exponent, const tc_spread_shape *shape)
 {
     const tc_spread_loops *loops = &shape->loops;
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     int32_t shift = 0;
     int32_t found = 0;
     for (int32_t pass = 0; pass < 2; ++pass) {
@@ -239,8 +239,7 @@ TC_INLINE void tc_product_gradient(const int16_t *gradient, const int32_t *expon
                     for (int32_t l = 0; l < loops->size[3]; ++l, ++at) {
                         const int32_t product = gradient[at] * (from[l * loops->stride[3]] - shape->zero_point);
                         if (pass == 0) {
-                            const uint32_t own = tc_magnitude(product);
-                            largest = own > largest ? own : largest;
+                            bits = tc_or_magnitude(bits, product);
                         } else {
                             const int32_t value = tc_gradient_value(product, shift);
                             output[at] = (int16_t)tc_scaled_gradient(value, shape->mantissa, shape->shift);
@@ -250,7 +249,7 @@ TC_INLINE void tc_product_gradient(const int16_t *gradient, const int32_t *expon
             }
         }
         if (pass == 0) {
-            shift = tc_renormalizing_shift(largest, *exponent, &found);
+            shift = tc_renormalizing_shift(bits, *exponent, &found);
         }
     }
     *output_exponent = found + shape->exponent_change;
@@ -332,7 +331,7 @@ TC_INLINE void tc_pool_gradient(const int16_t *gradient, const int32_t *exponent
                                 int32_t *output_exponent, const int16_t *mantissas, const tc_pool_gradient_shape *shape)
 {
     const tc_window *window = &shape->window;
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     int32_t shift = 0;
     for (int32_t pass = 0; pass < 2; ++pass) {
         for (int32_t y = 0; y < window->input_height; ++y) {
@@ -340,8 +339,7 @@ TC_INLINE void tc_pool_gradient(const int16_t *gradient, const int32_t *exponent
                 for (int32_t channel = 0; channel < shape->channels; ++channel) {
                     const int32_t sum = tc_pool_sum(gradient, input, mantissas, y, x, channel, shape);
                     if (pass == 0) {
-                        const uint32_t own = tc_magnitude(sum);
-                        largest = own > largest ? own : largest;
+                        bits = tc_or_magnitude(bits, sum);
                     } else {
                         *output++ = tc_gradient_value(sum, shift);
                     }
@@ -349,7 +347,7 @@ TC_INLINE void tc_pool_gradient(const int16_t *gradient, const int32_t *exponent
             }
         }
         if (pass == 0) {
-            shift = tc_renormalizing_shift(largest, *exponent + shape->exponent_change, output_exponent);
+            shift = tc_renormalizing_shift(bits, *exponent + shape->exponent_change, output_exponent);
         }
     }
 }

@@ -35,22 +35,10 @@ TC_INLINE void tc_in_place_row(const int16_t *gradient, const int16_t *lines, co
         sums[i] = 0;
     }
     for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
-        const int32_t oy = row + window->padding_top - ky * window->dilation_y;
-        if (oy < 0 || oy >= window->output_height) {
-            continue;
-        }
-        const int16_t *from = oy < replaced ? lines + oy % shape->kept * count : gradient + oy * count;
-        for (int32_t ox = 0; ox < window->output_width; ++ox) {
-            const tc_taps columns = tc_window_columns(window, ox);
-            for (int32_t channel = 0; channel < layer->output_channels; ++channel) {
-                const int32_t mantissa = mantissas[layer->one_scale ? 0 : channel];
-                scaled[channel] = (int16_t)tc_scaled_gradient(*from++, mantissa, layer->shift);
-            }
-            for (int32_t i = 0; i < columns.count; ++i) {
-                const int32_t x = columns.position + i * window->dilation_x;
-                tc_add_transposed(scaled, weights, ky * window->kernel_width + columns.first + i,
-                                  sums + x * layer->input_channels, layer);
-            }
+        const int32_t oy = tc_output_row(row, ky, window);
+        if (oy >= 0) {
+            const int16_t *from = oy < replaced ? lines + oy % shape->kept * count : gradient + oy * count;
+            tc_add_gradient_row(from, weights, mantissas, ky, sums, scaled, layer);
         }
     }
 }
@@ -66,15 +54,12 @@ TC_INLINE void tc_input_gradient_in_place(const int16_t *gradient, const int32_t
     int32_t *sums = (int32_t *)scratch;
     int16_t *lines = (int16_t *)(sums + count);
     int16_t *scaled = lines + shape->kept * count;
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     for (int32_t row = 0; row < layer->window.input_height; ++row) {
         tc_in_place_row(gradient, lines, weights, mantissas, row, 0, sums, scaled, shape);
-        for (int32_t i = 0; i < count; ++i) {
-            const uint32_t own = tc_magnitude(sums[i]);
-            largest = own > largest ? own : largest;
-        }
+        bits |= tc_largest_bits(sums, count);
     }
-    const int32_t shift = tc_renormalizing_shift(largest, *exponent + layer->exponent_change, output_exponent);
+    const int32_t shift = tc_renormalizing_shift(bits, *exponent + layer->exponent_change, output_exponent);
     for (int32_t row = 0; row < layer->window.input_height; ++row) {
         tc_in_place_row(gradient, lines, weights, mantissas, row, shape->kept > 0 ? row : 0, sums, scaled, shape);
         if (shape->kept > 0) {

@@ -130,6 +130,33 @@ TC_INLINE void tc_input_gradient(const int16_t *gradient, const int32_t *exponen
     tc_renormalize(sums, output, inputs, *exponent + shape->exponent_change, output_exponent);
 }
 
+/* The row of the output that row `ky` of a window makes of a row of the input; -1 if there is none. */
+TC_INLINE int32_t tc_output_row(int32_t row, int32_t ky, const tc_window *window)
+{
+    const int32_t distance = row + window->padding_top - ky * window->dilation_y;
+    const int32_t oy = distance / window->stride_y;
+    return distance < 0 || distance % window->stride_y != 0 || oy >= window->output_height ? -1 : oy;
+}
+
+/* Adds to the sums of a row of the input what row `ky` of the windows does, by a row of the output's gradient. */
+TC_INLINE void tc_add_gradient_row(const int16_t *gradient, const int8_t *weights, const int16_t *mantissas, int32_t ky,
+                                   int32_t *sums, int16_t *scaled, const tc_layer_geometry *shape)
+{
+    const tc_window *window = &shape->window;
+    for (int32_t ox = 0; ox < window->output_width; ++ox) {
+        const tc_taps columns = tc_window_columns(window, ox);
+        for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
+            const int32_t mantissa = mantissas[shape->one_scale ? 0 : channel];
+            scaled[channel] = (int16_t)tc_scaled_gradient(*gradient++, mantissa, shape->shift);
+        }
+        for (int32_t i = 0; i < columns.count; ++i) {
+            const int32_t x = columns.position + i * window->dilation_x;
+            tc_add_transposed(scaled, weights, ky * window->kernel_width + columns.first + i,
+                              sums + x * shape->input_channels, shape);
+        }
+    }
+}
+
 /* The sums of a row of the input; `scaled` has room for the output channels. */
 TC_INLINE void tc_input_gradient_row(const int16_t *gradient, const int8_t *weights, const int16_t *mantissas,
                                      int32_t row, int32_t *sums, int16_t *scaled, const tc_layer_geometry *shape)
@@ -139,23 +166,10 @@ TC_INLINE void tc_input_gradient_row(const int16_t *gradient, const int8_t *weig
         sums[i] = 0;
     }
     for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
-        const int32_t distance = row + window->padding_top - ky * window->dilation_y;
-        const int32_t oy = distance / window->stride_y;
-        if (distance < 0 || distance % window->stride_y != 0 || oy >= window->output_height) {
-            continue;
-        }
-        const int16_t *from = gradient + oy * window->output_width * shape->output_channels;
-        for (int32_t ox = 0; ox < window->output_width; ++ox) {
-            const tc_taps columns = tc_window_columns(window, ox);
-            for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
-                const int32_t mantissa = mantissas[shape->one_scale ? 0 : channel];
-                scaled[channel] = (int16_t)tc_scaled_gradient(*from++, mantissa, shape->shift);
-            }
-            for (int32_t i = 0; i < columns.count; ++i) {
-                const int32_t x = columns.position + i * window->dilation_x;
-                tc_add_transposed(scaled, weights, ky * window->kernel_width + columns.first + i,
-                                  sums + x * shape->input_channels, shape);
-            }
+        const int32_t oy = tc_output_row(row, ky, window);
+        if (oy >= 0) {
+            const int16_t *from = gradient + oy * window->output_width * shape->output_channels;
+            tc_add_gradient_row(from, weights, mantissas, ky, sums, scaled, shape);
         }
     }
 }
@@ -170,15 +184,12 @@ TC_INLINE void tc_input_gradient_by_rows(const int16_t *gradient, const int32_t 
     const int32_t count = window->input_width * shape->input_channels;
     int32_t *sums = (int32_t *)scratch;
     int16_t *scaled = (int16_t *)(sums + count);
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     for (int32_t row = 0; row < window->input_height; ++row) {
         tc_input_gradient_row(gradient, weights, mantissas, row, sums, scaled, shape);
-        for (int32_t i = 0; i < count; ++i) {
-            const uint32_t own = tc_magnitude(sums[i]);
-            largest = own > largest ? own : largest;
-        }
+        bits |= tc_largest_bits(sums, count);
     }
-    const int32_t shift = tc_renormalizing_shift(largest, *exponent + shape->exponent_change, output_exponent);
+    const int32_t shift = tc_renormalizing_shift(bits, *exponent + shape->exponent_change, output_exponent);
     for (int32_t row = 0; row < window->input_height; ++row) {
         tc_input_gradient_row(gradient, weights, mantissas, row, sums, scaled, shape);
         for (int32_t i = 0; i < count; ++i) {

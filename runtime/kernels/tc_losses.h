@@ -92,17 +92,16 @@ TC_INLINE int32_t tc_output_error(int32_t output, int32_t target, const tc_squar
 TC_INLINE void tc_squared_error_gradient(const int8_t *output, const int8_t *target, int16_t *gradient,
                                          int32_t *exponent, int32_t *loss, const tc_squared_error_shape *shape)
 {
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     int64_t squares = 0;
     for (int32_t i = 0; i < shape->count; ++i) {
         const int32_t error = tc_output_error(output[i], target[i], shape);
         const int64_t narrow = tc_shift_right_rounded(error, 8);
-        const uint32_t own = tc_magnitude(error);
-        largest = own > largest ? own : largest;
+        bits = tc_or_magnitude(bits, error);
         squares += narrow * narrow;
     }
     int32_t found;
-    const int32_t shift = tc_renormalizing_shift(largest, shape->exponent, &found);
+    const int32_t shift = tc_renormalizing_shift(bits, shape->exponent, &found);
     for (int32_t i = 0; i < shape->count; ++i) {
         const int32_t value = tc_gradient_value(tc_output_error(output[i], target[i], shape), shift);
         gradient[i] = (int16_t)tc_scaled_gradient(value, shape->mean_mantissa, TC_GRADIENT_BITS);

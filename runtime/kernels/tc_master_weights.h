@@ -124,9 +124,8 @@ TC_INLINE void tc_input_gradient_row_of_master(const int16_t *master, const int8
         sums[i] = 0;
     }
     for (int32_t ky = 0; ky < window->kernel_height; ++ky) {
-        const int32_t distance = row + window->padding_top - ky * window->dilation_y;
-        const int32_t oy = distance / window->stride_y;
-        if (distance < 0 || distance % window->stride_y != 0 || oy >= window->output_height) {
+        const int32_t oy = tc_output_row(row, ky, window);
+        if (oy < 0) {
             continue;
         }
         const int16_t *from = gradient + oy * window->output_width * layer->output_channels;
@@ -151,16 +150,13 @@ TC_INLINE void tc_input_gradient_of_master(const int16_t *master, const int8_t *
     const int32_t count = window->input_width * shape->layer.input_channels;
     int32_t *sums = (int32_t *)scratch;
     int8_t *filter = (int8_t *)(sums + count);
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     for (int32_t row = 0; row < window->input_height; ++row) {
         tc_input_gradient_row_of_master(master, others, gradient, mantissas, row, sums, filter, shape);
-        for (int32_t i = 0; i < count; ++i) {
-            const uint32_t own = tc_magnitude(sums[i]);
-            largest = own > largest ? own : largest;
-        }
+        bits |= tc_largest_bits(sums, count);
     }
     const int32_t change = shape->layer.exponent_change;
-    const int32_t shift = tc_renormalizing_shift(largest, *exponent + change, output_exponent);
+    const int32_t shift = tc_renormalizing_shift(bits, *exponent + change, output_exponent);
     for (int32_t row = 0; row < window->input_height; ++row) {
         tc_input_gradient_row_of_master(master, others, gradient, mantissas, row, sums, filter, shape);
         for (int32_t i = 0; i < count; ++i) {

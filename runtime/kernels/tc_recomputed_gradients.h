@@ -39,15 +39,12 @@ TC_INLINE int32_t tc_recomputed_count(const tc_recomputed *from)
 TC_INLINE int32_t tc_recomputed_shift(const tc_recomputed *from, int32_t exponent, int32_t *found)
 {
     const int32_t count = tc_recomputed_count(from);
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     for (int32_t row = 0; row < from->layer->window.input_height; ++row) {
         tc_input_gradient_row(from->gradient, from->weights, from->mantissas, row, from->sums, from->scaled, from->layer);
-        for (int32_t i = 0; i < count; ++i) {
-            const uint32_t own = tc_magnitude(from->sums[i]);
-            largest = own > largest ? own : largest;
-        }
+        bits |= tc_largest_bits(from->sums, count);
     }
-    return tc_renormalizing_shift(largest, exponent + from->layer->exponent_change, found);
+    return tc_renormalizing_shift(bits, exponent + from->layer->exponent_change, found);
 }
 
 /* A row of the gradient's values, each in the place of its sum. */
@@ -128,16 +125,13 @@ TC_INLINE void tc_recomputed_input_gradient(const int16_t *gradient, const int32
     from.scaled = (int16_t *)(sums + count);
     int32_t found;
     const int32_t from_shift = tc_recomputed_shift(&from, *exponent, &found);
-    uint32_t largest = 0u;
+    uint32_t bits = 0u;
     for (int32_t row = 0; row < layer->window.input_height; ++row) {
         tc_recomputed_row(&from, row, from_shift);
         tc_pointwise_input_gradient_row(row_sums, weights, mantissas, sums, pointwise);
-        for (int32_t i = 0; i < count; ++i) {
-            const uint32_t own = tc_magnitude(sums[i]);
-            largest = own > largest ? own : largest;
-        }
+        bits |= tc_largest_bits(sums, count);
     }
-    const int32_t shift = tc_renormalizing_shift(largest, found + pointwise->exponent_change, output_exponent);
+    const int32_t shift = tc_renormalizing_shift(bits, found + pointwise->exponent_change, output_exponent);
     for (int32_t row = 0; row < layer->window.input_height; ++row) {
         tc_recomputed_row(&from, row, from_shift);
         tc_pointwise_input_gradient_row(row_sums, weights, mantissas, sums, pointwise);

@@ -8,16 +8,12 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
-from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
-from tinycompile.kernels.block import is_dense, pixel_steps, row_window
+from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.cover import cover_for
-from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_fields, window_stem
-from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.lane import PRE
-from tinycompile.kernels.linear_layer import KEPT_LAYERS, LinearLayer, has_wide_weights, padding_value
+from tinycompile.kernels.linear_layer import KEPT_LAYERS, LinearLayer
+from tinycompile.kernels.pixel_layer import pixel_layer
 from tinycompile.kernels.scalar_requant import ScalarRequant
-from tinycompile.ops._convolution import Convolution
-from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
@@ -79,7 +75,7 @@ def group_stream(matrix: Array, ends: Array) -> Array:
 @kernel_for(Conv2D, unless={"dsp"})
 def conv2d(site: Site, core: Core) -> Kernel | None:
     """Any window, without groups."""
-    return _conv2d(site, core)
+    return _kernel(site, core)
 
 
 @kernel_for(Conv2D, needs={"dsp"}, unless={"mve"})
@@ -87,108 +83,47 @@ def conv2d_of_large_sums(site: Site, core: Core) -> Kernel | None:
     """The same where sums are too large for the byte-lane product."""
     if any(constant is None for constant in site.constants[1:]) or LinearLayer.of(site).fits(PRE):
         return None
-    return _conv2d(site, core)
+    return _kernel(site, core)
 
 
 @kernel_for(FullyConnected, unless={"dsp"})
 def fully_connected(site: Site, core: Core) -> Kernel | None:
     """Several rows are pixels of a pointwise convolution."""
-    return _fully_connected(site, core)
+    return _kernel(site, core)
 
 
 @cover_for(*PATTERNS, unless={"dsp"})
 def linear_and(site: Site, core: Core) -> Kernel | None:
     """A layer and the sum or function behind it."""
-    return kernel_and_after(
-        site,
-        lambda layer, after: _conv2d(layer, core, after),
-        lambda layer, after: _fully_connected(layer, core, after),
-    )
+
+    def behind(layer: Site, after: After) -> Kernel | None:
+        return _kernel(layer, core, after)
+
+    return kernel_and_after(site, behind, behind)
 
 
-def _conv2d(site: Site, core: Core, after: After | None = None) -> Kernel | None:
-    op, sig = site.node.op, site.sig
-    if not isinstance(op, Convolution) or not is_dense(site):
+def _kernel(site: Site, core: Core, after: After | None = None) -> Kernel | None:
+    found = pixel_layer(site, core, "packed", PIXELS, "Two pixels to a word, 8 pixels of a channel at a time.")
+    if found is None:
         return None
-    window = op.window_of(sig)
-    stem = f"conv2d_packed_{window_stem(window, sig.input, sig.output)}"
-    fields = window_fields(window, sig.input, sig.output)
-    steps = pixel_steps(window, sig.input.shape, sig.output.shape, PIXELS)
-    return _kernel(site, core, stem, fields, sig.input.shape[3], safe_distance(steps), after)
-
-
-def _fully_connected(site: Site, core: Core, after: After | None = None) -> Kernel | None:
-    outputs, inputs = site.sig.inputs[1].shape
-    rows = site.sig.input.elements // inputs
-    if rows == 1 or has_wide_weights(site):
-        return None
-    read = (PIXELS * (np.arange(-(-rows // PIXELS)) + 1)).clip(max=rows)
-    stem = f"fully_connected_packed_{rows}x{inputs}_{outputs}"
-    return _kernel(site, core, stem, row_window(rows), inputs, ordered_distance(read * inputs, read * outputs), after)
-
-
-def _kernel(
-    site: Site, core: Core, stem: str, window: Fields, depth: int, distance: int, after: After | None
-) -> Kernel | None:
-    if site.latitude is not None or any(constant is None for constant in site.constants[1:]):
-        return None  # where weights can be replaced, their groups can't be known
-    layer = LinearLayer.of(site)
-    requant = ScalarRequant.of(layer, core, 0)
-    if requant is None:
-        return None
-    shape = Struct(
-        "tc_packed_conv2d_shape",
-        {
-            "window": window,
-            "input_channels": depth,
-            "output_channels": layer.channels,
-            "input_zero_point": padding_value(site, layer),
-            "requant": requant.fields,
-        },
-    )
-    parameters = ("const int8_t *input", "int8_t *output", "const int8_t *stream", "const int32_t *channels")
-    parameters += ("void *scratch",)
-    callee, header = "tc_packed_conv2d_s8", "tc_packed_conv2d.h"
-    comment = "Two pixels to a word, 8 pixels of a channel at a time."
-    finish, definition = requant.packed_finish
-    pixels = site.sig.output.elements // layer.channels
+    layer, requant, pixels = found.layer, found.requant, found.pixels
     ends = _group_ends_of(layer)
     groups = int(ends.sum())
     size = layer.matrix.size + groups + layer.channels
     stream = Deferred(size, np.int8, lambda: group_stream(layer.matrix, ends))
-    fused = site.node.op if isinstance(site.node.op, Convolution) else None
-    copied = 0 if fused is None else copied_bytes(site, fused.window_of(site.sig))
     words = min(PIXELS // 2, -(-pixels // 2))
     kernel = Kernel(
-        "fully_connected_packed" if fused is None else "conv2d_packed",
-        struct_call(
-            stem,
-            callee,
-            header,
-            parameters,
-            (shape,),
-            comment,
-            (*names_of(parameters), finish),
-            preambles=(definition,),
-        ),
+        found.kind,
+        found.function,
         (Constant("stream", "int8_t", stream, "groups: their number of weights, and these"), requant.channels()),
-        scratch_bytes=-(-(4 * words * layer.taps + copied) // 8) * 8,
+        scratch_bytes=-(-(4 * words * layer.taps + found.copied) // 8) * 8,
         instructions=_instructions(layer, pixels, groups, requant, core),
         code_bytes=1100,
         sweeps=Sweeps(-(-pixels // PIXELS), between=4 * words * layer.taps),
-        overlap={0: distance},
+        overlap={0: found.distance},
         notes={"requantisation": requant.form},
     )
-    if after is None:
-        return kernel
-    each = 12 if after.table else 28
-    function = after.function(callee, stem, header, parameters, shape, comment, [finish], [definition])
-    return after.kernel(kernel, function, each * pixels * layer.channels, PIXELS * layer.channels)
-
-
-def copied_bytes(site: Site, window: Window) -> int:
-    """Of two rows of windows, where some reach beyond the image or have gaps."""
-    return 2 * window.kernel[1] * site.sig.input.shape[3] if any(window.padding) or window.dilation[1] > 1 else 0
+    return found.with_after(kernel, after)
 
 
 def _instructions(layer: LinearLayer, pixels: int, groups: int, requant: ScalarRequant, core: Core) -> int:

@@ -58,6 +58,17 @@ TC_INLINE int32_t tc_after_value(int32_t value, const int8_t *other, const tc_af
     return value;
 }
 
+/* What is behind the layer of `count` results, in their place; the other operand of the next ones. */
+TC_INLINE const int8_t *tc_after_results(int8_t *output, const int8_t *other, int32_t count, const tc_after *after)
+{
+    if (after->kind != TC_AFTER_NOTHING) {
+        for (int32_t i = 0; i < count; i++) {
+            output[i] = (int8_t)tc_after_value(output[i], tc_after_at(other, i, after), after);
+        }
+    }
+    return tc_after_at(other, count, after);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -96,6 +96,16 @@ TC_INLINE void tc_add_transposed(const int16_t *gradient, const int8_t *weights,
     }
 }
 
+/* The gradient of a position's outputs times their scales. */
+TC_INLINE void tc_scale_outputs(const int16_t *gradient, const int16_t *mantissas, int16_t *scaled,
+                                const tc_layer_geometry *shape)
+{
+    for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
+        const int32_t mantissa = mantissas[shape->one_scale ? 0 : channel];
+        scaled[channel] = (int16_t)tc_scaled_gradient(gradient[channel], mantissa, shape->shift);
+    }
+}
+
 /* scratch: int32_t [input], int16_t [output_channels]. */
 TC_INLINE void tc_input_gradient(const int16_t *gradient, const int32_t *exponent, const int8_t *weights,
                                  int16_t *output, int32_t *output_exponent, const int16_t *mantissas, void *scratch,
@@ -112,10 +122,8 @@ TC_INLINE void tc_input_gradient(const int16_t *gradient, const int32_t *exponen
         const tc_taps rows = tc_window_rows(window, oy);
         for (int32_t ox = 0; ox < window->output_width; ++ox) {
             const tc_taps columns = tc_window_columns(window, ox);
-            for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
-                const int32_t mantissa = mantissas[shape->one_scale ? 0 : channel];
-                scaled[channel] = (int16_t)tc_scaled_gradient(*gradient++, mantissa, shape->shift);
-            }
+            tc_scale_outputs(gradient, mantissas, scaled, shape);
+            gradient += shape->output_channels;
             for (int32_t j = 0; j < rows.count; ++j) {
                 const int32_t y = rows.position + j * window->dilation_y;
                 for (int32_t i = 0; i < columns.count; ++i) {
@@ -145,10 +153,8 @@ TC_INLINE void tc_add_gradient_row(const int16_t *gradient, const int8_t *weight
     const tc_window *window = &shape->window;
     for (int32_t ox = 0; ox < window->output_width; ++ox) {
         const tc_taps columns = tc_window_columns(window, ox);
-        for (int32_t channel = 0; channel < shape->output_channels; ++channel) {
-            const int32_t mantissa = mantissas[shape->one_scale ? 0 : channel];
-            scaled[channel] = (int16_t)tc_scaled_gradient(*gradient++, mantissa, shape->shift);
-        }
+        tc_scale_outputs(gradient, mantissas, scaled, shape);
+        gradient += shape->output_channels;
         for (int32_t i = 0; i < columns.count; ++i) {
             const int32_t x = columns.position + i * window->dilation_x;
             tc_add_transposed(scaled, weights, ky * window->kernel_width + columns.first + i,

@@ -130,12 +130,7 @@ TC_INLINE void tc_packed_conv2d_s8_and(const int8_t *input, const int8_t *other,
                     tc_scalar_requantize(tc_packed_first(&pairs[count / 2]), channel, &shape->requant);
             }
         }
-        if (after->kind != TC_AFTER_NOTHING) {
-            for (int32_t i = 0; i < count * shape->output_channels; i++) {
-                output[i] = (int8_t)tc_after_value(output[i], tc_after_at(other, i, after), after);
-            }
-            other = tc_after_at(other, count * shape->output_channels, after);
-        }
+        other = tc_after_results(output, other, count * shape->output_channels, after);
         output += count * shape->output_channels;
     }
 }

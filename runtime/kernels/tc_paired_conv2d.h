@@ -66,12 +66,7 @@ TC_INLINE void tc_paired_conv2d_s8_and(const int8_t *input, const int8_t *other,
                 tc_paired_finish(pairs + 3, channel + parameters, output + c + 1, count, finish, shape);
             }
         }
-        if (after->kind != TC_AFTER_NOTHING) {
-            for (int32_t i = 0; i < count * shape->output_channels; i++) {
-                output[i] = (int8_t)tc_after_value(output[i], tc_after_at(other, i, after), after);
-            }
-            other = tc_after_at(other, count * shape->output_channels, after);
-        }
+        other = tc_after_results(output, other, count * shape->output_channels, after);
         output += count * shape->output_channels;
     }
 }

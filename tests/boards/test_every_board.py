@@ -108,7 +108,7 @@ def pattern(t: TensorType) -> np.ndarray:
 def printed(folder: Path, board: Board) -> str:
     """What the firmware prints until its first result is complete."""
     assert board.qemu is not None
-    command = [board.toolchain.emulator, *board.toolchain.emulator_flags, "-machine", board.qemu.machine]
+    command = [board.toolchain.emulator, *board.toolchain.emulator_flags, *board.qemu.flags]
     command += ["-nographic", "-monitor", "none", "-serial", "stdio"]
     # Counters follow executed instructions, however busy this machine is.
     command += ["-icount", f"shift={board.qemu.icount_shift}"]

@@ -64,7 +64,7 @@ def test_the_definition_in_assembly() -> None:
 
 
 def test_all_forms_of_requantisation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The solver hardly ever needs shifts of their own, and sums that are shifted first: these layers are asked for them."""
+    """The solver hardly ever needs shifts of their own, or sums that are shifted first: these layers are made to."""
     core = load_board(BOARD).core
     kernels = [factory(site, core) for factory, site in CASES]
     assert {kernel.notes["requantisation"] for kernel in kernels if kernel} == {"smmla", "smmla_signed"}

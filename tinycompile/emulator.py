@@ -102,7 +102,7 @@ def emulate(
     if board.qemu is None:
         raise ValueError(f"{board.name} has no QEMU machine")
     tools = board.toolchain
-    command = [require(tools.emulator, tools), "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+    command = [require(tools.emulator, tools), *board.qemu.flags, "-nographic", "-monitor", "none"]
     command += ["-serial", "none", *tools.emulator_flags]
     command += ["-icount", f"shift={board.qemu.icount_shift}", "-kernel", str(elf.resolve())]
     command += [word for plugin in plugins for word in ("-plugin", plugin)]

@@ -25,6 +25,8 @@
 
 #define CCR_ICACHE_ENABLE (1u << 17)
 #define CCR_DCACHE_ENABLE (1u << 16)
+#define CCR_BRANCH_PREDICTION (1u << 18)
+#define CCR_LOOP_CACHE (1u << 19)
 #define DEMCR_TRACE_ENABLE (1u << 24)
 #define DWT_CTRL_CYCCNT_ENABLE 1u
 #define DWT_UNLOCK_KEY 0xC5ACCE55u
@@ -63,6 +65,14 @@ static inline void cortex_m_enable_caches(void)
     }
     cortex_m_barrier();
     SCB_CCR |= CCR_ICACHE_ENABLE | CCR_DCACHE_ENABLE;
+    cortex_m_barrier();
+}
+
+/* Armv8.1-M: what remembers loops (low-overhead branches) and predicts branches is off after reset (Arm DDI 0553, CCR.LOB
+ * and CCR.BP). */
+static inline void cortex_m_enable_branch_caches(void)
+{
+    SCB_CCR |= CCR_BRANCH_PREDICTION | CCR_LOOP_CACHE;
     cortex_m_barrier();
 }
 

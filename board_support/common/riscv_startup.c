@@ -34,13 +34,21 @@ static void __attribute__((aligned(64), used)) trap(void)
 #define ENABLE_FPU
 #endif
 
+#if defined(__riscv_vector)
+#define ENABLE_VECTORS                                                                                                 \
+    "li t0, 0x200\n\t"      /* mstatus.VS = Initial: the vector extension 1.0, 3.2 */                                  \
+    "csrs mstatus, t0\n\t"
+#else
+#define ENABLE_VECTORS
+#endif
+
 /* The first code of the image: the linker script puts this section in front. */
 void __attribute__((naked, section(".vectors"), used)) _start(void)
 {
     __asm__ volatile(".option arch, +zicsr\n\t" /* not in -march: compilers choose libraries by it */
                      "la sp, linker_stack_top\n\t"
                      "la t0, %0\n\t"
-                     "csrw mtvec, t0\n\t" ENABLE_FPU "j start"
+                     "csrw mtvec, t0\n\t" ENABLE_FPU ENABLE_VECTORS "j start"
                      :
                      : "i"(trap));
 }

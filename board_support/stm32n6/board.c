@@ -63,6 +63,7 @@ void board_init(void)
 {
     start_clock();
     cortex_m_enable_caches();
+    cortex_m_enable_branch_caches();
     cortex_m_start_dwt();
     RCC_CCIPR13 = (RCC_CCIPR13 & ~7u) | RCC_CCIPR13_USART1_HSI;
     RCC_AHB4ENSR = 1u << 4; /* GPIOE */

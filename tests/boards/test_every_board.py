@@ -77,12 +77,18 @@ def check(image: Image, board: Board) -> None:
     assert stack_top % board.toolchain.stack_alignment == 0
     assert any(m.origin < stack_top <= m.end for m in ram_choices(board.memories) if not m.external)
     assert not image.undefined
-    other = board.ram.code_origin
-    used = [*board.memories, board.vectors, board.boot, *([] if other is None else [replace(board.ram, origin=other)])]
+    others = [(board.ram, board.ram.code_origin), (board.flash, board.flash.data_origin)]
+    elsewhere = [replace(memory, origin=origin) for memory, origin in others if origin is not None]
+    used = [*board.memories, board.vectors, board.boot, *elsewhere]
     for name, (start, size) in image.sections.items():
         assert inside(start, size, *used), name
     for start, size, _ in image.segments:
         assert inside(start, size, board.flash, board.vectors, board.boot)
+    if board.flash.data_origin is not None:
+        start, size = image.sections[".rodata"]
+        assert inside(start, size, replace(board.flash, origin=board.flash.data_origin))
+        stored = start - board.flash.data_origin + board.flash.origin  # the MMU shows both buses the same pages
+        assert any(at <= stored and stored + size <= at + length for at, length, _ in image.segments)
 
 
 def check_results(build: Build) -> None:
@@ -102,7 +108,7 @@ def pattern(t: TensorType) -> np.ndarray:
 def printed(folder: Path, board: Board) -> str:
     """What the firmware prints until its first result is complete."""
     assert board.qemu is not None
-    command = [board.toolchain.emulator, *board.toolchain.emulator_flags, "-machine", board.qemu.machine]
+    command = [board.toolchain.emulator, *board.toolchain.emulator_flags, *board.qemu.flags]
     command += ["-nographic", "-monitor", "none", "-serial", "stdio"]
     # Counters follow executed instructions, however busy this machine is.
     command += ["-icount", f"shift={board.qemu.icount_shift}"]

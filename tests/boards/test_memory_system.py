@@ -15,7 +15,7 @@ MEMORIES = (FLASH, SERIAL, RAM)
 SYSTEM = MemorySystem(MEMORIES, caches_of({"data": TABLE}, MEMORIES))
 
 
-UNKNOWN = ("stm32n6", "gd32vf103", "esp32c6")
+UNKNOWN = ("stm32n6", "gd32vf103", "esp32c3", "esp32c6", "ra8d1")
 """Chips of whose waiting no figure was found."""
 
 

@@ -193,10 +193,15 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
     sources = [*folder.glob("*.c"), *folder.glob("*.s"), *toolchain.startup, *toolchain.semihosting, *board.sources]
     command = [toolchain.tool("compiler"), "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     command += [f"-D{define}" for define in board.defines]
-    command += [f"-I{runtime_dir()}", f"-I{common}", "-nostartfiles", "-Wl,--defsym=linker_stack_bytes=4096"]
-    command += dict.fromkeys([*toolchain.compile_flags, *toolchain.link_flags])  # picolibc.specs may stand once only
-    _tool([*command, "-T", "board.ld", *map(str, sources), *toolchain.libraries, "-o", "cases.elf"], folder)
-    command = [toolchain.emulator, "-machine", board.qemu.machine, "-nographic", "-monitor", "none"]
+    command += [f"-I{runtime_dir()}", f"-I{common}", *toolchain.compile_flags]
+    if board.link_flags:  # libraries are chosen by other options than those that code is made by
+        _tool([*command, "-c", *map(str, sources)], folder)
+        sources = [*folder.glob("*.o")]
+    command += ["-nostartfiles", "-Wl,--defsym=linker_stack_bytes=4096"]
+    command += [flag for flag in toolchain.link_flags if flag not in command]  # picolibc.specs may stand once only
+    command += [*board.link_flags, "-T", "board.ld"]
+    _tool([*command, *map(str, sources), *toolchain.libraries, "-o", "cases.elf"], folder)
+    command = [toolchain.emulator, *board.qemu.flags, "-nographic", "-monitor", "none"]
     command += ["-serial", "none", *toolchain.emulator_flags, "-kernel", "cases.elf"]
     command += ["-plugin", alignment_plugin(folder / "alignment.txt", toolchain.emulator)] if strict else []
     _tool(command, folder, timeout=120)

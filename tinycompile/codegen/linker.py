@@ -53,12 +53,18 @@ def linker_script(
         "scratch": names[layout.scratch or layout.system],
         "flash": names[layout.flash],
         "cold": names[layout.cold or layout.flash],
+        "flash_data": "",
     }
+    lines = list(regions.values())
+    if variant is board and layout.flash.data_origin is not None:
+        flash = regions[layout.flash]
+        lines.append(replace(flash, name=f"{flash.name}_DATA", origin=layout.flash.data_origin))
+        sections["flash_data"] = lines[-1].name
     return render(
         board.toolchain.linker_script,
         board=board,
         variant=variant,
-        regions=list(regions.values()),
+        regions=lines,
         guard=STACK_GUARD_BYTES,
         weights=weights or {},
         copies=placed,

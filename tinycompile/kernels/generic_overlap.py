@@ -5,6 +5,8 @@ Each function replays the order in which the C reads and writes and returns the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from tinycompile.access import Access, Reach
@@ -41,6 +43,23 @@ def ordered_distance(reads: Array, written: Array) -> int:
     """Steps in order: step i reads from byte `reads[i]` upwards until it has written up to byte `written[i]`."""
     pending = np.minimum.accumulate(reads[::-1])[::-1]
     return int((written - pending).max(initial=0))
+
+
+def window_origins(window: Mapping[str, int]) -> tuple[Array, Array]:
+    """Rows and columns at which the windows of a `tc_window` begin, also outside of the image."""
+    y, x = (np.arange(window[size]) for size in ("output_height", "output_width"))
+    top = y * window["stride_y"] - window["padding_top"]
+    return top, x * window["stride_x"] - window["padding_left"]
+
+
+def blocks_distance(window: Mapping[str, int], depth: int, channels: int, together: int) -> int:
+    """The windows of so many pixels are read until their last outputs are written."""
+    top, left = (np.maximum(each, 0) for each in window_origins(window))
+    end = window["input_height"] * window["input_width"]
+    lowest = np.minimum(top[:, None] * window["input_width"] + left, end).ravel() * depth
+    first = np.minimum.reduceat(lowest, np.arange(0, lowest.size, together))
+    written = (together * (np.arange(first.size) + 1)).clip(max=lowest.size) * channels
+    return ordered_distance(first, written)
 
 
 def gathered_distance(reads: Array, item: int = 1) -> int:

@@ -13,7 +13,7 @@ from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for
 from tinycompile.kernels.block import is_dense, row_window
 from tinycompile.kernels.cover import cover_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
-from tinycompile.kernels.generic_overlap import ordered_distance
+from tinycompile.kernels.generic_overlap import blocks_distance, window_origins
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
 from tinycompile.kernels.mve_packed import BYTE, Packing
 from tinycompile.kernels.vector_requant import VectorRequant
@@ -197,23 +197,11 @@ class _Plan:
 
     @property
     def distance(self) -> int:
-        """Two pixels are read until their last outputs are written."""
-        top, left = (np.maximum(each, 0) for each in self._origins())
-        end = self.window["input_height"] * self.window["input_width"]
-        lowest = np.minimum(top[:, None] * self.window["input_width"] + left, end).ravel() * self.depth
-        first = np.minimum(lowest[::2], np.append(lowest[1::2], lowest[-1:])[: len(lowest[::2])])
-        written = np.arange(2, self.pixels + 2, 2).clip(max=self.pixels) * self.layer.channels
-        return ordered_distance(first, written)
-
-    def _origins(self) -> tuple[Array, Array]:
-        """Rows and columns at which windows begin."""
-        y, x = (np.arange(self.window[size]) for size in ("output_height", "output_width"))
-        top = y * self.window["stride_y"] - self.window["padding_top"]
-        return top, x * self.window["stride_x"] - self.window["padding_left"]
+        return blocks_distance(self.window, self.depth, self.layer.channels, 2)
 
     def _inside(self) -> Array:
         """Per pixel, whether its window can be read in the image."""
-        (top, left), window = self._origins(), self.window
+        (top, left), window = window_origins(self.window), self.window
         bottom = top + (window["kernel_height"] - 1) * window["dilation_y"]
         rows = (top >= 0) & (bottom < window["input_height"])
         columns = (left >= 0) & (left + window["kernel_width"] <= window["input_width"])

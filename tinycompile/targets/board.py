@@ -31,11 +31,18 @@ class Qemu:
         machine: the name that QEMU's `-machine` takes.
         icount_shift: one instruction takes 2**icount_shift ns of virtual time.
         timer_hz: frequency of `board_ticks()` in virtual time.
+        cpu: what QEMU's `-cpu` takes; empty for the machine's own.
     """
 
     machine: str
     icount_shift: int
     timer_hz: int
+    cpu: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """QEMU's options for the machine and its core."""
+        return ("-machine", self.machine, *(("-cpu", self.cpu) if self.cpu else ()))
 
     def instructions(self, ticks: int) -> int:
         """Executed instructions in `ticks` of the timer (resolution: one tick)."""
@@ -316,6 +323,11 @@ def _fetch(folder: Path, table: Mapping[str, Any], memories: Sequence[Memory]) -
     return Fetch(_source(folder, table["source"]), wanted)
 
 
+def _qemu(table: Mapping[str, Any]) -> Qemu:
+    """The `[qemu]` table of a board that QEMU has. KeyError: a key is missing."""
+    return Qemu(table["machine"], table["icount_shift"], table["timer_hz"], str(table.get("cpu", "")))
+
+
 ALIGNMENTS = ("any", "strict")
 """Where words may be: `align` in board.toml."""
 
@@ -347,7 +359,7 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         vectors=Memory("vectors", **memory["vectors"], kind="flash") if "vectors" in memory else None,
         sources=tuple(_source(folder, source) for source in data["sources"]),
         defines=tuple(data.get("defines", ())),
-        qemu=Qemu(qemu["machine"], qemu["icount_shift"], qemu["timer_hz"]) if "machine" in qemu else None,
+        qemu=_qemu(qemu) if "machine" in qemu else None,
         flasher=Flasher(data["flash"]["tool"], data["flash"].get("target", "")) if "flash" in data else None,
         baud=int(data.get("console", {}).get("baud", 115_200)),
         stand_in=load_board(qemu["stand_in"], path) if "stand_in" in qemu else None,

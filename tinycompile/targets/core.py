@@ -11,6 +11,7 @@ from tinycompile.targets.toolchain import Toolchain
 FEATURES: Mapping[str, str] = {
     "dsp": "pairs of 16-bit products, bytes in parallel: Arm's DSP extension; kernels have assembly for it",
     "mve": "vectors of 16 bytes: Helium; kernels have intrinsics for it",
+    "rvv": "vectors of 128 bits or more: RISC-V's V, or Zve32x; kernels have assembly for it",
     "fpu": "float32 in hardware",
     "dfpu": "float64 in hardware",
     "thumb2": "32-bit Thumb encodings: every register in every instruction",

@@ -29,6 +29,7 @@ class Memory:
         mpu: the cache policy of the MPU region by which the set-up makes it Normal memory; empty for none.
         access: what the core waits for it; None where that is unknown.
         code_origin: of the same memory on the core's code bus, over which instructions are fetched without waiting.
+        data_origin: of the same memory on the bus that data must be read over; None where that is the bus of `origin`.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Memory:
     mpu: str = ""
     access: Access | None = None
     code_origin: int | None = None
+    data_origin: int | None = None
 
     @property
     def end(self) -> int:
@@ -93,7 +95,7 @@ def _memory(name: str, table: Mapping[str, Any]) -> Memory:
         str(table.get("setup", "")),
         str(table.get("mpu", "")),
         access,
-        int(table["code_origin"]) if "code_origin" in table else None,
+        *(int(table[key]) if key in table else None for key in ("code_origin", "data_origin")),
     )
 
 

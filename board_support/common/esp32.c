@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
-/* ESP32-C6: clocks and UART0 as the boot ROM and ESP-IDF's bootloader leave them; the performance counter counts cycles.
+/* ESP32-C3 and ESP32-C6: clocks and UART0 as the boot ROM and ESP-IDF's bootloader leave them; the performance counter
+ * counts cycles.
  *
- * ESP32-C6 Technical Reference Manual: "High-Performance CPU" (mpcer, mpcmr, mpccr), "UART Controller". */
+ * Technical Reference Manuals of both: "ESP-RISC-V CPU" and "High-Performance CPU" (mpcer, mpcmr, mpccr), "UART Controller". */
 #include "board.h"
 
 #define UART0_FIFO (*(volatile uint32_t *)0x60000000u)

@@ -16,7 +16,8 @@ from tinycompile.contribution.choice import best
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import Array
 from tinycompile.options import Options
-from tinycompile.training.scheme import Trained, layers_of, read_scheme, short_name
+from tinycompile.passes.channel_facts import Trained
+from tinycompile.training.scheme import layers_of, read_scheme, short_name
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
 

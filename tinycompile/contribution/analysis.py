@@ -16,7 +16,8 @@ from tinycompile.host_trainer import HostTrainer
 from tinycompile.ir import Array, Graph, Node
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
-from tinycompile.training.scheme import Scheme, Trained, copies_of_channels, layers_of, read_scheme, short_name
+from tinycompile.passes.channel_facts import Scheme, Trained
+from tinycompile.training.scheme import copies_of_channels, layers_of, read_scheme, short_name
 from tinycompile.training.step import TrainingStep, training_step
 
 FRACTIONS = (0.25, 0.5, 1.0)

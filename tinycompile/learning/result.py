@@ -22,6 +22,7 @@ from tinycompile.passes import optimize
 from tinycompile.pipeline import compile_together
 from tinycompile.predecessor import options_of_build
 from tinycompile.training.model_file import trained_tflite
+from tinycompile.training.request import learnable_part, read_request
 from tinycompile.written import TFLITE
 
 
@@ -61,7 +62,9 @@ def _write_model(build: Build, training: Training, path: Path) -> None:
     try:
         if options.classes is not None:
             raise UsageError("the model's file has another head", hint="parameters.npz has all that was learned")
-        path.write_bytes(trained_tflite(build.source.read_bytes(), graph, step_of(build), training.parameters))
+        learnable = learnable_part(graph, read_request(options.train or "", options.classes))
+        step, parameters = step_of(build), training.parameters
+        path.write_bytes(trained_tflite(build.source.read_bytes(), graph, step, parameters, learnable))
     except UsageError as error:
         path.unlink(missing_ok=True)  # of an earlier training
         warnings.warn(f"{path.name} isn't written: {error}", TinycompileWarning, stacklevel=2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.conftest import ROOT
 from tests.support.onnx_builder import OnnxBuilder
 from tinycompile import compile as compile_model
 from tinycompile.build import Build
@@ -48,7 +50,14 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("learning")
     file = model_file(folder / "net.onnx")
     return compile_model(
-        file, "mps2-an386", output=folder / "out", train="all", learning_rate=0.05, io="int8", accumulate=True
+        file,
+        "mps2-an386",
+        output=folder / "out",
+        train="all",
+        learning_rate=0.05,
+        io="int8",
+        accumulate=True,
+        export_gradient="topk=10%",
     )
 
 
@@ -132,6 +141,30 @@ def test_it_learns_the_same_everywhere(build: Build, samples: Path, tmp_path: Pa
     host = device_of(build, "host")
     host.slots[1][:] = checkpoints[1]
     assert host.execute([Command(Kind.LOAD)])[0].number == int.from_bytes(checkpoints[1][28:32], "little")
+
+
+def test_firmwares_learn_one_model_with_a_server(build: Build, samples: Path) -> None:
+    """By the parts of examples/federated_digits: they send what this machine's devices send, round by round."""
+    spec = importlib.util.spec_from_file_location("federated_digits", ROOT / "examples/federated_digits/federated.py")
+    assert spec is not None and spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    data = load_data(build, samples)
+    images, labels = data.inputs[0], data.labels[:, 0]
+    found: list[tuple[list[int], dict[str, np.ndarray]]] = []
+    for on in ("host", "qemu"):
+        clients = [example.Client(build, on, images[i::2], labels[i::2], i) for i in range(2)]
+        before = clients[0].parameters
+        sizes = example.federated(example.server_of(build), clients, rounds=3, steps=4)
+        for name, values in clients[0].parameters.items():
+            np.testing.assert_array_equal(values, clients[1].parameters[name])
+        assert any(np.any(before[name] != values) for name, values in clients[0].parameters.items())
+        found.append((sizes, clients[0].parameters))
+    (sizes, parameters), (others, again) = found
+    assert sizes == others and sizes[0] > sizes[-1]
+    assert all(np.array_equal(parameters[name], values) for name, values in again.items())
+    with pytest.raises(ToolFailedError):  # nothing was begun
+        example.Client(build, "qemu", images, labels, 0).message(None, 1)
 
 
 def test_runs_of_the_firmware_end_where_a_checkpoint_has_everything() -> None:

@@ -19,6 +19,7 @@ from tinycompile.kernels.base import Factory
 from tinycompile.kernels.cover import fused
 from tinycompile.kernels.master_layer_products import master_layer_products
 from tinycompile.kernels.trained_bias import OFFERED
+from tinycompile.kernels.trained_lanes import trained_lanes, trained_lanes_straight
 from tinycompile.kernels.trained_weights import trained_masters, trained_products
 from tinycompile.numerics.block_floating import BIAS_LIMIT
 from tinycompile.ops._convolution import Convolution
@@ -57,15 +58,24 @@ def trained_weights() -> list[tuple[Factory, Site]]:
         dense(20, 7, 1, (-128, 127), 3),
         dense(8, 4, 5, (-128, 127), 4),
     )
-    ops = [(site, site.node.op) for site in sites]
-    made = [(site, op) for site, op in ops if isinstance(op, Convolution | FullyConnected)]
-    return [
-        (
-            trained_products,
-            replace(site, node=replace(site.node, op=TrainedLayer(op, 99)), constants=(None, None, None)),
-        )
-        for site, op in made
-    ]
+    return [(trained_products, of_weights(site, 99)) for site in sites]
+
+
+def of_weights(site: Site, bias_limit: int) -> Site:
+    op = site.node.op
+    assert isinstance(op, Convolution | FullyConnected)
+    return replace(site, node=replace(site.node, op=TrainedLayer(op, bias_limit)), constants=(None, None, None))
+
+
+def packed_weights() -> list[tuple[Factory, Site]]:
+    """An odd number of channels, one channel, windows at the edges whose last word isn't full, blocks that are."""
+    sites = (
+        layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-60, 70)), (1, 2, 3, 12), (5, 1, 1, 12), 0, 0),
+        layer(Conv2D((2, 1), (1, 2), (1, 0, 1, 2)), (1, 5, 4, 3), (6, 3, 1, 3), 0, 1),
+        layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0)), (1, 2, 4, 8), (1, 1, 1, 8), 0, 2),
+    )
+    found = [(trained_lanes, of_weights(site, limit)) for site, limit in zip(sites, (99, 1 << 19, 0), strict=True)]
+    return [*found, (trained_lanes_straight, found[0][1])]
 
 
 def of_masters(site: Site, trained: int, *, biased: bool) -> Site:
@@ -114,11 +124,12 @@ def operands(site: Site) -> list[Array]:
 
 def test_in_assembly() -> None:
     """Also with tensors at any address, where only aligned words may be read."""
-    check_emulated([*cases(), *trained_weights(), *trained_masters_sites()], isa=M7, strict=True, operands_of=operands)
+    sites = [*cases(), *trained_weights(), *packed_weights(), *trained_masters_sites()]
+    check_emulated(sites, isa=M7, strict=True, operands_of=operands)
 
 
 def test_portable() -> None:
-    for factory, site in (*cases()[::4], *trained_weights()[:2], *trained_masters_sites()[::2]):
+    for factory, site in (*cases()[::4], *trained_weights()[:2], *packed_weights(), *trained_masters_sites()[::2]):
         kernel, given = factory(site, M7), operands(site)
         assert kernel is not None
         inputs = [value if constant is None else None for value, constant in zip(given, site.constants, strict=True)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -234,6 +235,11 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
     refused = CliRunner().invoke(main, ["verify", str(out), "--samples", str(samples)])
     assert refused.exit_code == 2
     assert "no reference has what this model has learned" in refused.stderr
+    mine = Path(shutil.copytree(build.folder, tmp_path / "mine")) / "net_checkpoint.bin"
+    mine.write_bytes(b"of the user")
+    kept = CliRunner().invoke(main, [*arguments[:-1], str(mine.parent)])
+    assert kept.exit_code == 2 and mine.read_bytes() == b"of the user"
+    assert "the build would overwrite files of yours" in kept.stderr and mine.name in kept.stderr
     over = CliRunner().invoke(main, ["train", str(out), "--data", str(samples), "-o", str(out)])
     assert over.exit_code == 2
     assert "the output folder is the build that learns" in over.stderr

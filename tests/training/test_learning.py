@@ -275,6 +275,15 @@ def test_labels_belong_to_the_inputs_of_their_number(
     assert len(data.inputs[0]) == len(data.labels) == SAMPLES
 
 
+def test_a_build_of_several_models_is_refused(tmp_path: Path, samples: Path) -> None:
+    (tmp_path / "report.json").write_text(
+        json.dumps({"models": [{"model": name, "layers": []} for name in ("one", "two")]})
+    )
+    found = CliRunner().invoke(main, ["train", str(tmp_path), "--data", str(samples)])
+    assert found.exit_code == 2
+    assert "it has one, two, of which one learns" in found.stderr and "--model" not in found.stderr
+
+
 def test_only_models_that_learn_are_trained(build: Build) -> None:
     other = Build(build.folder)
     other.report = {**build.report, "training": None}

@@ -277,7 +277,7 @@ def test_labels_belong_to_the_inputs_of_their_number(
 
 def test_a_build_of_several_models_is_refused(tmp_path: Path, samples: Path) -> None:
     (tmp_path / "report.json").write_text(
-        json.dumps({"models": [{"model": name, "layers": []} for name in ("one", "two")]})
+        json.dumps({"model": "one", "models": [{"model": name, "layers": []} for name in ("one", "two")]})
     )
     found = CliRunner().invoke(main, ["train", str(tmp_path), "--data", str(samples)])
     assert found.exit_code == 2

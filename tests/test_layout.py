@@ -26,3 +26,4 @@ def test_layers_of_one_function_take_its_code_once() -> None:
     assert same[0].function is not same[1].function
     assert not cold_constants(board, same, [1, 1])
     assert len(cold_constants(board, [kernel("f", 4096), kernel("g", 4096)], [1, 1])) == 1
+    assert len(cold_constants(board, same, [1, 1], initial=100)) == 1

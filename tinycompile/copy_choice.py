@@ -20,7 +20,7 @@ from tinycompile.codegen.linker import FAR_CALLS_BYTES, STACK_GUARD_BYTES
 from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.kernels.fetching import Code, CodePlaces, code_of
 from tinycompile.kernels.waiting import sweeps_of, swept
-from tinycompile.layout import SYSTEM_BYTES, Layout, cold_constants
+from tinycompile.layout import SYSTEM_BYTES, Layout, cold_constants, initial_bytes
 from tinycompile.options import Options
 from tinycompile.planner import Planned
 from tinycompile.planner.cp_sat import cp_model
@@ -245,7 +245,9 @@ def _apart(planned: Sequence[Planned], board: Board, options: Options) -> frozen
     kernels = [kernel for each in planned for kernel in each.kernels]
     if options.weights == "separate":
         return frozenset(constant for kernel in kernels for constant in kernel.constants)
-    return frozenset(cold_constants(board, kernels, [macs for each in planned for macs in node_macs(each.graph)]))
+    graphs = [each.graph for each in planned]
+    macs = [each for graph in graphs for each in node_macs(graph)]
+    return frozenset(cold_constants(board, kernels, macs, initial_bytes(graphs)))
 
 
 def _fetched(kernels: Iterable[Kernel], layout: Layout, board: Board) -> float:

@@ -18,7 +18,7 @@ from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
-from tinycompile.layout import Layout, cold_constants
+from tinycompile.layout import Layout, cold_constants, initial_bytes
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.memory_time import layers_waiting, total
 from tinycompile.options import Options, PlanOptions
@@ -221,7 +221,8 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
     (planned,), layout = place([plans], board, options)
     macs, copies = node_macs(planned.graph), Estimate.of([planned], layout, board, options)
     separate = options.weights == "separate"
-    cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs)
+    initial = initial_bytes([planned.graph])
+    cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs, initial)
     internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
     external = sum(memory.bytes for memory in {layout.arena, layout.system} if memory.external)
     flash = [board.flash, *([board.external_flash] if cold and board.external_flash else [])]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tinycompile.errors import DoesNotFitError, TargetError
+from tinycompile.ir import Graph
 from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.kernels.waiting import with_stalls
 from tinycompile.planner import Planned
@@ -256,16 +257,22 @@ def _code_bytes(functions: Iterable[int]) -> int:
     return CODE_BYTES + 3 * sum(functions) // 2
 
 
-def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int]) -> set[Constant]:
+def initial_bytes(graphs: Iterable[Graph]) -> int:
+    """Of flash: what states begin with, if they aren't full of one byte."""
+    initial = (graph.types[state.name].dtype.pack(state.initial) for graph in graphs for state in graph.states)
+    return sum(packed.nbytes for packed in initial if len(set(packed.tobytes())) > 1)
+
+
+def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int], initial: int = 0) -> set[Constant]:
     """The constant arrays that go to external flash: none if everything fits the internal one.
 
     The coldest go first: those that an inference waits for least, per byte, more than in internal flash; where memories
     cost nothing, those that it reads least often per byte. Of equally cold ones the largest.
 
     Args:
-        macs: of each kernel's node.
+        macs: of each kernel's node. initial: bytes of the internal flash that states begin with.
     """
-    constants, cold = sum(kernel.constant_bytes for kernel in kernels), set[Constant]()
+    constants, cold = initial + sum(kernel.constant_bytes for kernel in kernels), set[Constant]()
     if board.external_flash is None or constants + _code_bytes(k.code_bytes for k in kernels) <= board.flash.bytes:
         return cold
     functions = {kernel.function: kernel.code_bytes for kernel in kernels}  # equal text is one function

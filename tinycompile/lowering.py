@@ -28,7 +28,7 @@ from tinycompile.ir import Graph
 from tinycompile.islands import warn_of_cost
 from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
-from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
+from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, initial_bytes, weights_memory
 from tinycompile.lowered import Lowered, Slide
 from tinycompile.model_source import compiled_source
 from tinycompile.options import Options
@@ -372,7 +372,8 @@ def project_of(
     kernels = [kernel for lowered in models for kernel in lowered.planned.kernels]
     cold = set[Constant]()
     if not separate:
-        cold = cold_constants(board, kernels, [macs for lowered in models for macs in node_macs(lowered.planned.graph)])
+        graphs = [lowered.planned.graph for lowered in models]
+        cold = cold_constants(board, kernels, [m for graph in graphs for m in node_macs(graph)], initial_bytes(graphs))
     if cold:
         layout = replace(layout, cold=board.external_flash)
     origins = tuple(

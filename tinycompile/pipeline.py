@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -60,9 +60,17 @@ def compile(  # noqa: A001 - the public verb is the name
 
 
 def compile_together(
-    models: Sequence[str | Path], options: Options, *, output: str | Path | None = None, force: bool = False
+    models: Sequence[str | Path],
+    options: Options,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    beside: Mapping[str, bytes] | None = None,
 ) -> list[Build]:
     """Compile one or several models to one firmware, in which they share an arena as large as the largest needs.
+
+    Args:
+        beside: other files of the output folder, by relative path.
 
     Returns:
         A build per model, all of the same folder.
@@ -95,7 +103,7 @@ def compile_together(
                 for each, (_, found) in zip(with_sources(lowered, options), sources, strict=True)
             ]
             try:
-                return _build(board, layout, lowered, options, output, force, predecessor)
+                return _build(board, layout, lowered, options, output, force, predecessor, beside or {})
             except FirmwareTooLargeError as error:
                 if attempt == ATTEMPTS - 1 or predecessor is not None:
                     raise
@@ -149,6 +157,7 @@ def _build(
     output: str | Path | None,
     force: bool,
     predecessor: Predecessor | None,
+    beside: Mapping[str, bytes],
 ) -> list[Build]:
     """Print, compile and report."""
     project = project_of(board, layout, lowered, separate=options.weights == "separate", export=options.gradient_export)
@@ -156,7 +165,7 @@ def _build(
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder, force=force) as staging:
         step("printing C")
-        write_files(staging, emit_project(project, single=options.single_file) | weights_files(project))
+        write_files(staging, emit_project(project, single=options.single_file) | weights_files(project) | dict(beside))
         (staging / "source").mkdir()
         if options.board_path is not None:
             copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())

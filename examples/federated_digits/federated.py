@@ -1,22 +1,26 @@
-"""Two devices that see different digits, and a server, learn one model: `python federated.py`.
+"""Two devices that see different digits, and a server, learn one model: `python federated.py [--on qemu]`.
 
 One device sees 0 to 4, the other one 5 to 9, both by a camera that is turned by 35 degrees and loses contrast. Each
-learns from its own images on generated C, sends the largest hundredth of what it learned, and gets the average back.
+learns from its own images by generated C, sends the largest hundredth of what it learned, and gets the average back.
+Devices are this machine's, or with --on qemu the firmware: the bits are the same. Between two rounds such a device is
+switched off: it goes on from its checkpoint and from what it remembers of its messages.
 """
 
 from __future__ import annotations
 
 import argparse
+import tempfile
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 
 import numpy as np
 
-from tinycompile.frontend import load
-from tinycompile.host_trainer import HostTrainer
-from tinycompile.passes import optimize
-from tinycompile.training.federated import Server, read_export
-from tinycompile.training.request import read_request, requested_step
+import tinycompile
+from tinycompile.build import Build
+from tinycompile.learning.device import Command, Kind, device_of
+from tinycompile.learning.train import parameters_of
+from tinycompile.training.federated import Server
 
 DIGITS = Path(__file__).resolve().parents[1] / "digits"
 KNOWN = 262
@@ -44,83 +48,117 @@ def turned_digits(angle: float = 35, contrast: float = 0.6) -> tuple[np.ndarray,
     return contrast * turned[..., None], labels
 
 
-class Device:
-    """A client: its model, its images."""
+class Client:
+    """A device with its own images: integers, as the model takes them."""
 
-    def __init__(self, trainer: HostTrainer, images: np.ndarray, labels: np.ndarray, seed: int) -> None:
-        self.trainer, self.images, self.labels = trainer, images, labels
+    def __init__(self, build: Build, on: str, images: np.ndarray, labels: np.ndarray, seed: int) -> None:
+        self.build = Build(build.folder)  # with a memory of its own
+        self.device, self.images, self.labels = device_of(self.build, on), images, labels
         self.rng = np.random.default_rng(seed)
 
+    def steps(self, count: int) -> list[Command]:
+        """Of learning from its images."""
+        chosen = self.rng.integers(0, len(self.images), count)
+        return [Command(Kind.TRAIN, [self.images[i]], np.array([self.labels[i]], np.int32)) for i in chosen]
+
     def learn(self, steps: int) -> None:
-        for index in self.rng.integers(0, len(self.images), steps):
-            self.trainer.train(int(self.labels[index]), self.images[index : index + 1])
+        self.device.execute(self.steps(steps))
+
+    def begin(self) -> None:
+        """The parameters are those that all devices have."""
+        self.device.execute([Command(Kind.BEGIN_GRADIENT)])
+
+    def message(self, answer: bytes | None, steps: int) -> bytes:
+        """Takes the server's answer to the last message, learns, and says what."""
+        taken = [] if answer is None else [Command(Kind.APPLY_GRADIENT, message=answer)]
+        return self.device.execute([*taken, *self.steps(steps), Command(Kind.EXPORT_GRADIENT)])[-1].message
+
+    def take(self, answer: bytes) -> None:
+        self.device.execute([Command(Kind.APPLY_GRADIENT, message=answer)])
 
     def accuracy(self, images: np.ndarray, labels: np.ndarray) -> float:
-        found = [int(np.argmax(self.trainer.predict(image[None])[0])) for image in images]
-        return 100 * float(np.mean(np.array(found) == labels))
+        answers = self.device.execute([Command(Kind.PREDICT, [image]) for image in images])
+        return 100 * float(np.mean([int(np.argmax(a.outputs[0])) for a in answers] == labels))
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        return parameters_of(self.build, self.device)
 
 
-def federated(devices: Sequence[Device], rounds: int) -> list[int]:
-    """Bytes of each device's messages, on average, by round."""
-    training = devices[0].trainer.program.training
-    assert training is not None
-    server = Server(training.counts, training.checkpoint_words("0" * 64)[0])
-    for device in devices:
-        device.trainer.host.begin_gradient()
-    sizes = list[int]()
+def server_of(build: Build) -> Server:
+    """For messages of this model: its report says what they are about."""
+    training = build.report["training"]
+    counts = [prod(parameter["shape"]) for parameter in training["parameters"]]
+    return Server(counts, int(training["checkpoint"][:8], 16))
+
+
+def federated(server: Server, clients: Sequence[Client], rounds: int, steps: int = STEPS) -> list[int]:
+    """Bytes of each client's messages, on average, by round."""
+    sizes, answer = list[int](), None
+    for client in clients:
+        client.begin()
     for _ in range(rounds):
-        messages = list[bytes]()
-        for device in devices:
-            device.learn(STEPS)
-            messages.append(device.trainer.host.export_gradient())
+        messages = [client.message(answer, steps) for client in clients]
         answer = server.aggregate(messages)
-        for device in devices:
-            device.trainer.host.apply_gradient(answer)
         sizes.append(sum(map(len, messages)) // len(messages))
+    for client in clients if answer is not None else ():
+        client.take(answer)
     return sizes
+
+
+def built(folder: Path, target: str, train: str, export: str, rate: float) -> Build:
+    return tinycompile.compile(
+        DIGITS / "digits_int8.tflite",
+        target=target,
+        output=folder / "digits",
+        train=train,
+        export_gradient=export,
+        learning_rate=rate,
+    )
+
+
+def pixels(build: Build, images: np.ndarray) -> np.ndarray:
+    """As the model takes them."""
+    t = build.inputs[0]
+    return np.clip(np.rint(images / t.scale) + t.zero_point, *t.dtype.range).astype(t.dtype.carrier)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--on", choices=("host", "qemu"), default="host")
+    parser.add_argument("--target", default="mps2-an386")
     parser.add_argument("--train", default="all")
     parser.add_argument("--export-gradient", default="topk=1%,momentum=0.5")
     parser.add_argument("--rounds", type=int, default=160)
     parser.add_argument("--learning-rate", type=float, default=0.01)
-    arguments = parser.parse_args()
-    graph = optimize(load(DIGITS / "digits_int8.tflite"), ())
-    step = requested_step(graph, read_request(arguments.train), rate=arguments.learning_rate)
-    export = read_export(arguments.export_gradient)
-    t = graph.types[graph.inputs[0]]
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="federated-") as folder:
+        build = built(Path(folder), given.target, given.train, given.export_gradient, given.learning_rate)
+        compare(build, given.on, given.rounds)
+
+
+def compare(build: Build, on: str, rounds: int) -> None:
+    """Devices alone, one with all digits, two with a server."""
     images, labels = turned_digits()
-    pixels = np.clip(np.rint(images / t.scale) + t.zero_point, *t.dtype.range).astype(t.dtype.carrier)
-    known, test = slice(0, KNOWN), slice(KNOWN, None)
-    halves = [np.flatnonzero((labels[known] >= 5) == high) for high in (False, True)]
-    trainers = [HostTrainer(step, export=export) for _ in halves]
-    before = Device(trainers[0], pixels, labels, 0).accuracy(pixels[test], labels[test])
-    print(f"before: {before:.1f} % of turned digits")
-    steps = STEPS * arguments.rounds
+    images = pixels(build, images)
+    known, (test, expected) = slice(0, KNOWN), (images[KNOWN:], labels[KNOWN:])
+    halves, steps = [np.flatnonzero((labels[known] >= 5) == high) for high in (False, True)], STEPS * rounds
+    print(f"before: {Client(build, on, images, labels, 0).accuracy(test, expected):.1f} % of turned digits")
     for number, half in enumerate(halves):
-        alone = Device(trainers[0], pixels[half], labels[half], number)
-        alone.trainer.reset()
+        alone = Client(build, on, images[half], labels[half], number)
         alone.learn(steps)
-        print(f"device {number} alone, {steps} steps: {alone.accuracy(pixels[test], labels[test]):.1f} %")
-    one = Device(trainers[0], pixels[known], labels[known], 9)
-    one.trainer.reset()
+        print(f"device {number} alone, {steps} steps: {alone.accuracy(test, expected):.1f} %")
+    one = Client(build, on, images[known], labels[known], 9)
     one.learn(2 * steps)
-    print(f"one device with all digits, {2 * steps} steps: {one.accuracy(pixels[test], labels[test]):.1f} %")
-    devices = list[Device]()
-    for number, (half, trainer) in enumerate(zip(halves, trainers, strict=True)):
-        trainer.reset()
-        devices.append(Device(trainer, pixels[half], labels[half], number))
-    sizes = federated(devices, arguments.rounds)
-    for number, device in enumerate(devices):
-        print(f"device {number} with the server: {device.accuracy(pixels[test], labels[test]):.1f} %")
-    states = [device.trainer.states for device in devices]
-    shared = all(np.array_equal(states[0][name], states[1][name]) for name in step.parameters)
+    print(f"one device with all digits, {2 * steps} steps: {one.accuracy(test, expected):.1f} %")
+    clients = [Client(build, on, images[half], labels[half], number) for number, half in enumerate(halves)]
+    sizes = federated(server_of(build), clients, rounds)
+    for number, client in enumerate(clients):
+        print(f"device {number} with the server: {client.accuracy(test, expected):.1f} %")
+    found = [client.parameters for client in clients]
+    shared = all(np.array_equal(found[0][name], found[1][name]) for name in found[0])
     print(f"their parameters are {'equal, bit for bit' if shared else 'different'}")
-    training = trainers[0].program.training
-    assert training is not None
-    whole = training.parameter_bytes
+    whole = build.report["training"]["parameter_bytes"]
     print(f"messages: {sizes[0]:,} bytes in the first round, {sizes[-1]:,} in the last; all parameters are {whole:,}")
 
 

@@ -24,49 +24,72 @@ typedef struct tc_clamp_shape {
     int32_t high;
 } tc_clamp_shape;
 
-/* Whether a clamp has bytes inside of both ends: values beyond them, which outputs never are, aren't inside either. */
+/* Whether a clamp has bytes inside of both ends. */
 TC_INLINE int32_t tc_has_inside(const tc_clamp_shape *shape)
 {
-    return shape->low < 127 && shape->high > -128;
+    return shape->low < 127 && shape->high > -128 && shape->high - shape->low > 1;
 }
 
-/* Of four values those within [low, high], numbers that fill all bytes: their bytes of `chosen`, elsewhere 0. SSUB8's
- * comparisons, by which SEL chooses, are of exact differences. */
-TC_INLINE uint32_t tc_inside4(uint32_t values, uint32_t low, uint32_t high, uint32_t chosen)
+/* The numbers inside of a clamp as two that fill all bytes: the least, and how far the largest is from it. */
+typedef struct tc_inside {
+    uint32_t low;
+    uint32_t width;
+} tc_inside;
+
+TC_INLINE tc_inside tc_inside_of(const tc_clamp_shape *shape)
+{
+    const int32_t low = tc_max(shape->low + 1, -128);
+    const tc_inside inside = {tc_splat4(low), tc_splat4(tc_min(shape->high - 1, 127) - low)};
+    return inside;
+}
+
+/* Of four values those inside: their bytes of `chosen`, elsewhere 0. A byte is inside where it is at most `width` beyond
+ * `low`, as unsigned numbers of 8 bits: so USUB8's second comparison says, by which SEL chooses. */
+TC_INLINE uint32_t tc_inside4(uint32_t values, tc_inside inside, uint32_t chosen)
 {
 #if TC_DSP
-    uint32_t spare;
     uint32_t result;
-    __asm__("ssub8 %1, %2, %3\n\t"
-            "sel %0, %5, %6\n\t"
-            "ssub8 %1, %4, %2\n\t"
-            "sel %0, %0, %6"
-            : "=&r"(result), "=&r"(spare)
-            : "r"(values), "r"(low), "r"(high), "r"(chosen), "r"(0u));
+    __asm__("usub8 %0, %1, %2\n\t"
+            "usub8 %0, %3, %0\n\t"
+            "sel %0, %4, %5"
+            : "=&r"(result)
+            : "r"(values), "r"(inside.low), "r"(inside.width), "r"(chosen), "r"(0u));
     return result;
 #else
     uint32_t result = 0u;
     for (unsigned bit = 0; bit < 32u; bit += 8u) {
-        const int32_t value = (int8_t)((values >> bit) & 0xFFu);
-        const int32_t least = (int8_t)((low >> bit) & 0xFFu);
-        const int32_t most = (int8_t)((high >> bit) & 0xFFu);
-        result |= value >= least && value <= most ? chosen & (0xFFu << bit) : 0u;
+        const uint32_t beyond = ((values >> bit) - (inside.low >> bit)) & 0xFFu;
+        result |= beyond <= ((inside.width >> bit) & 0xFFu) ? chosen & (0xFFu << bit) : 0u;
     }
     return result;
 #endif
 }
+
+#if TC_DSP
+/* The bits of eight values. */
+TC_INLINE uint8_t tc_inside_bits(const int8_t *values, tc_inside inside)
+{
+    const uint32_t some = tc_inside4(tc_load4(values), inside, 0x08040201u);
+    const uint32_t others = tc_inside4(tc_load4(values + 4), inside, 0x80402010u);
+    return (uint8_t)((some | others) * 0x01010101u >> 24); /* the sum of all bytes */
+}
+#endif
 
 /* A bit for each output that isn't at an end of its clamp's range, the first in the lowest bit of a byte. */
 TC_INLINE void tc_clamp_mask(const int8_t *input, uint8_t *output, const tc_clamp_shape *shape)
 {
     const int32_t whole = TC_DSP && tc_has_inside(shape) ? shape->count / 8 * 8 : 0;
 #if TC_DSP
-    const uint32_t low = tc_splat4(shape->low + 1);
-    const uint32_t high = tc_splat4(shape->high - 1);
-    for (int32_t first = 0; first < whole; first += 8) {
-        const uint32_t some = tc_inside4(tc_load4(input + first), low, high, 0x08040201u);
-        const uint32_t others = tc_inside4(tc_load4(input + first + 4), low, high, 0x80402010u);
-        *output++ = (uint8_t)((some | others) * 0x01010101u >> 24); /* the sum of all bytes */
+    const tc_inside inside = tc_inside_of(shape);
+    const int8_t *values = input;
+    for (const int8_t *const end = input + whole / 32 * 32; values != end; values += 32, output += 4) {
+        output[0] = tc_inside_bits(values, inside);
+        output[1] = tc_inside_bits(values + 8, inside);
+        output[2] = tc_inside_bits(values + 16, inside);
+        output[3] = tc_inside_bits(values + 24, inside);
+    }
+    for (; values != input + whole; values += 8) {
+        *output++ = tc_inside_bits(values, inside);
     }
 #endif
     for (int32_t first = whole; first < shape->count; first += 8) {
@@ -113,10 +136,9 @@ TC_INLINE void tc_masked_by_values(const int16_t *gradient, const int8_t *values
 {
     const int32_t whole = TC_DSP && tc_has_inside(shape) ? shape->count / 4 * 4 : 0;
 #if TC_DSP
-    const uint32_t low = tc_splat4(shape->low + 1);
-    const uint32_t high = tc_splat4(shape->high - 1);
+    const tc_inside inside = tc_inside_of(shape);
     for (int32_t i = 0; i < whole; i += 4) {
-        const uint32_t bytes = tc_inside4(tc_load4(values + i), low, high, 0xFFFFFFFFu);
+        const uint32_t bytes = tc_inside4(tc_load4(values + i), inside, 0xFFFFFFFFu);
         const uint32_t even = tc_sxtb16(bytes, 0);
         const uint32_t odd = tc_sxtb16(bytes, 8);
         tc_store_lanes(output + i, tc_load4(gradient + i) & tc_pkhbt(even, odd, 16));

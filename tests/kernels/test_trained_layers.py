@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -17,14 +18,19 @@ from tinycompile.dtypes import INT8, INT16
 from tinycompile.ir import Array, Node, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.cover import fused
+from tinycompile.kernels.depthwise_rows import depthwise_rows
+from tinycompile.kernels.depthwise_strips import depthwise_strips
+from tinycompile.kernels.few_channels import SHARE
 from tinycompile.kernels.master_layer_products import master_layer_products
 from tinycompile.kernels.trained_bias import OFFERED
+from tinycompile.kernels.trained_lanes import trained_lanes, trained_lanes_straight
 from tinycompile.kernels.trained_weights import trained_masters, trained_products
 from tinycompile.numerics.block_floating import BIAS_LIMIT
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops._training.trained_layer import TrainedLayer
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.fully_connected import FullyConnected
 
 
@@ -41,10 +47,11 @@ def cases() -> list[tuple[Factory, Site]]:
     return found
 
 
-def trained(site: Site) -> Site:
+def trained(site: Site, bits: int | None = None) -> Site:
+    """`bits`: of the limit of its biases."""
     op = site.node.op
     assert isinstance(op, Convolution)
-    trained = TrainedLayer(op, 1 << (19 if site.sig.output.shape[-1] % 2 else 30))
+    trained = TrainedLayer(op, 1 << (bits or (19 if site.sig.output.shape[-1] % 2 else 30)))
     return replace(site, node=replace(site.node, op=trained), constants=(None, site.constants[1], None))
 
 
@@ -57,15 +64,50 @@ def trained_weights() -> list[tuple[Factory, Site]]:
         dense(20, 7, 1, (-128, 127), 3),
         dense(8, 4, 5, (-128, 127), 4),
     )
-    ops = [(site, site.node.op) for site in sites]
-    made = [(site, op) for site, op in ops if isinstance(op, Convolution | FullyConnected)]
-    return [
-        (
-            trained_products,
-            replace(site, node=replace(site.node, op=TrainedLayer(op, 99)), constants=(None, None, None)),
-        )
-        for site, op in made
-    ]
+    return [(trained_products, of_weights(site, 99)) for site in sites]
+
+
+def of_weights(site: Site, bias_limit: int) -> Site:
+    op = site.node.op
+    assert isinstance(op, Convolution | FullyConnected)
+    return replace(site, node=replace(site.node, op=TrainedLayer(op, bias_limit)), constants=(None, None, None))
+
+
+def packed_weights() -> list[tuple[Factory, Site]]:
+    """An odd number of channels, one channel, windows at the edges whose last word isn't full, blocks that are."""
+    sites = (
+        layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-60, 70)), (1, 2, 3, 12), (5, 1, 1, 12), 0, 0),
+        layer(Conv2D((2, 1), (1, 2), (1, 0, 1, 2)), (1, 5, 4, 3), (6, 3, 1, 3), 0, 1),
+        layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0)), (1, 2, 4, 8), (1, 1, 1, 8), 0, 2),
+    )
+    found = [(trained_lanes, of_weights(site, limit)) for site, limit in zip(sites, (99, 1 << 19, 0), strict=True)]
+    return [*found, (trained_lanes_straight, found[0][1])]
+
+
+@cache
+def far_apart() -> list[tuple[Factory, Site]]:
+    """Depthwise layers of which one channel's scale is so small that the others' requantisation isn't its own."""
+    known = [site for _, site in test_depthwise_strips.CASES if site.sig.output.shape[-1] >= SHARE]
+    found = list[tuple[Factory, Site]]()
+    for site in known:
+        w, op = site.sig.inputs[1], site.node.op
+        if w.quant is None or w.quant.is_per_tensor or not isinstance(op, DepthwiseConv2D) or op.rule is not None:
+            continue
+        scale = w.quant.scale.copy()
+        scale[-2] /= 1 << 13
+        types = (site.sig.input, replace(w, quant=replace(w.quant, scale=scale)), *site.sig.inputs[2:])
+        own = trained(replace(site, sig=replace(site.sig, inputs=types)), 19)
+        for factory in (OFFERED[depthwise_strips], OFFERED[depthwise_rows]):
+            kernel = factory(own, M7)
+            if kernel is not None and kernel.variant.endswith("beside_few"):
+                found.append((factory, own))
+    return found
+
+
+def test_channels_with_far_smaller_scales_are_computed_apart() -> None:
+    assert far_apart()
+    check_emulated(far_apart(), isa=M7, strict=True, operands_of=operands)
+    check_portable(far_apart()[:1])
 
 
 def of_masters(site: Site, trained: int, *, biased: bool) -> Site:
@@ -114,11 +156,16 @@ def operands(site: Site) -> list[Array]:
 
 def test_in_assembly() -> None:
     """Also with tensors at any address, where only aligned words may be read."""
-    check_emulated([*cases(), *trained_weights(), *trained_masters_sites()], isa=M7, strict=True, operands_of=operands)
+    sites = [*cases(), *trained_weights(), *packed_weights(), *trained_masters_sites()]
+    check_emulated(sites, isa=M7, strict=True, operands_of=operands)
 
 
 def test_portable() -> None:
-    for factory, site in (*cases()[::4], *trained_weights()[:2], *trained_masters_sites()[::2]):
+    check_portable([*cases()[::4], *trained_weights()[:2], *packed_weights(), *trained_masters_sites()[::2]])
+
+
+def check_portable(cases: Sequence[tuple[Factory, Site]]) -> None:
+    for factory, site in cases:
         kernel, given = factory(site, M7), operands(site)
         assert kernel is not None
         inputs = [value if constant is None else None for value, constant in zip(given, site.constants, strict=True)]

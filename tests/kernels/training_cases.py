@@ -22,6 +22,7 @@ from tinycompile.kernels import (
     master_layer_products,
     master_weights,
     recomputed_gradients,
+    trained_lanes,
     trained_weights,
     training_functions,
     training_gradients,
@@ -38,7 +39,7 @@ from tinycompile.training.step import training_step
 MODULES = {
     module.__name__
     for module in (
-        *(trained_weights, training_functions, training_gradients, training_layers, training_products),
+        *(trained_lanes, trained_weights, training_functions, training_gradients, training_layers, training_products),
         *(recomputed_gradients, master_weights, input_gradient_in_place),
         *(gradients_in_two_passes, master_gradient_products, master_layer_products),
     )

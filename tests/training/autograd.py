@@ -29,7 +29,9 @@ from tinycompile.ops.hard_swish import HardSwish
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
+from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
@@ -37,6 +39,7 @@ from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.slice import Slice
 from tinycompile.ops.sub import Sub
+from tinycompile.ops.take import Take
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
@@ -105,7 +108,8 @@ class Real:
         """What the int8 network has; a constant where an operator that computes clamped it."""
         name = node.outputs[0]
         stored, t = self.values[name], self.graph.types[name]
-        if isinstance(node.op, Convolution | FullyConnected | Binary | Unary | Mean | Quantize):
+        computes = isinstance(node.op, Convolution | FullyConnected | Binary | Unary | Mean | Quantize)
+        if computes and not isinstance(node.op, Maximum | Minimum):
             low, high = getattr(node.op, "clamp", (-128, 127))
             y = torch.where(torch.tensor((stored > low) & (stored < high)), y, y.detach())
         return y + (torch.tensor(real(stored, t)) - y).detach()
@@ -119,6 +123,8 @@ class Real:
                 return torch.nn.functional.linear(*x)
             case Add() | Sub() | Mul():
                 return {Add: torch.add, Sub: torch.sub, Mul: torch.mul}[type(op)](*x)
+            case Maximum() | Minimum():
+                return {Maximum: torch.maximum, Minimum: torch.minimum}[type(op)](*x)
             case Mean():
                 return x[0].mean(op.axes, keepdim=op.keep_dims)
             case Quantize():
@@ -148,6 +154,8 @@ def moved(op: Any, x: list[Any]) -> Any:
             return x[0].reshape(op.shape)
         case Transpose():
             return x[0].permute(op.permutation)
+        case Take():
+            return x[0].index_select(op.axis, torch.tensor(op.indices))
         case Concatenation():
             return torch.cat(x, dim=op.axis)
         case Slice():

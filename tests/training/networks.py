@@ -26,7 +26,9 @@ from tinycompile.ops.identity import Identity
 from tinycompile.ops.logistic import Logistic
 from tinycompile.ops.lookup import Lookup
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
+from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
@@ -34,6 +36,7 @@ from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.slice import Slice
 from tinycompile.ops.sub import Sub
+from tinycompile.ops.take import Take
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
 
@@ -45,7 +48,7 @@ KINDS = (
 
 MORE_KINDS = (
     *("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means"),
-    *("table", "hyperbolic", "swish", "sigmoid"),
+    *("table", "hyperbolic", "swish", "sigmoid", "at_least", "at_most", "taken"),
 )
 """Forms of these operators."""
 
@@ -80,6 +83,10 @@ class RandomNetwork:
         else:
             x = self.node(Reshape((1, self.types[x].elements)), x)
         self.linear(x, FullyConnected(), (CLASSES, self.types[x].shape[-1]), 0)
+        return self.graph()
+
+    def graph(self) -> Graph:
+        """Of what has grown until now."""
         graph = Graph("random", ("input",), (self.nodes[-1].outputs[0],), tuple(self.nodes), self.types, self.constants)
         verify(graph)
         return graph
@@ -203,6 +210,23 @@ class RandomNetwork:
         self.nodes[-1] = replace(self.nodes[-1], op=op)
         self._evaluate(self.nodes[-1])
         return y
+
+    def at_least(self, x: str) -> str:
+        return self._beside_number(Maximum(), x)
+
+    def at_most(self, x: str) -> str:
+        return self._beside_number(Minimum(), x)
+
+    def _beside_number(self, op: Op, x: str) -> str:
+        name = f"v{len(self.nodes)}_c"
+        self.types[name] = replace(self.types[x], shape=(1,))
+        self.constants[name] = self.rng.integers(-40, 40, 1).astype(np.int8)
+        return self.node(op, *(x, name)[:: self.pick(1, -1)], like=x)
+
+    def taken(self, x: str) -> str:
+        """Backwards, with a column twice and, if there are several, one left out."""
+        width = self.types[x].shape[2]
+        return self.node(Take(2, (*range(width - 1, int(width > 1) - 1, -1), 0)[: width + 1] + (width - 1,)), x, like=x)
 
     def row_means(self, x: str) -> str:
         return self.node(Mean((1,), keep_dims=True), x)

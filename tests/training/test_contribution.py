@@ -10,13 +10,23 @@ import pytest
 from tests.conftest import DIGITS
 from tests.training.networks import RandomNetwork
 from tinycompile.contribution import analysis as analysing
-from tinycompile.contribution.analysis import Analysis, Candidate, Samples, candidates_of, trainable_part
+from tinycompile.contribution.analysis import (
+    STEPS,
+    WORK,
+    Analysis,
+    Candidate,
+    Samples,
+    candidates_of,
+    steps_within,
+    trainable_part,
+)
 from tinycompile.contribution.automatic import Automatic, automatic, depths_of
 from tinycompile.contribution.choice import best
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import Array
 from tinycompile.options import Options
-from tinycompile.training.scheme import Trained, layers_of, read_scheme, short_name
+from tinycompile.passes.channel_facts import Trained
+from tinycompile.training.scheme import layers_of, read_scheme, short_name
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
 
@@ -51,6 +61,15 @@ class InNumPy:
 
     def set_state(self, name: str, values: Array) -> None:
         self.own.states[name] = values
+
+
+def test_steps_are_of_the_model_and_not_of_the_machine():
+    step, _ = trainable_part(GRAPH, 0.01)
+    one = step.graph.macs()
+    assert steps_within(step, 200, 1) == STEPS[1]
+    candidates = WORK // (100 * one + 200 * step.prediction().macs())
+    assert 95 <= steps_within(step, 200, candidates) <= 105
+    assert steps_within(step, 200, WORK) == STEPS[0]
 
 
 def test_a_layer_alone_learns_as_its_own_scheme(monkeypatch):

@@ -59,6 +59,9 @@ def test_every_operator(tmp_path):
     graph = RandomNetwork(6).chain(KINDS + MORE_KINDS)
     program, host = compare(training_step(graph, read_scheme("all", graph)), tmp_path, SANITIZED)
     check_mistakes(program, host, np.zeros(graph.types["input"].shape, np.int8))
+    training, text = program.training, (tmp_path / "m.c").read_text("utf-8")
+    assert training is not None and training.keeping  # what a prediction doesn't compute
+    assert text.count("    if (training != 0) {") == len(training.keeping)
 
 
 def check_mistakes(program: Program, host: HostModel, sample: Array) -> None:

@@ -7,29 +7,35 @@ operators that are linear in each operand, must be the product of the integer gr
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from tests.training.gradients import gradients, real
 from tests.training.networks import KINDS, MORE_KINDS, RandomNetwork, with_factors
-from tinycompile.dtypes import FLOAT32
+from tinycompile.dtypes import FLOAT32, INT8
+from tinycompile.errors import UnsupportedError
 from tinycompile.interpreter import run
-from tinycompile.ir import Array, Graph, Node, Signature, TensorType
+from tinycompile.ir import Array, Graph, Node, Quantization, Signature, TensorType
 from tinycompile.ops import all_ops
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._elementwise import Binary, Unary
+from tinycompile.ops._extremum import Extremum
 from tinycompile.ops._training.rule import Differentiable
 from tinycompile.ops.average_pool2d import AveragePool2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
+from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.pad import Pad
 from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.relu import Relu
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.transpose import Transpose
-from tinycompile.training.scheme import layers_of
+from tinycompile.training.scheme import layers_of, read_scheme
+from tinycompile.training.step import training_step
 
 WITHIN = 2.0**-9
 """Of the product of the norms: gradients have 15 bits, and are rounded a few times."""
@@ -76,6 +82,9 @@ class Tangents:
             return moved[0] * node.op.slopes(sig)[self.values[node.inputs[0]].view(np.uint8)]
         if isinstance(node.op, HANDS_ON):
             moved = [moved[0] * self.graph.types[node.outputs[0]].scale / self.graph.types[node.inputs[0]].scale]
+        if isinstance(node.op, Extremum):
+            chosen = [self._value(node, i) == self.values[node.outputs[0]] for i in range(2)]
+            return sum(np.where(own & ~chosen[1 - i], moved[i], 0) for i, own in enumerate(chosen))
         if isinstance(node.op, MaxPool2D):
             return self._of_largest(node, node.op, moved[0])
         points = [self.points[name] for name in node.inputs]
@@ -83,6 +92,10 @@ class Tangents:
             self._floats(node, [p + sign * m for p, m in zip(points, moved, strict=True)]) for sign in (1, -1)
         )
         return (ahead - behind) / 2
+
+    def _value(self, node: Node, operand: int) -> Array:
+        name = node.inputs[operand]
+        return self.values[name] if name in self.values else self.graph.constants[name]
 
     def _floats(self, node: Node, inputs: list[Array]) -> Array:
         op = node.op
@@ -111,7 +124,8 @@ class Tangents:
 
     def _passed(self, node: Node, tangent: Array) -> Array:
         """Nothing where an operator that computes clamped its result."""
-        if not isinstance(node.op, Convolution | FullyConnected | Binary | Relu | Mean | Quantize):
+        computes = isinstance(node.op, Convolution | FullyConnected | Binary | Relu | Mean | Quantize)
+        if not computes or isinstance(node.op, Extremum):
             return tangent
         low, high = (-128, 127) if isinstance(node.op, Mean | Quantize) else node.op.clamp
         y = self.values[node.outputs[0]]
@@ -123,7 +137,12 @@ def _grown(seed: int) -> tuple[Graph, Array]:
     return network.grow(6, KINDS if seed % 3 else KINDS + 3 * MORE_KINDS), network.sample
 
 
-NETWORKS = [_grown(seed) for seed in range(12)]
+def _chained(seed: int) -> tuple[Graph, Array]:
+    network = RandomNetwork(seed)
+    return network.chain(("at_least", "taken", "convolution", "at_most", "requantise", "squared")), network.sample
+
+
+NETWORKS = [*map(_grown, range(11)), _chained(11)]
 
 
 @pytest.mark.parametrize("form", [None, with_factors])
@@ -139,6 +158,27 @@ def test_products_with_directions(seed, form):
         forward = float((first * tangents.along(parameter, direction)).sum())
         norms = np.linalg.norm(gradient) * np.linalg.norm(direction)
         assert abs(forward - float((gradient * direction).sum())) <= WITHIN * norms, parameter
+
+
+@pytest.mark.parametrize("op", [Maximum(rule="onnx"), Minimum(rule="onnx")])
+@pytest.mark.parametrize("number", [-128, -7, 40, 127])
+def test_numbers_of_other_scales_are_compared_as_real_ones(op, number):
+    own, other = (TensorType((1,), INT8, Quantization.per_tensor(s, z)) for s, z in ((0.1, 3), (0.035, -20)))
+    low, high = op._passing(Signature((own, other), (own,)), 0, number)
+    x = np.arange(-128, 128)
+    bound = (number - other.zero_point) * Fraction(other.scale)
+    reals = [Fraction(own.scale) * int(value - own.zero_point) for value in x]
+    beyond = [real > bound if op.keeps_larger else real < bound for real in reals]
+    assert ((x > low) & (x < high)).tolist() == beyond
+
+
+def test_two_tensors_have_no_largest_element_afterwards():
+    network = RandomNetwork(1)
+    x = network.convolution("input")
+    network.node(Maximum(), network.node(Mean((1, 2), keep_dims=True), x), x, like=x)
+    graph = network.graph()
+    with pytest.raises(UnsupportedError, match="one must be a constant number"):
+        training_step(graph, read_scheme("all", graph), "squared_error")
 
 
 def test_networks_have_every_rule():

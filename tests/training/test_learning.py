@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from tests.conftest import ROOT
 from tests.support.onnx_builder import OnnxBuilder
 from tinycompile import compile as compile_model
 from tinycompile.build import Build
@@ -48,7 +51,14 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("learning")
     file = model_file(folder / "net.onnx")
     return compile_model(
-        file, "mps2-an386", output=folder / "out", train="all", learning_rate=0.05, io="int8", accumulate=True
+        file,
+        "mps2-an386",
+        output=folder / "out",
+        train="all",
+        learning_rate=0.05,
+        io="int8",
+        accumulate=True,
+        export_gradient="topk=10%",
     )
 
 
@@ -134,6 +144,30 @@ def test_it_learns_the_same_everywhere(build: Build, samples: Path, tmp_path: Pa
     assert host.execute([Command(Kind.LOAD)])[0].number == int.from_bytes(checkpoints[1][28:32], "little")
 
 
+def test_firmwares_learn_one_model_with_a_server(build: Build, samples: Path) -> None:
+    """By the parts of examples/federated_digits: they send what this machine's devices send, round by round."""
+    spec = importlib.util.spec_from_file_location("federated_digits", ROOT / "examples/federated_digits/federated.py")
+    assert spec is not None and spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    data = load_data(build, samples)
+    images, labels = data.inputs[0], data.labels[:, 0]
+    found: list[tuple[list[int], dict[str, np.ndarray]]] = []
+    for on in ("host", "qemu"):
+        clients = [example.Client(build, on, images[i::2], labels[i::2], i) for i in range(2)]
+        before = clients[0].parameters
+        sizes = example.federated(example.server_of(build), clients, rounds=3, steps=4)
+        for name, values in clients[0].parameters.items():
+            np.testing.assert_array_equal(values, clients[1].parameters[name])
+        assert any(np.any(before[name] != values) for name, values in clients[0].parameters.items())
+        found.append((sizes, clients[0].parameters))
+    (sizes, parameters), (others, again) = found
+    assert sizes == others and sizes[0] > sizes[-1]
+    assert all(np.array_equal(parameters[name], values) for name, values in again.items())
+    with pytest.raises(ToolFailedError):  # nothing was begun
+        example.Client(build, "qemu", images, labels, 0).message(None, 1)
+
+
 def test_runs_of_the_firmware_end_where_a_checkpoint_has_everything() -> None:
     """Not before what a step left in label, loss and accumulators is read."""
     sample = [np.zeros(10, np.int8)]
@@ -201,6 +235,11 @@ def test_train_writes_a_build_that_begins_with_what_was_learned(build: Build, sa
     refused = CliRunner().invoke(main, ["verify", str(out), "--samples", str(samples)])
     assert refused.exit_code == 2
     assert "no reference has what this model has learned" in refused.stderr
+    mine = Path(shutil.copytree(build.folder, tmp_path / "mine")) / "net_checkpoint.bin"
+    mine.write_bytes(b"of the user")
+    kept = CliRunner().invoke(main, [*arguments[:-1], str(mine.parent)])
+    assert kept.exit_code == 2 and mine.read_bytes() == b"of the user"
+    assert "the build would overwrite files of yours" in kept.stderr and mine.name in kept.stderr
     over = CliRunner().invoke(main, ["train", str(out), "--data", str(samples), "-o", str(out)])
     assert over.exit_code == 2
     assert "the output folder is the build that learns" in over.stderr
@@ -234,6 +273,15 @@ def test_labels_belong_to_the_inputs_of_their_number(
     np.savez(tmp_path / "x.npz", **{other: given["input_0"][:5], x: given["input_0"], y: given["label"]})
     data = load_data(build, tmp_path / "x.npz")
     assert len(data.inputs[0]) == len(data.labels) == SAMPLES
+
+
+def test_a_build_of_several_models_is_refused(tmp_path: Path, samples: Path) -> None:
+    (tmp_path / "report.json").write_text(
+        json.dumps({"model": "one", "models": [{"model": name, "layers": []} for name in ("one", "two")]})
+    )
+    found = CliRunner().invoke(main, ["train", str(tmp_path), "--data", str(samples)])
+    assert found.exit_code == 2
+    assert "it has one, two, of which one learns" in found.stderr and "--model" not in found.stderr
 
 
 def test_only_models_that_learn_are_trained(build: Build) -> None:

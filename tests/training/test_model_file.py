@@ -13,6 +13,7 @@ from tinycompile.errors import UsageError
 from tinycompile.frontend import load
 from tinycompile.ir import Graph
 from tinycompile.passes import optimize
+from tinycompile.training.learnable import Learnable
 from tinycompile.training.model_file import trained_tflite
 from tinycompile.training.request import Request, requested_step
 from tinycompile.training.scheme import layers_of, read_scheme
@@ -43,7 +44,7 @@ def test_its_predictions_are_the_trained_ones(scheme: str, tmp_path: Path) -> No
     graph = graph_of(content, tmp_path)
     trainer = trainer_of(graph, scheme.format(*(node.name for node in layers_of(graph))))
     parameters = {name: trainer.states[name] for name in trainer.step.parameters}
-    changed = trained_tflite(content, graph, trainer.step, parameters)
+    changed = trained_tflite(content, graph, trainer.step, parameters, Learnable(graph, {}, {}))
     assert len(changed) == len(content) and changed != content
     other = graph_of(changed, tmp_path)
     for sample in SAMPLES:
@@ -62,7 +63,7 @@ def test_what_the_file_does_not_have_is_said(tmp_path: Path) -> None:
         trainer = trainer_of(graph, layer)
         parameters = {name: trainer.states[name] for name in trainer.step.parameters}
         with pytest.raises(UsageError, match=f"the {what} of layer '{layer}' can't be replaced"):
-            trained_tflite(content, whole, trainer.step, parameters)
+            trained_tflite(content, whole, trainer.step, parameters, Learnable(whole, {}, {}))
 
 
 def test_a_module_that_the_file_does_not_have_is_said(tmp_path: Path) -> None:
@@ -71,4 +72,4 @@ def test_a_module_that_the_file_does_not_have_is_said(tmp_path: Path) -> None:
     step = requested_step(graph, Request("lite:1"), "squared_error")
     parameters = {name: Trainer(step).states[name] for name in step.parameters}
     with pytest.raises(UsageError, match=r"the model's file has no layer .*lite_residual"):
-        trained_tflite(content, graph, step, parameters)
+        trained_tflite(content, graph, step, parameters, Learnable(graph, {}, {}))

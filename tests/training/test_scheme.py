@@ -8,7 +8,8 @@ import pytest
 
 from tests.training.networks import RandomNetwork
 from tinycompile.errors import UnsupportedError, UsageError
-from tinycompile.training.scheme import Trained, layers_of, read_scheme
+from tinycompile.passes.channel_facts import Trained
+from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 
 GRAPH = RandomNetwork(3).grow(6)

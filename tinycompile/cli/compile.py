@@ -131,9 +131,12 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines
 
-    chosen = options_of(**options)
+    chosen, found = with_scheme(models, options_of(**options))
     chosen.check()
     board = chosen.board()
+    if not as_json:
+        for line in found:
+            click.echo(line)
     with quantized_sources(models, chosen) as quantized:
         sources = [source for source, _ in quantized]
         if as_json:

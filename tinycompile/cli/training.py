@@ -59,10 +59,18 @@ def train(
     from tinycompile.learning.device import device_of
     from tinycompile.learning.result import build_trained
     from tinycompile.learning.train import train_build
+    from tinycompile.report.document import model_names
     from tinycompile.staging import check_output
 
     if rate is not None and not 2.0**-40 <= rate <= 2.0**16:
         raise UsageError(f"--lr {rate} is no rate to learn with", hint="such as 0.003")
+    if len(names := model_names(folder)) > 1:
+        raise UsageError(
+            "the build has several models",
+            where=str(folder),
+            why=f"it has {', '.join(names)}, of which one learns",
+            hint="build that one alone",
+        )
     build = Build(folder)
     if output is not None and check_output(output, force=force) == Path(os.path.realpath(folder)):
         raise UsageError(

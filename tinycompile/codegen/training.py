@@ -40,6 +40,7 @@ class TrainingMemory:
 
     Attributes:
         begin: the layer behind which only training follows.
+        keeping: those before it of which a prediction needs nothing.
         label_type: of the label. classes: of how many it is the number; None where it is what the output should be.
         parts: (offset, bytes) of the trained parameters, those that follow one another joined.
         identity: a digest of what they are and begin with.
@@ -48,6 +49,7 @@ class TrainingMemory:
     """
 
     begin: int
+    keeping: frozenset[int]
     label: int
     label_type: TensorType
     rate: int
@@ -57,6 +59,10 @@ class TrainingMemory:
     identity: bytes
     tensors: tuple[TrainedTensor, ...]
     accumulated: tuple[Accumulated, ...] = ()
+
+    def predicts(self, layer: int) -> bool:
+        """Whether a prediction executes a layer."""
+        return layer <= self.begin and layer not in self.keeping
 
     @property
     def label_bytes(self) -> int:
@@ -94,6 +100,7 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
         return None
     return TrainingMemory(
         step.begin,
+        _keeping(step),
         offsets[step.label],
         graph.types[step.label],
         offsets[step.learning_rate],
@@ -107,6 +114,17 @@ def training_memory(graph: Graph, offsets: Mapping[str, int]) -> TrainingMemory 
             for name, to in step.accumulators.items()
         ),
     )
+
+
+def _keeping(step: TrainingStep) -> frozenset[int]:
+    nodes, begin = step.graph.nodes, step.begin
+    needed, found = set(nodes[begin].inputs), set[int]()
+    for index in reversed(range(begin)):
+        if needed.isdisjoint(nodes[index].outputs):
+            found.add(index)
+        else:
+            needed.update(nodes[index].inputs)
+    return frozenset(found)
 
 
 def _tensors(step: TrainingStep, offsets: Mapping[str, int]) -> tuple[TrainedTensor, ...]:

@@ -5,7 +5,6 @@ Source: Lin et al., "On-Device Training Under 256KB Memory" (NeurIPS 2022), sect
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,15 +15,18 @@ from tinycompile.host_trainer import HostTrainer
 from tinycompile.ir import Array, Graph, Node
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
-from tinycompile.training.scheme import Scheme, Trained, copies_of_channels, layers_of, read_scheme, short_name
+from tinycompile.passes.channel_facts import Scheme, Trained
+from tinycompile.training.scheme import copies_of_channels, layers_of, read_scheme, short_name
 from tinycompile.training.step import TrainingStep, training_step
 
 FRACTIONS = (0.25, 0.5, 1.0)
 STEPS = (40, 400)
 """Of a training: at least, at most."""
 
-SECONDS = 60.0
-"""That all of them together are to take."""
+WORK = 4 * 10**10
+"""Multiply-accumulates that all of them together are to take: a minute or so. Time would say something else on every
+machine, and other layers would be chosen.
+"""
 
 MEASURED = 200
 """Samples at most that accuracy is measured with."""
@@ -116,11 +118,7 @@ class Analysis:
     def __init__(self, step: TrainingStep, samples: Samples, candidates: Sequence[Candidate]) -> None:
         self._step, self._samples, self._trainer = step, samples, HostTrainer(step)
         self._initial = {name: values for name, values in self._trainer.states.items() if name in step.parameters}
-        started = time.perf_counter()
-        self.before = self._accuracy()
-        predicting = time.perf_counter() - started
-        left = SECONDS / max(1, len(candidates)) - predicting
-        self.steps = int(np.clip(left / max(self._seconds(), 1e-6), *STEPS))
+        self.before, self.steps = self._accuracy(), steps_within(step, len(samples.test_inputs), len(candidates))
 
     def measured(self, candidate: Candidate, seed: int = 0) -> float:
         """Percentage points that training this alone adds to the accuracy."""
@@ -156,11 +154,8 @@ class Analysis:
         hits: Array = np.array(found) == self._samples.test_labels
         return 100 * float(hits.mean())
 
-    def _seconds(self) -> float:
-        """Of a step."""
-        started = time.perf_counter()
-        for _ in range(3):
-            self._trainer.train(int(self._samples.labels[0]), self._samples.inputs[0])
-            self._restore(self._initial, Candidate("", "", Trained(), 0))
-        self._trainer.reset()
-        return (time.perf_counter() - started) / 3
+
+def steps_within(step: TrainingStep, samples: int, candidates: int) -> int:
+    """Of each of so many trainings, which end with predictions of so many samples."""
+    left = WORK // max(1, candidates) - samples * step.prediction().macs()
+    return int(np.clip(left // max(1, step.graph.macs()), *STEPS))

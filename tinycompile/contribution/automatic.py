@@ -14,12 +14,14 @@ from tinycompile.ir import Array, Graph
 from tinycompile.lowering import imported, place
 from tinycompile.options import Options
 from tinycompile.passes import optimize
+from tinycompile.passes.channel_facts import Scheme
 from tinycompile.passes.own_states import own_states
 from tinycompile.plans import Plans
 from tinycompile.progress import step as progress
 from tinycompile.samples import LABELS, check_counts, class_labels, load_arrays, real_inputs, with_labels
+from tinycompile.training.learnable import Learnable
 from tinycompile.training.new_classes import with_classes
-from tinycompile.training.scheme import Scheme, layers_of, read_scheme
+from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import training_step
 
 FEWEST = 8
@@ -107,7 +109,8 @@ def _fitting(
 
 def _bytes(graph: Graph, text: str, options: Options, ram: int) -> tuple[int, int]:
     """(of the arena, of the states). Raises DoesNotFitError: more than so many."""
-    own = own_states(training_step(graph, read_scheme(text, graph), rate=options.learning_rate).graph)
+    learnable = Learnable.of(graph, read_scheme(text, graph))
+    own = own_states(training_step(learnable.graph, learnable.scheme, rate=options.learning_rate).graph)
     states = Plans(own, options.board(), options).state_bytes
     if states >= ram:
         raise DoesNotFitError(f"states take {states:,} bytes", where=graph.name)

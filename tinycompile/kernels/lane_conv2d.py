@@ -156,9 +156,26 @@ class Convolution:
             return None
         if sig.input.shape[3] != sig.inputs[1].shape[3]:
             return None
-        layer = LinearLayer.of(site)
-        lanes = Lanes.of(layer)
+        lanes = Lanes.of(LinearLayer.of(site))
         if lanes is None:
+            return None
+        return Convolution.of_lanes(
+            site, core, lanes, small=small, straight=straight, shortest_by_rows=shortest_by_rows
+        )
+
+    @staticmethod
+    def of_lanes(
+        site: Site,
+        core: Core,
+        lanes: Lanes,
+        *,
+        small: bool = False,
+        straight: bool = False,
+        shortest_by_rows: int = SHORTEST_BY_ROWS,
+    ) -> Convolution | None:
+        """The same of a layer that the product can compute; its weights may be known only when it runs."""
+        op, sig, layer = site.node.op, site.sig, lanes.layer
+        if not isinstance(op, Conv2D):
             return None
         _, out_height, out_width, channels = sig.output.shape
         blocks = Blocks.of(out_height * out_width, small=small)

@@ -18,6 +18,7 @@ from tinycompile.kernels.depthwise_frame import Frame
 from tinycompile.kernels.depthwise_rows import depthwise_rows, depthwise_rows_compact
 from tinycompile.kernels.depthwise_strips import depthwise_strips
 from tinycompile.kernels.depthwise_toeplitz import depthwise_toeplitz
+from tinycompile.kernels.few_channels import FewChannels
 from tinycompile.kernels.generic_c import names_of
 from tinycompile.kernels.lane import PRE, lane_offset
 from tinycompile.kernels.lane_conv2d import conv2d, conv2d_short_rows, conv2d_small, conv2d_straight, pair_order
@@ -115,14 +116,24 @@ def _kernel(inner: Kernel, function: Function, constants: tuple[Constant, ...], 
     )
 
 
+def beside_few(inner: Factory, site: SiteOfAddedBias, core: Core) -> Kernel | None:
+    """A depthwise kernel of all channels but a few whose scales are too small for its requantisation."""
+    few = FewChannels.of(site)
+    found = inner(few.others, core) if few is not None else None
+    added = found and few and with_records(found, few.others)
+    return added and few and few.beside(added)
+
+
 Adding = Callable[[Kernel, SiteOfAddedBias], Kernel | None]
 
 
 def _offer(inner: Factory, op: type[Conv2D | DepthwiseConv2D], add: Adding) -> Factory:
     def factory(site: Site, core: Core) -> Kernel | None:
         layer = layer_of(site)
-        found = inner(layer, core) if layer is not None and isinstance(layer.node.op, op) else None
-        return found and layer and add(found, layer)
+        if layer is None or not isinstance(layer.node.op, op):
+            return None
+        found = inner(layer, core)
+        return add(found, layer) if found is not None else beside_few(inner, layer, core)
 
     factory.__name__ = factory.__qualname__ = f"{inner.__name__}_with_bias"
     return kernel_for(TrainedLayer, needs={"dsp"})(factory)

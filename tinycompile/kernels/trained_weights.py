@@ -138,8 +138,12 @@ class TrainedFinish:
     has_bias: bool
 
     @staticmethod
-    def of(site: Site, op: TrainedLayer, geometry: LinearGeometry) -> TrainedFinish | None:
-        """None where sums leave 32 bits, or there is no short requantisation."""
+    def of(site: Site, op: TrainedLayer, geometry: LinearGeometry, pre: int | None = None) -> TrainedFinish | None:
+        """None where sums leave 32 bits, or there is no short requantisation.
+
+        Args:
+            pre: bits that sums are shifted to the left; None for as many as there is room for.
+        """
         bias: Array = np.zeros(geometry.outputs, np.int64)
         has_bias = len(site.constants) > 2 and site.constants[2] is None
         if len(site.constants) > 2 and not has_bias:
@@ -150,7 +154,8 @@ class TrainedFinish:
         added = added_range(rule, low, high, op.bias_limit) if has_bias else (0, 0)
         low, high = low + added[0], high + added[1]
         largest = int(max(-low.min(), high.max()))
-        pre = min(MOST_PRE, (INT32_MAX // largest).bit_length() - 1)
+        room = (INT32_MAX // largest).bit_length() - 1
+        pre = min(MOST_PRE, room) if pre is None else pre
         if pre < 0 or not np.all(fits(rule, low, high, pre)):
             return None
         plan = solve(rule, low, high, bias, pre)

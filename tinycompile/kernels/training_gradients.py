@@ -50,8 +50,8 @@ def clamp_mask(site: Site, core: Core) -> Kernel | None:
             (Struct("tc_clamp_shape", fields),),
             "A bit for each output that wasn't clamped.",
         ),
-        instructions=count * 2 if core.has("dsp") else on(core, count * 7),
-        code_bytes=80,
+        instructions=count * 7 // 4 if core.has("dsp") else on(core, count * 7),
+        code_bytes=120,
         notes=PORTABLE,
     )
 

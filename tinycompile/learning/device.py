@@ -38,6 +38,9 @@ class Kind(IntEnum):
     RESET = 6
     ACCUMULATE = 7
     APPLY = 8
+    BEGIN_GRADIENT = 9
+    EXPORT_GRADIENT = 10
+    APPLY_GRADIENT = 11
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +49,14 @@ class Command:
 
     Attributes:
         inputs: of PREDICT, TRAIN and ACCUMULATE, of the model's own shapes and types. label: of the last two.
-        rate: of LEARNING_RATE, mantissa and exponent.
+        rate: of LEARNING_RATE, mantissa and exponent. message: a server's, of APPLY_GRADIENT.
     """
 
     kind: Kind
     inputs: Sequence[Array] = ()
     label: Array | None = None
     rate: tuple[int, int] = (0, 0)
+    message: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +68,7 @@ class Answer:
         loss: of TRAIN and ACCUMULATE, before the step, with 16 fractional bits.
         number: of LOAD and SAVE, the checkpoint's; 0 for none.
         instructions: of PREDICT, TRAIN and ACCUMULATE in QEMU, else 0.
+        message: of EXPORT_GRADIENT, to a server.
     """
 
     outputs: Sequence[Array] = ()
@@ -71,6 +76,7 @@ class Answer:
     states: bytes = b""
     number: int = 0
     instructions: int = 0
+    message: bytes = b""
 
 
 class Device(Protocol):
@@ -148,6 +154,12 @@ class OnHost:
                 return Answer(number=host.checkpoint_number)
             case Kind.RESET:
                 host.reset()
+            case Kind.BEGIN_GRADIENT:
+                host.begin_gradient()
+            case Kind.EXPORT_GRADIENT:
+                return Answer(message=host.export_gradient())
+            case Kind.APPLY_GRADIENT:
+                host.apply_gradient(command.message)
         return Answer()
 
 
@@ -176,6 +188,7 @@ class InQemu:
         if build.board.is_host:
             raise UsageError("a build for the host has no firmware to run in QEMU", hint="--on host")
         self._rate: Command | None = None
+        self._gradient = b""
         self.slots = bytearray(), bytearray()
         make(build.folder, "training", toolchain=build.board.toolchain)
 
@@ -194,6 +207,9 @@ class InQemu:
             with (folder / "commands.bin").open("wb") as file:
                 for command in whole:
                     file.write(self._encoded(command))
+            kept = folder / "gradient.bin"
+            if self._gradient:
+                kept.write_bytes(self._gradient)
             for number, slot in enumerate(self.slots):
                 if slot:
                     (folder / f"slot_{number}.bin").write_bytes(slot)
@@ -202,6 +218,7 @@ class InQemu:
             for number, slot in enumerate(self.slots):
                 path = folder / f"slot_{number}.bin"
                 slot[:] = path.read_bytes() if path.exists() else b""
+            self._gradient = kept.read_bytes() if kept.exists() else b""
         said = next((each for each in reversed(whole) if each.kind in (Kind.LEARNING_RATE, Kind.RESET)), None)
         self._rate = said if said is not None and said.kind == Kind.LEARNING_RATE else None
         return answers[len(before) : -1]
@@ -210,6 +227,8 @@ class InQemu:
         parts = [struct.pack("<I", command.kind)]
         if command.kind == Kind.LEARNING_RATE:
             parts.append(struct.pack("<2i", *command.rate))
+        if command.kind == Kind.APPLY_GRADIENT:
+            parts += [struct.pack("<I", len(command.message)), command.message]
         if command.label is not None and self._build.label is not None:
             parts.append(_bytes(command.label, self._build.label))
         parts += [_bytes(array, t) for array, t in zip(command.inputs, self._build.inputs, strict=False)]
@@ -222,6 +241,8 @@ class InQemu:
         sizes[Kind.STATES] = self._build.report["ram"]["state_bytes"]
         for command in commands:
             size = sizes.get(command.kind, 0)
+            if command.kind == Kind.EXPORT_GRADIENT:
+                size = 4 + int.from_bytes(results[position : position + 4], "little")
             answers.append(self._answer(command.kind, results[position : position + size]))
             position += size
         if position != len(results):
@@ -240,6 +261,8 @@ class InQemu:
                 return Answer(states=data)
             case Kind.LOAD | Kind.SAVE:
                 return Answer(number=struct.unpack("<I", data)[0])
+            case Kind.EXPORT_GRADIENT:
+                return Answer(message=data[4:])
             case _:
                 return Answer()
 

@@ -22,6 +22,7 @@ from tinycompile.passes import optimize
 from tinycompile.pipeline import compile_together
 from tinycompile.predecessor import options_of_build
 from tinycompile.training.model_file import trained_tflite
+from tinycompile.training.request import learnable_part, read_request
 from tinycompile.written import TFLITE
 
 
@@ -47,21 +48,24 @@ def build_trained(build: Build, training: Training, output: Path, *, force: bool
             parameters=folder / "parameters.npz",
             labels=(folder / "labels.txt",) if labels else (),
         )
-        (found,) = compile_together([build.source], options, output=output, force=force)
-    (output / f"{build.model}_checkpoint.bin").write_bytes(training.checkpoint)
-    if build.source.suffix.lower() == TFLITE:
-        _write_model(build, training, output / f"{build.model}_trained.tflite")
+        files = {f"{build.model}_checkpoint.bin": training.checkpoint, **_model_file(build, training)}
+        (found,) = compile_together([build.source], options, output=output, force=force, beside=files)
     return found
 
 
-def _write_model(build: Build, training: Training, path: Path) -> None:
-    """Warns where the file can't hold what was learned."""
+def _model_file(build: Build, training: Training) -> dict[str, bytes]:
+    """The source with what was learned, by its name; warns where it can't hold that."""
+    if build.source.suffix.lower() != TFLITE:
+        return {}
+    name = f"{build.model}_trained.tflite"
     options = options_of_build(build.folder, build.report, Options())
     graph = optimize(imported(build.source, options), ())
     try:
         if options.classes is not None:
             raise UsageError("the model's file has another head", hint="parameters.npz has all that was learned")
-        path.write_bytes(trained_tflite(build.source.read_bytes(), graph, step_of(build), training.parameters))
+        learnable = learnable_part(graph, read_request(options.train or "", options.classes))
+        step, parameters = step_of(build), training.parameters
+        return {name: trained_tflite(build.source.read_bytes(), graph, step, parameters, learnable)}
     except UsageError as error:
-        path.unlink(missing_ok=True)  # of an earlier training
-        warnings.warn(f"{path.name} isn't written: {error}", TinycompileWarning, stacklevel=2)
+        warnings.warn(f"{name} isn't written: {error}", TinycompileWarning, stacklevel=2)
+        return {}

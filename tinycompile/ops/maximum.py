@@ -18,6 +18,7 @@ class Maximum(Extremum):
     """
 
     kind: ClassVar[str] = "maximum"
+    keeps_larger: ClassVar[bool] = True
 
     def integer(self, a: Array, b: Array) -> Array:
         return np.maximum(a, b)

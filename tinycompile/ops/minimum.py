@@ -18,6 +18,7 @@ class Minimum(Extremum):
     """
 
     kind: ClassVar[str] = "minimum"
+    keeps_larger: ClassVar[bool] = False
 
     def integer(self, a: Array, b: Array) -> Array:
         return np.minimum(a, b)

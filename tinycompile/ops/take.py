@@ -10,12 +10,15 @@ import numpy as np
 
 from tinycompile.access import Access, Enlarged, Pointwise, Whole, Windowed
 from tinycompile.dtypes import DType
-from tinycompile.ir import Array, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Op, Signature, TensorType
 from tinycompile.ops._movement import not_movable
+from tinycompile.ops._training.gradient import Gradient
+from tinycompile.ops._training.placed_gradient import PlacedGradient
+from tinycompile.ops._training.rule import Differentiable, Tape, add_as_values
 
 
 @dataclass(frozen=True)
-class Take(Op):
+class Take(Differentiable):
     """Any type, any axis: slices with any step, splits, gathers by constant indices, nearest-neighbour
     resizing.
 
@@ -39,6 +42,21 @@ class Take(Op):
 
     def evaluate(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         return (np.take(inputs[0], self.indices, axis=self.axis),)
+
+    def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
+        """Elements that were taken several times are the sum of what their copies have."""
+        shape, found = tape.type_of(node.outputs[0]).shape, np.array(self.indices)
+        longer = (*shape[: self.axis], found.size + 1, *shape[self.axis + 1 :])  # with a 0 for those that weren't taken
+        (filled,) = tape.emit(PlacedGradient(longer, (0,) * len(shape)), gradient.values, meaning="filled")
+        counts = np.bincount(found, minlength=tape.type_of(node.inputs[0]).shape[self.axis])
+        order = np.argsort(found, kind="stable")
+        first = np.cumsum(counts) - counts
+        for number in range(counts.max()):
+            there = counts > number
+            places = np.where(there, order[np.where(there, first + number, 0)], found.size)
+            op = Take(self.axis, tuple(places.tolist()))
+            (values,) = tape.emit(op, filled, meaning="input_gradient")
+            add_as_values(tape, node, Gradient(values, gradient.exponent))
 
     def access(self, sig: Signature, operand: int) -> Access:
         """Of positions: every n-th one from the first on, or each several times."""

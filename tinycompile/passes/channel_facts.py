@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,30 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.reshape import Reshape
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What of a layer is trained.
+
+    Attributes:
+        weights: of how many of the first input channels (of a depthwise convolution: of its channels); None for all, 0
+            for no weights.
+    """
+
+    weights: int | None = 0
+    bias: bool = False
+
+    def joined(self, other: Trained) -> Trained:
+        """What either of them says."""
+        weights = None if None in (self.weights, other.weights) else max(self.weights or 0, other.weights or 0)
+        return Trained(weights, self.bias or other.bias)
+
+
+Scheme = Mapping[str, Trained]
+"""By the layers' names, in the order of execution."""
+
+UNTRAINED: Scheme = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,17 +63,43 @@ class Interval:
         return Interval(np.minimum(self.low, value), np.maximum(self.high, value))
 
 
-def intervals(graph: Graph) -> dict[str, Interval]:
-    """Bounds of every int8 value that has a last axis; sound for every model input."""
+def intervals(graph: Graph, scheme: Scheme = UNTRAINED) -> dict[str, Interval]:
+    """Bounds of every int8 value that has a last axis; sound for every model input.
+
+    Args:
+        scheme: what is trained. Channels then are constant only if they stay it and hand on no gradient: a bias has
+            none where its channel is at an end of the clamp whatever the input is, so it never changes.
+    """
     found: dict[str, Interval] = {}
+    depends = set[str]()
     for name, t in graph.types.items():
         if t.dtype == INT8 and t.shape:
             found[name] = Interval.any_int8(t.shape[-1])
     for node in graph.nodes:
         bounds = _bounds(graph, node, found)
+        if node.name in scheme or not depends.isdisjoint(node.inputs):
+            depends.update(node.outputs)
+            bounds = None if bounds is None else _while_training(graph, node, found, bounds, scheme)
         if bounds is not None:
             found[node.outputs[0]] = bounds
     return found
+
+
+def _while_training(
+    graph: Graph, node: Node, known: dict[str, Interval], bounds: Interval, scheme: Scheme
+) -> Interval | None:
+    """Of a node that trained parameters have an influence on. Bounds that aren't those of a constant may move."""
+    op, x = node.op, known[node.inputs[0]]
+    if not isinstance(op, Conv2D | DepthwiseConv2D | FullyConnected):
+        ends = isinstance(op, MaxPool2D | AveragePool2D | Mean | Reshape) and x.low.size == bounds.low.size
+        return _or_any(bounds, bounds.constant & x.constant) if ends else None
+    clamped = (bounds.low <= op.clamp[0]) | (bounds.low >= op.clamp[1])
+    fixed = node.name not in scheme and _constant_sums(graph, node, op, x)
+    return _or_any(bounds, bounds.constant & (clamped | fixed), op.clamp)
+
+
+def _or_any(bounds: Interval, stays: Array, values: tuple[int, int] = (-128, 127)) -> Interval:
+    return Interval(np.where(stays, bounds.low, values[0]), np.where(stays, bounds.high, values[1]))
 
 
 def _bounds(graph: Graph, node: Node, known: dict[str, Interval]) -> Interval | None:
@@ -94,6 +145,26 @@ def _linear_bounds(
     graph: Graph, node: Node, op: Conv2D | DepthwiseConv2D | FullyConnected, x: Interval
 ) -> Interval | None:
     """Bounds of a layer's outputs; None where weights aren't known."""
+    sums = _sum_bounds(graph, node, op, x)
+    if sums is None:
+        return None
+    least, most = sums
+    rule = op.requant(graph.signature(node))
+    known = is_step_function(rule, least, most) | (least == most)
+    bounds = (rule.apply(least).astype(np.int64), rule.apply(most).astype(np.int64))
+    return Interval(np.where(known, bounds[0], rule.low), np.where(known, bounds[1], rule.high))
+
+
+def _constant_sums(graph: Graph, node: Node, op: Conv2D | DepthwiseConv2D | FullyConnected, x: Interval) -> Array:
+    """Of which channels: no value of the input that may change has a weight there."""
+    sums = _sum_bounds(graph, node, op, x)
+    return np.zeros(1, np.bool_) if sums is None else sums[0] == sums[1]
+
+
+def _sum_bounds(
+    graph: Graph, node: Node, op: Conv2D | DepthwiseConv2D | FullyConnected, x: Interval
+) -> tuple[Array, Array] | None:
+    """Least and greatest sums, the bias included; None where weights aren't known."""
     weights = graph.constants.get(node.inputs[1])
     bias = graph.constants.get(node.inputs[2]) if len(node.inputs) > 2 else np.zeros(1, np.int64)
     if weights is None or bias is None:
@@ -111,7 +182,4 @@ def _linear_bounds(
     axes = (0, 1, 2) if isinstance(op, DepthwiseConv2D) else tuple(range(1, w.ndim))
     least = np.minimum(w * low, w * high).sum(axis=axes) + bias
     most = np.maximum(w * low, w * high).sum(axis=axes) + bias
-    rule = op.requant(sig)
-    known = is_step_function(rule, least, most) | (least == most)
-    bounds = (rule.apply(least).astype(np.int64), rule.apply(most).astype(np.int64))
-    return Interval(np.where(known, bounds[0], rule.low), np.where(known, bounds[1], rule.high))
+    return least, most

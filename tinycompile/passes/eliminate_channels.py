@@ -27,13 +27,26 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.sub import Sub
-from tinycompile.passes.channel_facts import Interval, intervals, keeps_channels
+from tinycompile.passes.channel_facts import UNTRAINED, Interval, Scheme, Trained, intervals, keeps_channels
 
 
 def eliminate_channels(graph: Graph) -> Graph:
     """Remove what can't influence any output. Model inputs and outputs keep all their channels."""
     facts = intervals(graph)
     return _without_channels(graph, facts, _kept_channels(graph, facts, {}))
+
+
+def eliminate_untrainable(graph: Graph, scheme: Scheme) -> tuple[Graph, Mapping[str, Array]]:
+    """The same of a model of which a scheme's layers are going to be trained: without channels that can't influence any
+    output as long as it learns, and whose parameters never change.
+
+    Returns:
+        The graph, and the channels that are left of each value that has fewer.
+    """
+    facts = intervals(graph, scheme)
+    kept = _kept_channels(graph, facts, {}, scheme)
+    smaller = _without_channels(graph, facts, kept, scheme)
+    return smaller, {} if smaller is graph else _fewer(graph, kept)
 
 
 def kept_channels(graph: Graph, at_least: Mapping[str, Array] | None = None) -> dict[str, Array]:
@@ -45,13 +58,20 @@ def kept_channels(graph: Graph, at_least: Mapping[str, Array] | None = None) -> 
     return _kept_channels(graph, intervals(graph), at_least or {})
 
 
-def _without_channels(graph: Graph, facts: Mapping[str, Interval], kept: Mapping[str, Array]) -> Graph:
-    changed = {v: k for v, k in kept.items() if k.size < graph.types[v].shape[-1]}
+def _without_channels(
+    graph: Graph, facts: Mapping[str, Interval], kept: Mapping[str, Array], scheme: Scheme = UNTRAINED
+) -> Graph:
+    changed = _fewer(graph, kept)
     if not changed:
         return graph
-    rewriter = _Rewriter(graph, facts, kept, changed)
+    rewriter = _Rewriter(graph, facts, kept, changed, scheme)
     rewritten = rewriter.run()
     return graph if rewritten is None else rewritten.without_dead()
+
+
+def _fewer(graph: Graph, kept: Mapping[str, Array]) -> dict[str, Array]:
+    """Of the values that lose channels."""
+    return {name: channels for name, channels in kept.items() if channels.size < graph.types[name].shape[-1]}
 
 
 def eliminating_the_same(other: Graph) -> Pass:
@@ -132,7 +152,9 @@ class Links:
         return name
 
 
-def _kept_channels(graph: Graph, facts: Mapping[str, Interval], at_least: Mapping[str, Array]) -> dict[str, Array]:
+def _kept_channels(
+    graph: Graph, facts: Mapping[str, Interval], at_least: Mapping[str, Array], scheme: Scheme = UNTRAINED
+) -> dict[str, Array]:
     """The channels each value must keep; only values that may shrink are in the result."""
     links = Links(graph)
     candidates = [name for name, t in graph.types.items() if name in facts and name not in graph.constants and t.shape]
@@ -158,7 +180,7 @@ def _kept_channels(graph: Graph, facts: Mapping[str, Interval], at_least: Mappin
             if not is_matrix(graph, node):
                 continue
             mine, outputs = needed[links.of(node.inputs[0])], needed[links.of(node.outputs[0])]
-            wanted = mine | _reads(graph, node, facts, outputs)
+            wanted = mine | _reads(graph, node, facts, outputs, scheme)
             changed |= bool(np.any(wanted != mine))
             mine[:] = wanted
     for flags in needed.values():
@@ -167,18 +189,26 @@ def _kept_channels(graph: Graph, facts: Mapping[str, Interval], at_least: Mappin
     return {name: np.flatnonzero(needed[links.of(name)]) for name in candidates}
 
 
-def _reads(graph: Graph, node: Node, facts: Mapping[str, Interval], outputs: Array) -> Array:
+def _reads(graph: Graph, node: Node, facts: Mapping[str, Interval], outputs: Array, scheme: Scheme) -> Array:
     """Input channels that reach a needed output and can't be folded into the bias."""
     weights = graph.constants[node.inputs[1]]
     reaches = (weights[outputs] != 0).reshape(-1, weights.shape[-1]).any(axis=0)
-    return reaches & ~_foldable(graph, node, facts)
+    return (reaches | _learns(graph, node, scheme)) & ~_foldable(graph, node, facts, scheme)
 
 
-def _foldable(graph: Graph, node: Node, facts: Mapping[str, Interval]) -> Array:
+def _learns(graph: Graph, node: Node, scheme: Scheme) -> Array:
+    """Input channels whose weights are trained."""
+    depth, trained = graph.types[node.inputs[0]].shape[-1], scheme.get(node.name, Trained())
+    return np.arange(depth) < (depth if trained.weights is None else trained.weights)
+
+
+def _foldable(graph: Graph, node: Node, facts: Mapping[str, Interval], scheme: Scheme) -> Array:
+    """A weight that is trained learns of a constant that isn't 0."""
     x = facts[node.inputs[0]]
+    is_zero = x.constant & (x.low == graph.types[node.inputs[0]].zero_point)
     if isinstance(node.op, Conv2D) and any(node.op.padding):
-        return x.constant & (x.low == graph.types[node.inputs[0]].zero_point)
-    return x.constant
+        return is_zero
+    return np.where(_learns(graph, node, scheme), is_zero, x.constant)
 
 
 @dataclass
@@ -189,6 +219,7 @@ class _Rewriter:
     facts: Mapping[str, Interval]
     kept: Mapping[str, Array]
     changed: Mapping[str, Array]
+    scheme: Scheme
 
     def run(self) -> Graph | None:
         """None where a folded bias would leave int32."""
@@ -228,7 +259,7 @@ class _Rewriter:
         weights = graph.constants[node.inputs[1]].astype(np.int64)
         gone = np.ones(weights.shape[-1], np.bool_)
         gone[self.kept[x]] = False
-        fold = gone & self.facts[x].constant & _foldable(graph, node, self.facts)
+        fold = gone & self.facts[x].constant & _foldable(graph, node, self.facts, self.scheme)
         value = np.where(fold, self.facts[x].low - graph.types[x].zero_point, 0)
         constant = (weights * value).reshape(weights.shape[0], -1).sum(axis=1)
         bias = constant + sum(graph.constants[name] for name in node.inputs[2:])  # at most one

@@ -229,7 +229,7 @@ def _layers(
             scratch_bytes=layer.kernel.scratch_bytes,
             function=layer.function,
             stage=stages.get(step),
-            traced=program.training is None or step <= program.training.begin,
+            traced=program.training is None or program.training.predicts(step),
             phase=phase_of(step, layer.node, program.training),
             outputs=[_tensor(tensor, program.graph) for tensor in layer.outputs],
             weights_in=held[step],

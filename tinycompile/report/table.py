@@ -87,7 +87,7 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         counted = "" if report["target"] == "host" else f"; `run` counts {'those of predictions' if ahead else 'them'}"
         yield "instructions", f"about {done.instructions:,} per {of}{rate} (estimate{counted})"
     if ahead is not None:
-        own = report["layers"][:ahead]
+        own = [each for each in report["layers"][:ahead] if each["traced"]]
         alone = f"{sum(each['macs'] for each in own):,} MACs"
         yield "", f"a prediction alone: about {sum(each['instructions_estimate'] for each in own):,}, for {alone}"
     if report.get("training") is not None:

@@ -75,6 +75,9 @@ class Backward:
             return value
         return self._emit(place.rounding, place.operands, "weights", self.types[value])[0]
 
+    def values_of(self, value: str) -> Array | None:
+        return self.constants.get(value)
+
     def constant(self, values: Array, meaning: str) -> str:
         key = values.dtype.str, values.tobytes(), values.shape
         if key not in self._equal:

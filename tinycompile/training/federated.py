@@ -72,9 +72,16 @@ class GradientExport:
 
     def largest_message(self, counts: Sequence[int]) -> int:
         """Bytes, of tensors of so many elements: gaps take a byte, and another one for each 128 elements."""
-        most = [self.kept(count, 0) for count in counts]
-        entries = sum(n * (1 + self.bits // 8) + count // 128 + 5 for n, count in zip(most, counts, strict=True))
-        return HEADER.size + entries + 4
+        return _largest(counts, [self.kept(count, 0) for count in counts], self.bits)
+
+    def largest_answer(self, counts: Sequence[int]) -> int:
+        """The same of a server's, which may have all elements."""
+        return _largest(counts, counts, SERVER_BITS)
+
+
+def _largest(counts: Sequence[int], most: Sequence[int], bits: int) -> int:
+    entries = sum(n * (1 + bits // 8) + count // 128 + 5 for n, count in zip(most, counts, strict=True))
+    return HEADER.size + entries + 4
 
 
 def read_export(text: str) -> GradientExport:

@@ -12,15 +12,19 @@ from tinycompile.frontend.tflite_schema import root
 from tinycompile.ir import Array, Graph
 from tinycompile.ops._training.parameters import RoundedWeights
 from tinycompile.ops._training.trained_layer import TrainedLayer
+from tinycompile.training.learnable import Learnable
 from tinycompile.training.step import TrainingStep
 
 
-def trained_tflite(content: bytes, graph: Graph, step: TrainingStep, parameters: Mapping[str, Array]) -> bytes:
+def trained_tflite(
+    content: bytes, graph: Graph, step: TrainingStep, parameters: Mapping[str, Array], learnable: Learnable
+) -> bytes:
     """A file whose predictions are those of the trained model: weights are rounded as its forward pass rounds them.
 
     Args:
         content: of the model's file. graph: of it, as training began with it.
         parameters: by the names of the trained states.
+        learnable: what of the graph was trained.
 
     Raises:
         UsageError: the file doesn't have a trained layer, or its weights or bias as a constant of its own.
@@ -38,6 +42,7 @@ def trained_tflite(content: bytes, graph: Graph, step: TrainingStep, parameters:
             )
         name = plain.inputs[operand] if operand < len(plain.inputs) else ""
         buffer = _buffer(model, graph, name)
+        values = values if buffer is None else learnable.whole(graph, layer, operand, values)
         old = graph.constants.get(name)
         if buffer is None or old is None or buffer.tobytes() != old.tobytes() or values.nbytes != buffer.nbytes:
             what = ("input", "weights", "bias")[operand]

@@ -10,6 +10,7 @@ from tinycompile.choices import Loss
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.numerics.block_floating import DEFAULT_RATE
+from tinycompile.training.learnable import Learnable
 from tinycompile.training.lite_residual import with_modules
 from tinycompile.training.new_classes import with_classes
 from tinycompile.training.scheme import beside, read_scheme
@@ -101,12 +102,22 @@ def _layers(value: object, where: str) -> list[str]:
 def requested_step(
     graph: Graph, request: Request, loss: Loss = "cross_entropy", rate: float = DEFAULT_RATE
 ) -> TrainingStep:
-    """The training step of a model with what the request adds to it.
+    """The training step of a model with what the request adds to it, without channels that can't learn.
 
     Raises:
         UsageError, UnsupportedError: as `read_scheme`, `with_classes` and `training_step`.
     """
+    learnable = learnable_part(graph, request)
+    return training_step(learnable.graph, learnable.scheme, loss, rate)
+
+
+def learnable_part(graph: Graph, request: Request) -> Learnable:
+    """The model with what the request adds to it, and what it trains.
+
+    Raises:
+        UsageError: as `read_scheme` and `with_classes`.
+    """
     if request.classes is not None:
         graph = with_classes(graph, request.classes, request.seed)
     graph = with_modules(graph, beside(request.scheme, graph), request.seed)
-    return training_step(graph, read_scheme(request.scheme, graph), loss, rate)
+    return Learnable.of(graph, read_scheme(request.scheme, graph))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from fractions import Fraction
 
@@ -18,6 +18,7 @@ from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.concatenation import Concatenation
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.reshape import Reshape
+from tinycompile.passes.channel_facts import Scheme, Trained
 
 FORMS = (
     "all, last:K, head, biases, biases:K, a LAYER's name, LAYER:bias, LAYER:0.25 (of its input channels), lite:K, "
@@ -32,28 +33,6 @@ SHOWN = 24
 
 MODULE = "/lite_residual/"
 """In the names of the layers of lite residual modules (`lite_residual.py`)."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What is trained of a layer.
-
-    Attributes:
-        weights: of how many of the first input channels (of a depthwise convolution: of its channels); None for all, 0
-            for no weights.
-    """
-
-    weights: int | None = 0
-    bias: bool = False
-
-    def joined(self, other: Trained) -> Trained:
-        """What either of them says."""
-        weights = None if None in (self.weights, other.weights) else max(self.weights or 0, other.weights or 0)
-        return Trained(weights, self.bias or other.bias)
-
-
-Scheme = Mapping[str, Trained]
-"""By the layers' names, in the order of execution."""
 
 
 def layers_of(graph: Graph) -> list[Node]:

@@ -42,8 +42,9 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.identity import Identity
 from tinycompile.ops.reshape import Reshape
 from tinycompile.ops.softmax import Softmax
+from tinycompile.passes.channel_facts import Scheme, Trained
 from tinycompile.training.backward import Backward, Place, dependent, states_of
-from tinycompile.training.scheme import Scheme, Trained, copies_of_channels, evenly, has_weights
+from tinycompile.training.scheme import copies_of_channels, evenly, has_weights
 
 
 @dataclass(frozen=True, eq=False)

@@ -55,6 +55,10 @@ class Tape(Protocol):
         """The int8 weights of an operand as they were in the forward pass, to be read in the backward pass."""
         ...
 
+    def values_of(self, value: str) -> Array | None:
+        """Of a constant; None of anything else."""
+        ...
+
     def constant(self, values: Array, meaning: str) -> str:
         """A constant's name; equal ones are one. `meaning`: a word for the name."""
         ...
@@ -123,16 +127,17 @@ def is_rescaled(sig: Signature) -> bool:
     return sig.input.quant is not None and not sig.input.quant.same_as(sig.output.quant)
 
 
-def add_as_values(tape: Tape, node: Node, gradient: Gradient) -> None:
+def add_as_values(tape: Tape, node: Node, gradient: Gradient, operand: int = 0) -> None:
     """Adds the gradient of an operator that hands int8 values on as they are: where scales differ, real numbers grow.
 
     Args:
-        gradient: of operand 0's shape.
+        gradient: of the operand's shape.
     """
-    sig, (x, *_) = tape.signature(node), node.inputs
-    if sig.input.scale != sig.output.scale:
-        share = multiplier(sig.output.scale / sig.input.scale)
-        op = SpreadGradient(sig.input.shape, sig.input.shape, share)
+    sig, x = tape.signature(node), node.inputs[operand]
+    own = sig.inputs[operand]
+    if own.scale != sig.output.scale:
+        share = multiplier(sig.output.scale / own.scale)
+        op = SpreadGradient(own.shape, own.shape, share)
         gradient = Gradient(*tape.emit(op, *gradient, meaning="rescaled"))
     tape.add(x, gradient)
 

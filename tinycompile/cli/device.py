@@ -34,10 +34,13 @@ def monitor(folder: Path, port: Path | None, baud: int | None, once: bool, timeo
     """Show what the board of FOLDER prints on its UART: results and cycles of each layer."""
     from tinycompile.build import Build
     from tinycompile.monitor import find_port, lines
+    from tinycompile.serial_link.frames import Frame
+    from tinycompile.serial_link.link import Kind
 
     board = Build(folder).board
     begun = False
-    for line in lines(port or find_port(), baud or board.baud, timeout):
+    goodbye = Frame(0, Kind.BYE).encoded()  # to a program that was stopped before it could say so
+    for line in lines(port or find_port(), baud or board.baud, timeout, goodbye):
         begun = begun or line.startswith("tinycompile:")
         if begun:
             click.echo(line)

@@ -25,7 +25,11 @@ def serial_options(*others: str) -> Callable[[Callable[P, None]], Callable[P, No
         for option in reversed(
             (
                 click.option(
-                    "--on", type=click.Choice((*others, SERIAL)), default=others[0], show_default=True, help=text
+                    "--on",
+                    type=click.Choice(tuple(dict.fromkeys((*others, SERIAL)))),
+                    default=others[0],
+                    show_default=True,
+                    help=text,
                 ),
                 click.option("--port", type=PATH, help="Serial port of --on serial.  [default: the only one there is]"),
                 click.option("--baud", type=click.IntRange(min=1), help="Its baud rate.  [default: the board's]"),

@@ -12,6 +12,7 @@ import click
 from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._shared import (
     PATH,
+    calibrated_option,
     compile_options,
     console,
     explained,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tinycompile.layout import Layout
     from tinycompile.lowered import Lowered
     from tinycompile.options import Options
+    from tinycompile.profile.calibrated import Calibration
     from tinycompile.targets import Board
 
 
@@ -165,12 +167,15 @@ def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[l
 @click.command(short_help="Print RAM, flash, instructions and time, by estimates.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
+@calibrated_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an entry for each model.")
 @explained
-def cost(models: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def cost(models: tuple[Path, ...], calibrated_by: Path | None, as_json: bool, **options: Any) -> None:
     """Print what each of MODELS would take of the target, without building."""
     from tinycompile.costing import cost_lines, costs_of_files
+    from tinycompile.profile.calibrated import load_calibration
 
+    calibration = None if calibrated_by is None else load_calibration(calibrated_by, options["target"])
     found = costs_of_files(models, options_of(**options))
     if as_json:
         print_json([{"model": str(model), **each.as_dict()} for model, each in found])
@@ -178,3 +183,16 @@ def cost(models: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     for model, each in found:
         for line in cost_lines(model.stem, each):
             click.echo(line)
+        if calibration is not None:
+            click.echo(_calibrated(each.instructions, calibration))
+
+
+def _calibrated(instructions: int, calibration: Calibration) -> str:
+    """The time that instructions take by what was measured."""
+    rates = calibration.cycles_per_instruction
+    if rates is None:
+        return "  time   not calibrated: no instructions were counted of the measured models"
+    low, high = (1e3 * instructions * rate / calibration.clock_hz for rate in rates)
+    text = f"{low:,.3f} ms" if low == high else f"{low:,.3f} to {high:,.3f} ms"
+    rate = f"{rates[0]:.3f}" if rates[0] == rates[1] else f"{rates[0]:.3f} to {rates[1]:.3f}"
+    return f"  calibrated  {text}: {rate} cycles per instruction with waiting, by {calibration.origin}"

@@ -27,7 +27,6 @@ PROTOCOL = 1
 _WRITTEN = PAYLOAD_BYTES - 8
 """Bytes of memory in a frame, behind area and offset."""
 _ID = re.compile(r"build_id\[8\] = \{([^}]*)\}")
-_NO_RECORDS = (0, 0)
 _ALL_RECORDS = (0, 1 << 30)
 
 
@@ -137,12 +136,15 @@ class Console:
         for at in range(0, len(data), _WRITTEN):
             self.link.request(Kind.WRITE, struct.pack("<2I", area, at) + data[at : at + _WRITTEN])
 
-    def do(self, action: Action, first: int = 0, last: int = 0, rows: bytes = b"") -> Happened:
+    def do(
+        self, action: Action, first: int = 0, last: int = 0, rows: bytes = b"", allowed: Sequence[int] = ()
+    ) -> Happened:
         """Have something done.
 
         Args:
             first, last: the records [first, last) are wanted whole; of `RATE` its two numbers.
             rows: the input of a model that asks for its rows.
+            allowed: statuses that are no failure.
 
         Raises:
             DeviceError: the model says that it can't, or nobody answers.
@@ -152,7 +154,7 @@ class Console:
         while True:
             what, status, ticks, value, size, *more = struct.unpack("<8I", event)
             if what == Event.DONE:
-                if status:
+                if status and status not in allowed:
                     raise DeviceError(
                         f"{action.name} failed on the board",
                         where=self.name,
@@ -182,7 +184,7 @@ class Console:
 
     def give(self, inputs: Sequence[Array]) -> bytes:
         """A sample's inputs; returns what the model will ask for row by row."""
-        data = [_bytes(array, t) for array, t in zip(inputs, self._build.inputs, strict=True)]
+        data = [bytes_of(array, t) for array, t in zip(inputs, self._build.inputs, strict=True)]
         if self._streamed:
             return data[0]
         for i, each in enumerate(data):
@@ -221,7 +223,7 @@ class Console:
                 self._reset()
                 begun = i
             rows = self.give([array[i] for array in samples])
-            happened = self.do(Action.INVOKE, *_NO_RECORDS, rows)
+            happened = self.do(Action.INVOKE, rows=rows)
             found, sums = self.outputs(), self.words(Area.SUMS)
             traces.append(self._traced(samples, i, begun, sums))
             outputs.append(found)
@@ -257,7 +259,7 @@ class Console:
         if self._build.report["ram"]["state_bytes"]:
             self.do(Action.RESET)  # the step again, from where its sequence began
             for i in range(begun, sample):
-                self.do(Action.INVOKE, *_NO_RECORDS, self.give([array[i] for array in samples]))
+                self.do(Action.INVOKE, rows=self.give([array[i] for array in samples]))
         happened = self.do(Action.INVOKE, *shown, self.give([array[sample] for array in samples]))
         theirs = [part for part in happened.parts if part.layer in other]
         return records([*(part for part in parts if part.layer not in other), *theirs])
@@ -316,5 +318,6 @@ def _build_id(build: Build) -> bytes:
     return bytes(int(word, 16) for word in found[1].split(","))
 
 
-def _bytes(array: Array, t: TensorType) -> bytes:
+def bytes_of(array: Array, t: TensorType) -> bytes:
+    """As the firmware has it in memory."""
     return t.dtype.pack(np.asarray(array, t.dtype.carrier)).tobytes()

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-import tinycompile
 import tinycompile.serial_link.console as console_module
 from tests.conftest import DIGITS
 from tests.support.serial_board import bad_cable, emulated
@@ -26,7 +25,6 @@ from tinycompile.monitor import opened
 from tinycompile.serial_link.console import Action, Console, Event, Place, console_of
 from tinycompile.serial_link.frames import Frame, Receiver, decoded, stuffed, unstuffed
 from tinycompile.serial_link.link import Kind, Link
-from tinycompile.toolchain import make
 from tinycompile.trace import TracePart
 
 SAMPLES = DIGITS / "digits_samples.npz"
@@ -56,14 +54,11 @@ def test_a_receiver_finds_its_place_again() -> None:
 
 
 @pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    folder = tmp_path_factory.mktemp("serial") / "out"
-    found = tinycompile.compile(DIGITS / "digits_int8.tflite", target="mps2-an386", output=folder)
-    make(folder, "console")
-    return found
+def build(talking_build: Build) -> Build:
+    return talking_build
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def compiled_once(build: Build) -> Iterator[None]:
     """The generated C for this machine, of all commands on this build."""
     with pytest.MonkeyPatch.context() as patch:
@@ -72,7 +67,7 @@ def compiled_once(build: Build) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def port(build: Build) -> Iterator[Path]:
+def port(build: Build, compiled_once: None) -> Iterator[Path]:
     with emulated(build.folder / "firmware_console.elf", build.board) as found:
         yield found
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile import choices
 from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._shared import (
     PATH,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=PATH, help="Folder to create, or of an earlier build.  [default: build/<model>]")
 @force_option("Overwrite generated files that were edited, and take a folder that no build made.")
 @click.option("--compatible-with", type=PATH, help="New weights for the code of this older output folder.")
+@click.option(
+    "--harness", type=click.Choice(choices.HARNESS_CHOICES), help="Also a firmware for this benchmark's runner."
+)
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"

@@ -11,6 +11,7 @@ from pathlib import Path
 from tinycompile.codegen import blob
 from tinycompile.codegen.blocks import blocks_of
 from tinycompile.codegen.constants import c_integer, c_scale, c_values, needs_math
+from tinycompile.codegen.harness import benchmark_of
 from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.interface import meaning
 from tinycompile.codegen.linker import linker_script
@@ -76,6 +77,7 @@ def _values(project: Project) -> dict[str, object]:
         "scratch_bytes": project.scratch_bytes,
         "cold": project.layout.cold,
         "copies": project.copies,
+        "harness": project.harness,
         "weights_addresses": project.weights_addresses(project.board),
         "memory_sources": project.memory_sources,
         "memory_setups": project.memory_setups,
@@ -186,7 +188,17 @@ def _firmware(project: Project, build: bytes) -> dict[str, str]:
         for source in variant.sources:
             files[f"firmware/{_board_source(variant, source)}"] = source.read_text()
     files |= emit_linker_scripts(project)
+    if project.harness is not None:
+        files["firmware/main_harness.c"] = _harness(project)
     return files | {f"firmware/{header.name}": header.read_text() for header in sorted(headers)}
+
+
+def _harness(project: Project) -> str:
+    """Raises UsageError: the runner can't give the model what it takes."""
+    board = project.board
+    ticks = board.clock_hz if board.qemu is None else board.qemu.timer_hz
+    benchmark = benchmark_of(project.programs[0])
+    return render("main_harness.c.j2", **_values(project), benchmark=benchmark, ticks_per_second=ticks)
 
 
 def emit_linker_scripts(project: Project) -> dict[str, str]:

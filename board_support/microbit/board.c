@@ -69,7 +69,10 @@ void board_putc(char byte)
 void board_listen(void)
 {
     RX_PIN_CNF = PIN_CNF_INPUT_PULLED_UP;
+    UART_ENABLE = 0; /* pins are chosen while it is off */
     UART_PSELRXD = RX_PIN;
+    UART_ENABLE = UART_ENABLED;
+    UART_TASKS_STARTTX = 1;
     UART_TASKS_STARTRX = 1;
 }
 

@@ -33,7 +33,11 @@ def serial_options(*others: str) -> Callable[[Callable[P, None]], Callable[P, No
                 ),
                 click.option("--port", type=PATH, help="Serial port of --on serial.  [default: the only one there is]"),
                 click.option("--baud", type=click.IntRange(min=1), help="Its baud rate.  [default: the board's]"),
-                click.option("--timeout", type=float, help="Seconds of silence after which to give up.  [default: 20]"),
+                click.option(
+                    "--timeout",
+                    type=click.FloatRange(min=0, min_open=True),
+                    help="Seconds of silence after which to give up.  [default: 20]",
+                ),
             )
         ):
             command = option(command)

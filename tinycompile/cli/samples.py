@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinycompile.cli._serial import place_of, serial_options
-from tinycompile.cli._shared import PATH, P, explained, force_option, print_json
+from tinycompile.cli._shared import PATH, P, explained, force_option, print_json, progress
 from tinycompile.cli.training import verify_steps
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.staging import may_write
@@ -157,7 +157,8 @@ def verify(
     if samples_file is None:
         raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")
     given = result.sequences(samples_file, limit) if sequence else (*result.real_samples(samples_file, limit), 0)
-    outcome, line = _verified(result, place, *given)
+    with progress(not as_json):
+        outcome, line = _verified(result, place, *given)
     certificate = load_certificate(result.folder, result.model)
     if as_json:
         print_json(certificate)

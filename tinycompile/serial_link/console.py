@@ -19,6 +19,7 @@ from tinycompile.errors import DeviceError, ToolMissingError, UsageError
 from tinycompile.host import HostModel
 from tinycompile.ir import Array, TensorType
 from tinycompile.monitor import find_port
+from tinycompile.progress import step
 from tinycompile.serial_link.frames import PAYLOAD_BYTES
 from tinycompile.serial_link.link import SILENCE, Kind, Link, linked
 from tinycompile.trace import TracePart, TraceRecord, records
@@ -202,7 +203,7 @@ class Console:
         """A word of each layer, and of each state behind them."""
         return list(struct.unpack(f"<{self._records}I", self.read(area, 4 * self._records)))
 
-    def execute(self, samples: Sequence[Array], steps: int = 0, done: Callable[[int], None] | None = None) -> Execution:
+    def execute(self, samples: Sequence[Array], steps: int = 0) -> Execution:
         """Inferences, and what every layer computed.
 
         Of each record only a sum comes over the line, where this machine computes the same; else the record itself, by
@@ -211,7 +212,6 @@ class Console:
         Args:
             samples: one array (samples, *shape) per input.
             steps: of each sequence, before which states begin again; 0 where all samples are one.
-            done: called with the number of samples behind.
 
         Returns:
             With ticks of the board's counter in the place of instructions.
@@ -219,6 +219,7 @@ class Console:
         count = len(samples[0])
         outputs, ticks, traces, stack, begun = list[list[Array]](), list[int](), list[list[TraceRecord]](), 0, 0
         for i in range(count):
+            step(f"sample {i + 1} of {count} on {self.name}")
             if i % (steps or count) == 0:
                 self._reset()
                 begun = i
@@ -229,8 +230,6 @@ class Console:
             outputs.append(found)
             ticks.append(happened.ticks)
             stack = max(stack, happened.stack_bytes)
-            if done is not None:
-                done(i + 1)
         columns = [np.stack(column) for column in zip(*outputs, strict=True)]
         return Execution(columns, ticks, stack, traces)
 

@@ -35,7 +35,7 @@ class Kind(IntEnum):
 ANSWER = 128
 _LONG = (Kind.DO, Kind.RESUME)
 """What takes as long as the model does; the answer, an event, is sent when it has happened."""
-_CALLS_PER_SECOND = 20
+_CALLS_PER_SECOND = 50
 
 
 class Link:

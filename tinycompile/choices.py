@@ -11,6 +11,8 @@ INPUT_STREAM_CHOICES = ("none", "rows")
 ALIGN_CHOICES = ("auto", "strict")
 WEIGHTS_CHOICES = ("embedded", "separate")
 
+HARNESS_CHOICES = ("mlperf-tiny",)
+
 AUTO = "auto"
 """Instead of bytes that start-up copies to faster memory: as many as pay."""
 

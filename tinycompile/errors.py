@@ -125,6 +125,10 @@ class ToolFailedError(TinycompileError):
     """An external tool that was found and failed."""
 
 
+class DeviceError(TinycompileError):
+    """A board on a serial port that doesn't answer, has another firmware, or fails at what it is asked to do."""
+
+
 class TinycompileWarning(UserWarning):
     """Base of what a user should know although the model can be compiled: raised by `warnings.warn`, printed by the
     command line.

@@ -1,4 +1,4 @@
-"""`tinycompile flash`: writes the console firmware to a board with the tool that its description names."""
+"""`tinycompile flash`: writes a firmware that has a UART to a board, with the tool that its description names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinycompile.build import Build
-from tinycompile.errors import TargetError, ToolFailedError, ToolMissingError
+from tinycompile.errors import TargetError, ToolFailedError, ToolMissingError, UsageError
 from tinycompile.targets import Board
 from tinycompile.toolchain import make, run
 
-FIRMWARE = "firmware_console"
+FIRMWARES = {"console": "firmware_console", "harness": "firmware_harness", "energy": "firmware_energy"}
+"""By what `--firmware` says."""
 
 _INSTALL = {
     "pyocd": 'pip install "tinycompile[flash]"',
@@ -24,24 +25,32 @@ _NO_PROBE = ("no available debug probes", "no connected debug probes", "couldn't
 _NO_PROBE_MORE = ("unable to open", "unable to find", "open failed")
 
 
-def flash(build: Build, probe: str | None = None) -> str:
-    """Build the firmware that prints on the UART and write it to the board, after separate weights.
+def flash(build: Build, probe: str | None = None, firmware: str = "console") -> str:
+    """Build a firmware and write it to the board, after separate weights.
 
     Args:
         probe: serial number of the debug probe, where there are several.
+        firmware: of `FIRMWARES`: the one that prints on the UART, or for a benchmark's runner.
 
     Returns:
         The commands that were run.
 
     Raises:
-        TargetError: the board can't be flashed. ToolMissingError, ToolFailedError: no tool, no probe, or it failed.
+        UsageError: the build has no such firmware. TargetError: the board can't be flashed.
+        ToolMissingError, ToolFailedError: no tool, no probe, or it failed.
     """
-    images = [f"{FIRMWARE}.hex"]
+    if firmware != "console" and not (build.folder / "firmware" / "main_harness.c").exists():
+        raise UsageError(
+            "this build has no firmware for a benchmark",
+            where=str(build.folder),
+            hint="build it with --harness mlperf-tiny",
+        )
+    images = [f"{FIRMWARES[firmware]}.hex"]
     if build.weights is not None:
         images.insert(0, f"{build.weights.stem}.hex")
     commands = [_command(build.board, probe, image) for image in images]
     command = commands[-1]
-    make(build.folder, "console", toolchain=build.board.toolchain)
+    make(build.folder, "console" if firmware == "console" else "harness", toolchain=build.board.toolchain)
     try:
         for each in commands:
             run(each, cwd=build.folder, timeout=300)

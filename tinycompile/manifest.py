@@ -19,7 +19,8 @@ MARKER = "report.json"
 """The file by which an output folder of ours is recognised."""
 
 REPORTS = frozenset({MANIFEST, MARKER, "report.html", "certificate.json"})
-FIRMWARES = ("firmware", "firmware_qemu", "firmware_trace", "firmware_training", "firmware_console")
+HARNESSES = ("firmware_harness", "firmware_energy")
+FIRMWARES = ("firmware", "firmware_qemu", "firmware_trace", "firmware_training", "firmware_console", *HARNESSES)
 _SOURCES = (".c", ".s", ".S")
 
 

@@ -1,11 +1,12 @@
-"""`tinycompile monitor`: shows what the console firmware prints on the board's UART."""
+"""Serial ports: found, opened; and `tinycompile monitor`, which shows what the console firmware prints on one."""
 
 from __future__ import annotations
 
 import os
 import select
 import termios
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tinycompile.errors import UsageError, system_reason
@@ -19,7 +20,7 @@ def find_port() -> Path:
     Raises:
         UsageError: there is none, or there are several.
     """
-    ports = sorted(port for pattern in _PORTS for port in Path("/dev").glob(pattern))
+    ports = _ports()
     if len(ports) != 1:
         found = ", ".join(map(str, ports)) if ports else "none"
         raise UsageError(
@@ -30,14 +31,31 @@ def find_port() -> Path:
     return ports[0]
 
 
-def lines(port: Path, baud: int, timeout: float | None = None) -> Iterator[str]:
+def _ports() -> list[Path]:
+    return sorted(port for pattern in _PORTS for port in Path("/dev").glob(pattern))
+
+
+def lines(port: Path, baud: int, timeout: float | None = None, greeting: bytes = b"") -> Iterator[str]:
     """Lines of text from a serial port, 8 bits without parity.
 
     Args:
         timeout: seconds without a byte after which to stop; None for never.
+        greeting: sent first.
 
     Raises:
         UsageError: the port can't be opened, isn't a serial port, or has no such baud rate.
+    """
+    with opened(port, baud) as descriptor:
+        os.write(descriptor, greeting)
+        yield from _lines(descriptor, timeout)
+
+
+@contextmanager
+def opened(port: Path, baud: int) -> Generator[int]:
+    """The file descriptor of a serial port, 8 bits without parity, raw.
+
+    Raises:
+        UsageError: as for `lines`.
     """
     speed = getattr(termios, f"B{baud}", None)
     if speed is None:
@@ -45,12 +63,26 @@ def lines(port: Path, baud: int, timeout: float | None = None) -> Iterator[str]:
     try:
         descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY)
     except OSError as error:
-        raise UsageError("the serial port can't be opened", where=str(port), why=system_reason(error)) from error
+        hint = _what_to_open(error)
+        raise UsageError(
+            "the serial port can't be opened", where=str(port), why=system_reason(error), hint=hint
+        ) from error
     try:
         _make_raw(descriptor, port, speed)
-        yield from _lines(descriptor, timeout)
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _what_to_open(error: OSError) -> str:
+    match error:
+        case PermissionError():
+            return "join the group that may: sudo usermod -aG dialout $USER (Debian), then log in again"
+        case FileNotFoundError():
+            ports = ", ".join(map(str, _ports()))
+            return f"--port with one of {ports}" if ports else "connect the board: no serial port is in /dev"
+        case _:
+            return "close what else has it open"
 
 
 def _make_raw(descriptor: int, port: Path, speed: int) -> None:

@@ -11,6 +11,7 @@ from tinycompile.choices import (
     ALIGN_CHOICES,
     AUTO,
     DTYPE_CHOICES,
+    HARNESS_CHOICES,
     INPUT_STREAM_CHOICES,
     IO_CHOICES,
     LAYOUT_CHOICES,
@@ -78,12 +79,14 @@ class CompileOptions(PlanOptions, total=False):
         labels: text file with the name of a class on each line, for the header.
         compatible_with: folder of an older build with separate weights: the new ones fit its code, or the error names
             what doesn't. Its options are taken over.
+        harness: "mlperf-tiny" adds a firmware that answers that benchmark's runner.
     """
 
     single_file: bool
     pareto: bool | None
     labels: str | Path | None
     compatible_with: str | Path | None
+    harness: str | None
     calib: str | Path | None
     calib_method: str
     calib_effort: str
@@ -139,6 +142,7 @@ class Options:
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
+        harness: whose benchmark runner a second firmware answers; None for no such firmware.
         calibration: how to quantise a float model.
     """
 
@@ -179,6 +183,7 @@ class Options:
     labels: tuple[Path, ...] = ()
     updatable: bool = False
     compatible_with: Path | None = None
+    harness: str | None = None
     calibration: Calibration = field(default_factory=Calibration)
 
     @staticmethod
@@ -230,6 +235,10 @@ class Options:
                 why="how long a code is depends on the weights, so that others wouldn't fit the places of these",
                 hint="--weights embedded, or few bits (`quantize --bits auto`), whose length is always the same",
             )
+        if self.harness is not None and self.harness not in HARNESS_CHOICES:
+            raise UsageError(f"--harness {self.harness!r} is unknown", hint=f"one of: {', '.join(HARNESS_CHOICES)}")
+        if self.harness is not None and self.input_stream == "rows":
+            raise UsageError("--harness is for models whose input is whole in RAM", hint="without --input-stream rows")
         if self.slide is not None and self.input_stream == "rows":
             raise UsageError("--slide doesn't go with --input-stream rows", why="the new rows are an input as a whole")
         for text in self.keep_tokens:

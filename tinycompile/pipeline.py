@@ -13,7 +13,7 @@ from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile, emit_pr
 from tinycompile.codegen.project import Project
 from tinycompile.contribution.automatic import automatic
 from tinycompile.elf import check_machine
-from tinycompile.errors import DoesNotFitError
+from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.fast_memory import with_copies
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
@@ -88,6 +88,7 @@ def compile_together(
         request = read_request(options.train, options.classes)
         options = replace(options, train=request.text, classes=request.classes)
     board = options.board()
+    _check_harness(options, board, models)
     require(board.compiler, board.toolchain)
     with quantized_sources(models, options) as sources:
         files = [source for source, _ in sources]
@@ -161,6 +162,7 @@ def _build(
 ) -> list[Build]:
     """Print, compile and report."""
     project = project_of(board, layout, lowered, separate=options.weights == "separate", export=options.gradient_export)
+    project = replace(project, harness=options.harness)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder, force=force) as staging:
@@ -183,7 +185,7 @@ def _build(
             stack = firmware_stack(staging, board)
             project, stack = _with_copies(project, staging, options, stack)
             (staging / "Makefile").write_text(emit_makefile(project, stack))
-        make(staging, "all", toolchain=board.toolchain)
+        make(staging, "all", *(["harness"] if project.harness else []), toolchain=board.toolchain)
         if not board.is_host:
             check_machine(staging / "firmware.elf", board.toolchain)
         report = as_json(collect_report(staging, project, lowered, options, stack))
@@ -194,6 +196,16 @@ def _build(
             (staging / f"{each['model']}_memory.svg").write_text(memory_svg(each))
         save_report(staging, report)
     return [Build(folder, temporary, each.name) for each in lowered]
+
+
+def _check_harness(options: Options, board: Board, models: Sequence[str | Path]) -> None:
+    """Raises UsageError: several models, or no firmware at all."""
+    if options.harness is not None and (board.is_host or len(models) > 1):
+        raise UsageError(
+            "--harness is for one model on a microcontroller",
+            where=", ".join(map(str, models)),
+            hint="--target with a board, and each model alone",
+        )
 
 
 def _with_copies(project: Project, folder: Path, options: Options, stack: int) -> tuple[Project, int]:

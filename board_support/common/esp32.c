@@ -7,6 +7,7 @@
 
 #define UART0_FIFO (*(volatile uint32_t *)0x60000000u)
 #define UART0_STATUS (*(volatile uint32_t *)0x6000001Cu)
+#define UART0_RX_COUNT 0xFFu
 #define UART0_TX_COUNT (0xFFu << 16)
 #define UART0_TX_BYTES (0x7Fu << 16)
 
@@ -38,4 +39,14 @@ void board_putc(char byte)
     while ((UART0_STATUS & UART0_TX_COUNT) >= UART0_TX_BYTES) {
     }
     UART0_FIFO = (uint8_t)byte;
+}
+
+/* The boot ROM has its receiver on, too. */
+void board_listen(void)
+{
+}
+
+int32_t board_getc(void)
+{
+    return (UART0_STATUS & UART0_RX_COUNT) != 0u ? (int32_t)(UART0_FIFO & 0xFFu) : -1;
 }

@@ -5,6 +5,7 @@
 #ifndef TC_RP2_H
 #define TC_RP2_H
 
+#include "board.h"
 #include "cortex_m.h"
 
 #define RP2_RESET REGISTER(RP2_RESETS + 0x0u)
@@ -33,6 +34,12 @@
 #define RP2_PLL_LOCK (1u << 31)
 #define RP2_PLL_POWER_DOWN ((1u << 5) | (1u << 3) | 1u) /* VCO, post divider, all of it */
 #define RP2_UART_TX_FULL (1u << 5)
+#define RP2_UART_RX_EMPTY (1u << 4)
+#define RP2_UART_ENABLED (1u | (1u << 8))  /* UART, transmitter */
+#define RP2_UART_RECEIVER (1u << 9)
+#define RP2_PAD_PULL_UP (1u << 3)
+#define RP2_PAD_PULL_DOWN (1u << 2)
+#define RP2_PAD_INPUT (1u << 6)
 
 static inline void rp2_leave_reset(uint32_t blocks)
 {
@@ -62,11 +69,11 @@ static inline void rp2_start_clock(uint32_t pll_reset, uint32_t first, uint32_t 
 
 static inline void rp2_uart_start(uint32_t clock_hz)
 {
-    const uint32_t sixty_fourths = (clock_hz * 4u + 57600u) / 115200u; /* of clock / (16 x baud) */
+    const uint32_t sixty_fourths = (clock_hz * 4u + BOARD_BAUD / 2u) / BOARD_BAUD; /* of clock / (16 x baud) */
     RP2_UART_IBRD = sixty_fourths / 64u;
     RP2_UART_FBRD = sixty_fourths % 64u;
     RP2_UART_LCR_H = (3u << 5) | (1u << 4); /* 8 bits, FIFO */
-    RP2_UART_CR = (1u << 8) | 1u;           /* transmitter, UART */
+    RP2_UART_CR = RP2_UART_ENABLED;
 }
 
 static inline void rp2_uart_put(char byte)
@@ -74,6 +81,18 @@ static inline void rp2_uart_put(char byte)
     while ((RP2_UART_FR & RP2_UART_TX_FULL) != 0u) {
     }
     RP2_UART_DR = (uint8_t)byte;
+}
+
+/* `pad`: the register of the receiver's pin among the pads. */
+static inline void rp2_uart_listen(volatile uint32_t *pad)
+{
+    *pad = (*pad & ~RP2_PAD_PULL_DOWN) | RP2_PAD_PULL_UP | RP2_PAD_INPUT;
+    RP2_UART_CR = RP2_UART_ENABLED | RP2_UART_RECEIVER;
+}
+
+static inline int32_t rp2_uart_get(void)
+{
+    return (RP2_UART_FR & RP2_UART_RX_EMPTY) == 0u ? (int32_t)(RP2_UART_DR & 0xFFu) : -1;
 }
 
 #endif

@@ -26,3 +26,13 @@ void board_putc(char byte)
 {
     cmsdk_uart_put(byte);
 }
+
+void board_listen(void)
+{
+    cmsdk_uart_listen();
+}
+
+int32_t board_getc(void)
+{
+    return cmsdk_uart_get();
+}

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: 0BSD */
-/* What the boards of ST's STM32 families share: GPIO alternate functions, a USART to write to, caches.
+/* What the boards of ST's STM32 families share: GPIO alternate functions, a USART, caches.
  *
  * GPIO as in every family but the F1: MODER 0x00, AFRL 0x20, AFRH 0x24. USART as in every family but the F1 and F4:
- * CR1 0x00, BRR 0x0C, ISR 0x1C, TDR 0x28. (RM0385, RM0433, RM0399, RM0432, RM0456, RM0486: "GPIO registers", "USART
+ * CR1 0x00, CR3 0x08, BRR 0x0C, ISR 0x1C, RDR 0x24, TDR 0x28. (RM0385, RM0433, RM0399, RM0432, RM0456, RM0486: "GPIO registers", "USART
  * registers".) */
 #ifndef TC_STM32_H
 #define TC_STM32_H
 
+#include "board.h"
 #include "cortex_m.h"
 
-#define STM32_BAUD 115200u
+#define STM32_BAUD BOARD_BAUD
 
 #define STM32_USART_CR1_UE 1u
+#define STM32_USART_CR1_RE (1u << 2)
 #define STM32_USART_CR1_TE (1u << 3)
+#define STM32_USART_CR3_OVRDIS (1u << 12)
+#define STM32_USART_ISR_RXNE (1u << 5)
 #define STM32_USART_ISR_TXE (1u << 7)
 
 /* Sets bits of a clock enable register and waits for the two bus cycles that take. */
@@ -44,6 +48,20 @@ static inline void stm32_usart_put(uint32_t usart, char byte)
     while ((REGISTER(usart + 0x1Cu) & STM32_USART_ISR_TXE) == 0u) {
     }
     REGISTER(usart + 0x28u) = (uint8_t)byte;
+}
+
+/* A byte that nobody took in time is lost, and stops nothing. */
+static inline void stm32_usart_listen(uint32_t usart)
+{
+    REGISTER(usart + 0x00u) = 0;
+    REGISTER(usart + 0x08u) |= STM32_USART_CR3_OVRDIS;
+    REGISTER(usart + 0x00u) = STM32_USART_CR1_UE | STM32_USART_CR1_TE | STM32_USART_CR1_RE;
+}
+
+static inline int32_t stm32_usart_get(uint32_t usart)
+{
+    const bool received = (REGISTER(usart + 0x1Cu) & STM32_USART_ISR_RXNE) != 0u;
+    return received ? (int32_t)(REGISTER(usart + 0x24u) & 0xFFu) : -1;
 }
 
 /* clock / STM32_BAUD, rounded. */

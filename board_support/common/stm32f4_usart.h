@@ -5,9 +5,11 @@
 
 #include "cortex_m.h"
 
+#define STM32F4_USART_SR_RXNE (1u << 5)
 #define STM32F4_USART_SR_TXE (1u << 7)
 #define STM32F4_USART_CR1_UE (1u << 13)
 #define STM32F4_USART_CR1_TE (1u << 3)
+#define STM32F4_USART_CR1_RE (1u << 2)
 
 static inline void stm32f4_usart_start(uint32_t usart, uint32_t divider)
 {
@@ -20,6 +22,18 @@ static inline void stm32f4_usart_put(uint32_t usart, char byte)
     while ((REGISTER(usart + 0x00u) & STM32F4_USART_SR_TXE) == 0u) {
     }
     REGISTER(usart + 0x04u) = (uint8_t)byte;
+}
+
+static inline void stm32f4_usart_listen(uint32_t usart)
+{
+    REGISTER(usart + 0x0Cu) = STM32F4_USART_CR1_UE | STM32F4_USART_CR1_TE | STM32F4_USART_CR1_RE;
+}
+
+/* Reading SR and then DR also ends an overrun. */
+static inline int32_t stm32f4_usart_get(uint32_t usart)
+{
+    const bool received = (REGISTER(usart + 0x00u) & STM32F4_USART_SR_RXNE) != 0u;
+    return received ? (int32_t)(REGISTER(usart + 0x04u) & 0xFFu) : -1;
 }
 
 #endif

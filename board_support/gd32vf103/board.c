@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* GD32VF103: 108 MHz from the internal oscillator of 8 MHz, mcycle, USART0 TX on PA9.
+/* GD32VF103: 108 MHz from the internal oscillator of 8 MHz, mcycle, USART0: TX on PA9, RX on PA10.
  *
  * GD32VF103 User Manual: "RCU", "GPIO", "USART", the register definitions of each. */
 #include "board.h"
@@ -11,6 +11,7 @@
 #define RCU_CFG0 REGISTER(0x40021004u)
 #define RCU_APB2EN REGISTER(0x40021018u)
 #define GPIOA_CTL1 REGISTER(0x40010804u)
+#define GPIOA_OCTL REGISTER(0x4001080Cu)
 #define USART0 0x40013800u
 
 #define RCU_CTL_PLLEN (1u << 24)
@@ -19,6 +20,8 @@
 #define RCU_CFG0_PLL 2u
 #define CTL1_PA9 (15u << 4)
 #define CTL1_PA9_ALTERNATE (11u << 4) /* alternate function, push-pull, 50 MHz */
+#define CTL1_PA10 (15u << 8)
+#define CTL1_PA10_PULLED (8u << 8) /* input, pulled as OCTL says */
 
 static bool start_clock(void)
 {
@@ -48,4 +51,16 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32f4_usart_put(USART0, byte);
+}
+
+void board_listen(void)
+{
+    GPIOA_OCTL |= 1u << 10; /* the pull-up */
+    GPIOA_CTL1 = (GPIOA_CTL1 & ~CTL1_PA10) | CTL1_PA10_PULLED;
+    stm32f4_usart_listen(USART0);
+}
+
+int32_t board_getc(void)
+{
+    return stm32f4_usart_get(USART0);
 }

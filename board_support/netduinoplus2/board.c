@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /* Netduino Plus 2 (STM32F405): 168 MHz from the 25 MHz crystal, flash accelerator on, SysTick as the counter (QEMU has no
- * DWT), USART1 TX on PA9.
+ * DWT), USART1: TX on PA9, RX on PA10.
  *
  * RM0090: 7.3 RCC registers, 3.9.1 FLASH_ACR. QEMU has no RCC: there the crystal never starts and all stays as it is. */
 #include "board.h"
@@ -29,4 +29,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32f4_usart_put(USART1, byte);
+}
+
+void board_listen(void)
+{
+    stm32_alternate(GPIOA, 10, 7);
+    stm32f4_usart_listen(USART1);
+}
+
+int32_t board_getc(void)
+{
+    return stm32f4_usart_get(USART1);
 }

@@ -2,7 +2,7 @@
 /* NUCLEO-L4R5ZI: 120 MHz from the 4 MHz MSI, flash caches on, DWT cycle counter, LPUART1 on the ST-LINK's virtual port.
  *
  * RM0432: 6.4 RCC registers, 5.4 PWR registers (range 1 boost mode above 80 MHz; the AHB runs at half speed while the PLL
- * is switched in), FLASH_ACR (5 wait states). UM2179: LPUART1 TX is PG7, whose port is supplied by VDDIO2. */
+ * is switched in), FLASH_ACR (5 wait states). UM2179: LPUART1 TX is PG7, RX PG8, whose port is supplied by VDDIO2. */
 #include "board.h"
 #include "stm32.h"
 
@@ -66,4 +66,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32_usart_put(LPUART1, byte);
+}
+
+void board_listen(void)
+{
+    stm32_alternate(GPIOG, 8, 8);
+    stm32_usart_listen(LPUART1);
+}
+
+int32_t board_getc(void)
+{
+    return stm32_usart_get(LPUART1);
 }

@@ -3,7 +3,7 @@
  * ST-LINK's virtual port.
  *
  * RM0456: RCC registers, PWR_VOSR (range 1 and the booster above 55 MHz), FLASH_ACR (4 wait states), ICACHE_CR. The order
- * of the steps is that of OpenOCD's tcl/target/stm32u5x.cfg. UM2861: USART1 TX is PA9. */
+ * of the steps is that of OpenOCD's tcl/target/stm32u5x.cfg. UM2861: USART1 TX is PA9, RX PA10. */
 #include "board.h"
 #include "stm32.h"
 
@@ -72,4 +72,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32_usart_put(USART1, byte);
+}
+
+void board_listen(void)
+{
+    stm32_alternate(GPIOA, 10, 7);
+    stm32_usart_listen(USART1);
+}
+
+int32_t board_getc(void)
+{
+    return stm32_usart_get(USART1);
 }

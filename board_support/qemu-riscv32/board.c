@@ -4,7 +4,9 @@
 #include "riscv_counter.h"
 
 #define UART_THR (*(volatile uint8_t *)0x10000000u)
+#define UART_RBR (*(volatile uint8_t *)0x10000000u)
 #define UART_LSR (*(volatile uint8_t *)0x10000005u)
+#define UART_LSR_DR 0x01u
 #define UART_LSR_THRE 0x20u
 
 void board_init(void)
@@ -22,4 +24,14 @@ void board_putc(char byte)
     while ((UART_LSR & UART_LSR_THRE) == 0u) {
     }
     UART_THR = (uint8_t)byte;
+}
+
+/* A 16550 always receives. */
+void board_listen(void)
+{
+}
+
+int32_t board_getc(void)
+{
+    return (UART_LSR & UART_LSR_DR) != 0u ? (int32_t)UART_RBR : -1;
 }

@@ -3,7 +3,7 @@
  *
  * RA8D1 Group User's Manual: Hardware (R01UH0995): clock generation circuit, register write protection, I/O ports, SCI.
  * Addresses and fields agree with R7FA8D1BH.h of Renesas' FSP, which also has the wait states and what the main
- * oscillator's mode register is given; the console's pin (P1014) is Zephyr's for this board. */
+ * oscillator's mode register is given; the console's pins (P1014, P1015) are Zephyr's for this board. */
 #include "board.h"
 #include "cortex_m.h"
 
@@ -27,12 +27,15 @@
 #define FLWT REGISTER_8(0x4001C11Cu)
 #define MSTPCRB REGISTER(0x40203004u)
 #define P1014PFS REGISTER(0x40400800u + 10u * 0x40u + 14u * 4u)
+#define P1015PFS REGISTER(0x40400800u + 10u * 0x40u + 15u * 4u)
 #define PWPR_S REGISTER_8(0x40400D14u)
+#define SCI9_RDR REGISTER_8(0x40358900u)
 #define SCI9_TDR REGISTER_8(0x40358904u)
 #define SCI9_CCR0 REGISTER(0x40358908u)
 #define SCI9_CCR2 REGISTER(0x40358910u)
 #define SCI9_CCR3 REGISTER(0x40358914u)
 #define SCI9_CSR REGISTER(0x40358948u)
+#define SCI9_CFCLR REGISTER(0x40358968u)
 
 #define PRCR_UNLOCK_CLOCKS_AND_MODULES 0xA503u
 #define PRCR_LOCK 0xA500u
@@ -51,10 +54,13 @@
 #define SCICKDIVCR_BY_1 0u
 #define SCICKDIVCR_BY_4 2u
 #define PFS_SCI_ODD ((5u << 24) | (1u << 16) | (1u << 10)) /* peripheral, medium drive */
+#define CCR0_RECEIVE 1u
 #define CCR0_TRANSMIT (1u << 4)
 #define CCR2_8_CLOCKS_A_BIT ((1u << 4) | (1u << 5))
 #define CCR3_8_BITS_LSB_FIRST ((2u << 8) | (1u << 12))
+#define CSR_OVERRUN (1u << 24)
 #define CSR_TRANSMIT_EMPTY (1u << 29)
+#define CSR_RECEIVED (1u << 31)
 
 static bool is_set(volatile uint8_t *address, uint32_t mask, uint32_t value)
 {
@@ -118,7 +124,7 @@ void board_init(void)
     SCI9_CCR0 = 0;
     SCI9_CCR3 = CCR3_8_BITS_LSB_FIRST;
     /* 115200 baud of 120 MHz: 0.2 % fast; of 8 MHz: 3.5 % slow, what a receiver just takes */
-    SCI9_CCR2 = CCR2_8_CLOCKS_A_BIT | ((fast ? 129u : 8u) << 8);
+    SCI9_CCR2 = CCR2_8_CLOCKS_A_BIT | ((((fast ? 120000000u : 8000000u) + 4u * BOARD_BAUD) / (8u * BOARD_BAUD) - 1u) << 8);
     SCI9_CCR0 = CCR0_TRANSMIT;
 }
 
@@ -132,4 +138,24 @@ void board_putc(char byte)
     while ((SCI9_CSR & CSR_TRANSMIT_EMPTY) == 0u) {
     }
     SCI9_TDR = (uint8_t)byte;
+}
+
+/* The transmitter's pin is set up; bits of CCR0 may only be set while neither works. */
+void board_listen(void)
+{
+    PWPR_S = 0;
+    PWPR_S = 1u << 6;
+    P1015PFS = PFS_SCI_ODD;
+    PWPR_S = 0;
+    SCI9_CCR0 = 0;
+    SCI9_CCR0 = CCR0_TRANSMIT | CCR0_RECEIVE;
+}
+
+/* A byte that nobody took in time is lost; the flag that says so would stop the receiver. */
+int32_t board_getc(void)
+{
+    if ((SCI9_CSR & CSR_OVERRUN) != 0u) {
+        SCI9_CFCLR = CSR_OVERRUN;
+    }
+    return (SCI9_CSR & CSR_RECEIVED) != 0u ? (int32_t)SCI9_RDR : -1;
 }

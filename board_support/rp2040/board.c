@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
-/* Raspberry Pi Pico: 125 MHz from the 12 MHz crystal, flash cache on (it is after reset), SysTick as the counter, UART0 TX
- * on GPIO 0. */
+/* Raspberry Pi Pico: 125 MHz from the 12 MHz crystal, flash cache on (it is after reset), SysTick as the counter, UART0: TX
+ * on GPIO 0, RX on GPIO 1. */
 #define RP2_RESETS 0x4000C000u
 #define RP2_CLOCKS 0x40008000u
 #define RP2_XOSC 0x40024000u
@@ -10,6 +10,8 @@
 #include "rp2.h"
 
 #define GPIO0_CTRL REGISTER(0x40014004u)
+#define GPIO1_CTRL REGISTER(0x4001400Cu)
+#define PADS_GPIO1 REGISTER(0x4001C008u)
 #define FUNCTION_UART 2u
 #define RESET_IO_BANK0 (1u << 5)
 #define RESET_PADS_BANK0 (1u << 8)
@@ -33,4 +35,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     rp2_uart_put(byte);
+}
+
+void board_listen(void)
+{
+    GPIO1_CTRL = FUNCTION_UART;
+    rp2_uart_listen(&PADS_GPIO1);
+}
+
+int32_t board_getc(void)
+{
+    return rp2_uart_get();
 }

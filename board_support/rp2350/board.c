@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: 0BSD */
 /* Raspberry Pi Pico 2, Cortex-M33 in the secure state or Hazard3: 150 MHz from the 12 MHz crystal, flash cache on (it is
- * after reset), DWT cycle counter or mcycle, UART0 TX on GPIO 0. */
+ * after reset), DWT cycle counter or mcycle, UART0: TX on GPIO 0, RX on GPIO 1. */
 #define RP2_RESETS 0x40020000u
 #define RP2_CLOCKS 0x40010000u
 #define RP2_XOSC 0x40048000u
@@ -16,7 +16,9 @@
 #endif
 
 #define GPIO0_CTRL REGISTER(0x40028004u)
+#define GPIO1_CTRL REGISTER(0x4002800Cu)
 #define PADS_GPIO0 REGISTER(0x40038004u)
+#define PADS_GPIO1 REGISTER(0x40038008u)
 #define PADS_ISOLATED (1u << 8)
 #define FUNCTION_UART 2u
 #define RESET_IO_BANK0 (1u << 6)
@@ -59,4 +61,16 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     rp2_uart_put(byte);
+}
+
+void board_listen(void)
+{
+    GPIO1_CTRL = FUNCTION_UART;
+    PADS_GPIO1 &= ~PADS_ISOLATED;
+    rp2_uart_listen(&PADS_GPIO1);
+}
+
+int32_t board_getc(void)
+{
+    return rp2_uart_get();
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* STM32F103 ("Blue Pill"): 72 MHz from the 8 MHz crystal, prefetch on, DWT cycle counter, USART1 TX on PA9.
+/* STM32F103 ("Blue Pill"): 72 MHz from the 8 MHz crystal, prefetch on, DWT cycle counter, USART1: TX on PA9, RX on PA10.
  *
  * RM0008: 7.3 RCC registers, 9.2.2 GPIOx_CRH. PM0075: FLASH_ACR, 2 wait states above 48 MHz. */
 #include "board.h"
@@ -11,6 +11,7 @@
 #define RCC_APB2ENR REGISTER(0x40021018u)
 #define FLASH_ACR REGISTER(0x40022000u)
 #define GPIOA_CRH REGISTER(0x40010804u)
+#define GPIOA_ODR REGISTER(0x4001080Cu)
 #define USART1 0x40013800u
 
 #define RCC_CR_HSEON (1u << 16)
@@ -22,6 +23,8 @@
 #define FLASH_ACR_72_MHZ (2u | (1u << 4)) /* wait states, prefetch buffer */
 #define CRH_PA9 (15u << 4)
 #define CRH_PA9_ALTERNATE (11u << 4) /* alternate function, push-pull, 50 MHz */
+#define CRH_PA10 (15u << 8)
+#define CRH_PA10_PULLED (8u << 8) /* input, pulled as ODR says */
 
 static bool start_clock(void)
 {
@@ -56,4 +59,16 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32f4_usart_put(USART1, byte);
+}
+
+void board_listen(void)
+{
+    GPIOA_ODR |= 1u << 10; /* the pull-up */
+    GPIOA_CRH = (GPIOA_CRH & ~CRH_PA10) | CRH_PA10_PULLED;
+    stm32f4_usart_listen(USART1);
+}
+
+int32_t board_getc(void)
+{
+    return stm32f4_usart_get(USART1);
 }

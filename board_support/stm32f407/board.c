@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: 0BSD */
-/* STM32F407 Discovery: 168 MHz from the 8 MHz crystal, flash accelerator on, DWT cycle counter, USART2 TX on PA2.
+/* STM32F407 Discovery: 168 MHz from the 8 MHz crystal, flash accelerator on, DWT cycle counter, USART2: TX on PA2, RX on PA3.
  *
  * RM0090: 7.3 RCC registers, 3.9.1 FLASH_ACR. DS8626: 168 MHz takes 5 wait states at 2.7 V to 3.6 V. The voltage scale
  * for 168 MHz (PWR_CR.VOS = 1) is the one after reset. */
@@ -29,4 +29,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32f4_usart_put(USART2, byte);
+}
+
+void board_listen(void)
+{
+    stm32_alternate(GPIOA, 3, 7);
+    stm32f4_usart_listen(USART2);
+}
+
+int32_t board_getc(void)
+{
+    return stm32f4_usart_get(USART2);
 }

@@ -2,12 +2,13 @@
 /* STM32F746G-DISCO: 216 MHz from the 25 MHz crystal, caches on, DWT cycle counter, USART1 on the ST-LINK's virtual port.
  *
  * RM0385: 5.3 RCC registers, 4.4 PWR registers (over-drive), 3.7.1 FLASH_ACR. DS10916: 216 MHz needs over-drive and, at
- * 2.7 V to 3.6 V, 7 wait states. UM1907: USART1 TX is PA9. */
+ * 2.7 V to 3.6 V, 7 wait states. UM1907: USART1 TX is PA9, RX PB7. */
 #include "board.h"
 #include "stm32f4.h"
 
 #define USART1 0x40011000u
 #define GPIOA 0x40020000u
+#define GPIOB 0x40020400u
 #define PWR_CR1_OVERDRIVE (1u << 16)
 #define PWR_CR1_OVERDRIVE_SWITCH (1u << 17)
 #define FLASH_ACR_216_MHZ (7u | (1u << 8) | (1u << 9)) /* wait states, prefetch, ART accelerator */
@@ -46,4 +47,16 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32_usart_put(USART1, byte);
+}
+
+void board_listen(void)
+{
+    stm32_enable(&RCC_AHB1ENR, 1u << 1); /* GPIOB */
+    stm32_alternate(GPIOB, 7, 7);
+    stm32_usart_listen(USART1);
+}
+
+int32_t board_getc(void)
+{
+    return stm32_usart_get(USART1);
 }

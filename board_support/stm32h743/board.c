@@ -3,7 +3,7 @@
  * ST-LINK's virtual port.
  *
  * RM0433: 8.7 RCC registers, 6.8 PWR registers, 4.9 FLASH_ACR, SYSCFG_PWRCR (over-drive for voltage scale 0). DS12110:
- * 480 MHz takes voltage scale 0; AXI at 240 MHz takes 4 wait states. UM2407: USART3 TX is PD8. */
+ * 480 MHz takes voltage scale 0; AXI at 240 MHz takes 4 wait states. UM2407: USART3 TX is PD8, RX PD9. */
 #include "board.h"
 #include "stm32h7.h"
 
@@ -44,4 +44,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32_usart_put(USART3, byte);
+}
+
+void board_listen(void)
+{
+    stm32_alternate(GPIOD, 9, 7);
+    stm32_usart_listen(USART3);
+}
+
+int32_t board_getc(void)
+{
+    return stm32_usart_get(USART3);
 }

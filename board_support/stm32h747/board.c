@@ -3,7 +3,7 @@
  * virtual port.
  *
  * RM0399: RCC registers, PWR_CR3, FLASH_ACR. DS12930: with the SMPS as the supply, which the board is wired for, the limit
- * is voltage scale 1 with 400 MHz; AXI at 200 MHz takes 2 wait states. UM2411: USART1 TX is PA9. */
+ * is voltage scale 1 with 400 MHz; AXI at 200 MHz takes 2 wait states. UM2411: USART1 TX is PA9, RX PA10. */
 #include "board.h"
 #include "stm32h7.h"
 
@@ -37,4 +37,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32_usart_put(USART1, byte);
+}
+
+void board_listen(void)
+{
+    stm32_alternate(GPIOA, 10, 7);
+    stm32_usart_listen(USART1);
+}
+
+int32_t board_getc(void)
+{
+    return stm32_usart_get(USART1);
 }

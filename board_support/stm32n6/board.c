@@ -3,7 +3,7 @@
  *
  * RM0486: RCC registers (CFGR1 is written once, with both switches; CFGR2 before it), secure aliases. 600 MHz is the limit
  * of the voltage after reset; 800 MHz would take a higher one from the board's external regulator. UM3300: USART1 TX is
- * PE5. Addresses, fields and the order of the steps agree with Apache NuttX, arch/arm/src/stm32n6. */
+ * PE5, RX PE6. Addresses, fields and the order of the steps agree with Apache NuttX, arch/arm/src/stm32n6. */
 #include "board.h"
 #include "stm32.h"
 
@@ -81,4 +81,15 @@ uint32_t board_ticks(void)
 void board_putc(char byte)
 {
     stm32_usart_put(USART1, byte);
+}
+
+void board_listen(void)
+{
+    stm32_alternate(GPIOE, 6, 7);
+    stm32_usart_listen(USART1);
+}
+
+int32_t board_getc(void)
+{
+    return stm32_usart_get(USART1);
 }

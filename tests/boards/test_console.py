@@ -71,6 +71,11 @@ def test_flash_runs_the_boards_tool(built: Path, tmp_path: Path, monkeypatch: py
     assert (built / "firmware_console.hex").stat().st_size > 1000
 
 
+def test_flash_says_when_there_is_no_firmware_for_a_runner(built: Path) -> None:
+    result = CliRunner().invoke(main, ["flash", str(built), "--firmware", "harness"])
+    assert result.exit_code == 2 and "build it with --harness mlperf-tiny" in result.output
+
+
 def test_flash_says_when_there_is_no_probe(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tool(tmp_path / "bin", "pyocd", "echo 'C No connected debug probes [__main__]' >&2; exit 1")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import struct
 import subprocess
-import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +14,11 @@ from elftools.elf.elffile import ELFFile
 
 import tinycompile
 from tests.conftest import DIGITS, ROOT
+from tests.support.serial_board import emulated
 from tinycompile.build import Build
 from tinycompile.ir import TensorType
+from tinycompile.monitor import lines
+from tinycompile.serial_link.console import Action, Area, Place, console_of
 from tinycompile.targets import Board, Memory, all_boards
 from tinycompile.targets.memory import ram_choices
 from tinycompile.toolchain import make
@@ -105,40 +107,41 @@ def pattern(t: TensorType) -> np.ndarray:
     return ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8).view(t.dtype.carrier).reshape(t.shape)
 
 
-def printed(folder: Path, board: Board) -> str:
-    """What the firmware prints until its first result is complete."""
-    assert board.qemu is not None
-    command = [board.toolchain.emulator, *board.toolchain.emulator_flags, *board.qemu.flags]
-    command += ["-nographic", "-monitor", "none", "-serial", "stdio"]
-    # Counters follow executed instructions, however busy this machine is.
-    command += ["-icount", f"shift={board.qemu.icount_shift}"]
-    command += ["-kernel", str(folder / "firmware_console.elf")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL) as process:
-        killer = threading.Timer(60, process.kill)
-        killer.start()
-        text = b""
-        assert process.stdout is not None
-        while not text.endswith(b"end\r\n") and (byte := process.stdout.read(1)):
-            text += byte
-        process.kill()
-        killer.cancel()
-    return text.decode().replace("\r\n", "\n")
+def printed(port: Path) -> list[str]:
+    """What the firmware prints of an inference."""
+    found = list[str]()
+    for line in lines(port, 115_200, timeout=60):
+        found = [line] if line.startswith("tinycompile:") else [*found, line]
+        if line == "end" and found[0].startswith("tinycompile:"):
+            return found
+    raise AssertionError(found)
 
 
 def check_console(build: Build) -> None:
-    """Results and cycles of each layer are on the UART."""
-    name = build.board.name
-    text = printed(build.folder, build.board)
-    assert text.startswith(f"\ntinycompile: digits_int8 on {name}\n")
-    layers = [line for line in text.splitlines() if line.startswith("layer ")]
+    """Results and cycles of each layer are on the UART; and it can be asked for others."""
+    with emulated(build.folder / "firmware_console.elf", build.board) as port:
+        text = printed(port)
+        with console_of(build, Place(port)) as console:
+            image = np.load(DIGITS / "digits_samples.npz")["input_0"][:1]
+            console.give([image])
+            happened, answered = console.do(Action.INVOKE), console.outputs()[0]
+            counted = sum(console.words(Area.CYCLES))
+    assert text[0] == f"tinycompile: digits_int8 on {build.board.name}"
+    layers = [line for line in text if line.startswith("layer ")]
     assert len(layers) == len(build.report["layers"])
-    total = next(line for line in text.splitlines() if line.startswith("total: "))
-    counted = sum(int(line.split(": ")[1]) for line in layers)
-    assert int(total.split()[1]) == counted > build.report["macs"]["executed"] // 10
-    (line,) = [line for line in text.splitlines() if line.startswith("output 0:")]
-    expected = build.run(pattern(build.inputs[0]))
-    assert isinstance(expected, np.ndarray)
-    assert [int(word) for word in line.split()[2:]] == expected.ravel().tolist()
+    total = next(line for line in text if line.startswith("total: "))
+    assert int(total.split()[1]) == sum(int(line.split(": ")[1]) for line in layers)
+    assert int(total.split()[1]) > build.report["macs"]["executed"] // 10
+    (line,) = [line for line in text if line.startswith("output 0:")]
+    assert [int(word) for word in line.split()[2:]] == on_host(build, pattern(build.inputs[0]))
+    assert answered.ravel().tolist() == on_host(build, image)
+    assert happened.ticks >= counted > build.report["macs"]["executed"] // 10
+
+
+def on_host(build: Build, image: np.ndarray) -> list[int]:
+    found = build.run(image)
+    assert isinstance(found, np.ndarray)
+    return found.ravel().tolist()
 
 
 @pytest.mark.parametrize("name", BOARDS)

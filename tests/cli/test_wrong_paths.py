@@ -22,6 +22,7 @@ TAKES_FOLDER = {
     "bisect": ("--input", SAMPLES),
     "train": ("--data", SAMPLES),
     "profile": (),
+    "bench": ("--port", "/dev/null"),
     "check": ("--max-ram", "64K"),
     "flash": (),
     "monitor": ("--port", "/dev/null"),

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from tests.conftest import ROOT
 from tests.support.onnx_builder import OnnxBuilder
+from tests.support.serial_board import bad_cable, emulated
 from tinycompile import compile as compile_model
 from tinycompile.build import Build
 from tinycompile.cli import main
@@ -25,9 +26,11 @@ from tinycompile.learning import verify as learning_verify
 from tinycompile.learning.data import load_data
 from tinycompile.learning.definition import step_of
 from tinycompile.learning.device import Command, Kind, batches, device_of
+from tinycompile.learning.on_board import OnBoard
 from tinycompile.learning.train import train_build
 from tinycompile.learning.verify import verify_training
-from tinycompile.toolchain import require, run
+from tinycompile.serial_link.console import Place, console_of
+from tinycompile.toolchain import make, require, run
 from tinycompile.training.start import starting_with
 from tinycompile.training.trainer import Trainer
 
@@ -292,3 +295,20 @@ def test_only_models_that_learn_are_trained(build: Build) -> None:
     other.report = {**build.report, "io_prefix": "net_"}
     with pytest.raises(UsageError, match="the build has several models"):
         device_of(other, "host")
+
+
+def test_a_board_learns_the_same_over_a_bad_line(build: Build, samples: Path) -> None:
+    data = load_data(build, samples)
+    here = train_build(build, device_of(build, "host"), data, epochs=1, rate=0.1, batch=4, seed=3)
+    make(build.folder, "console")
+    with (
+        emulated(build.folder / "firmware_console.elf", build.board) as port,
+        bad_cable(port, 0.05) as (cable, _),
+        console_of(build, Place(cable)) as console,
+    ):
+        there = train_build(build, OnBoard(build, console), data, epochs=1, rate=0.1, batch=4, seed=3)
+    assert there.checkpoint[36:] == here.checkpoint[36:]
+    assert there.epochs[0].loss == here.epochs[0].loss and there.epochs[0].instructions > 0
+    assert len(there.parameters) == len(here.parameters) > 0
+    for name, array in there.parameters.items():
+        np.testing.assert_array_equal(array, here.parameters[name])

@@ -9,7 +9,7 @@ import click
 from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, cost, plan
 from tinycompile.cli.device import flash, monitor
-from tinycompile.cli.profile import profile
+from tinycompile.cli.profile import bench, profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import bisect, run, verify
@@ -54,6 +54,7 @@ COMMANDS = (
     bisect,
     train,
     profile,
+    bench,
     check,
     diff,
     flash,

@@ -207,6 +207,12 @@ def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     return click.option("--force", is_flag=True, help=text)
 
 
+def calibrated_option(command: Callable[P, None]) -> Callable[P, None]:
+    """`--calibrated-by`, of what prints estimates of time."""
+    text = "What `bench` measured on this board: also print the time that follows from it."
+    return click.option("--calibrated-by", type=PATH, help=text)(command)
+
+
 STATE = "An input that is an output of the step before, kept in the model: in=out."
 TRAIN = "Learn on the device: all, last:K, head, biases, LAYER, LAYER:0.25, lite:K, with commas; FILE.toml; auto."
 KEEP_TOKENS = "Fewer tokens behind an attention: LAYER=K, or LAYER=K,first with the first one."

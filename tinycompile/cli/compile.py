@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile import choices
 from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._shared import (
     PATH,
+    calibrated_option,
     compile_options,
     console,
     explained,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from tinycompile.layout import Layout
     from tinycompile.lowered import Lowered
     from tinycompile.options import Options
+    from tinycompile.profile.calibrated import Calibration
     from tinycompile.targets import Board
 
 
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=PATH, help="Folder to create, or of an earlier build.  [default: build/<model>]")
 @force_option("Overwrite generated files that were edited, and take a folder that no build made.")
 @click.option("--compatible-with", type=PATH, help="New weights for the code of this older output folder.")
+@click.option(
+    "--harness", type=click.Choice(choices.HARNESS_CHOICES), help="Also a firmware for this benchmark's runner."
+)
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
@@ -168,12 +174,15 @@ def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[l
 @click.command(short_help="Print RAM, flash, instructions and time, by estimates.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
+@calibrated_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an entry for each model.")
 @explained
-def cost(models: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def cost(models: tuple[Path, ...], calibrated_by: Path | None, as_json: bool, **options: Any) -> None:
     """Print what each of MODELS would take of the target, without building."""
     from tinycompile.costing import cost_lines, costs_of_files
+    from tinycompile.profile.calibrated import load_calibration
 
+    calibration = None if calibrated_by is None else load_calibration(calibrated_by, options["target"])
     found = costs_of_files(models, options_of(**options))
     if as_json:
         print_json([{"model": str(model), **each.as_dict()} for model, each in found])
@@ -181,3 +190,16 @@ def cost(models: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     for model, each in found:
         for line in cost_lines(model.stem, each):
             click.echo(line)
+        if calibration is not None:
+            click.echo(_calibrated(each.instructions, calibration))
+
+
+def _calibrated(instructions: int, calibration: Calibration) -> str:
+    """The time that instructions take by what was measured."""
+    rates = calibration.cycles_per_instruction
+    if rates is None:
+        return "  time   not calibrated: no instructions were counted of the measured models"
+    low, high = (1e3 * instructions * rate / calibration.clock_hz for rate in rates)
+    text = f"{low:,.3f} ms" if low == high else f"{low:,.3f} to {high:,.3f} ms"
+    rate = f"{rates[0]:.3f}" if rates[0] == rates[1] else f"{rates[0]:.3f} to {rates[1]:.3f}"
+    return f"  calibrated  {text}: {rate} cycles per instruction with waiting, by {calibration.origin}"

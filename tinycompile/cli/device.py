@@ -13,14 +13,22 @@ from tinycompile.errors import UsageError
 @click.command(short_help="Write the firmware of a build to its board.")
 @click.argument("folder", type=PATH)
 @click.option("--probe", help="Serial number of the debug probe, where there are several.")
+@click.option(
+    "--firmware",
+    type=click.Choice(("console", "harness", "energy")),
+    default="console",
+    show_default=True,
+    help="console: for `monitor` and --on serial; the others: of `build --harness`.",
+)
 @explained
-def flash(folder: Path, probe: str | None) -> None:
-    """Write the firmware of FOLDER that prints on the UART to its board."""
+def flash(folder: Path, probe: str | None, firmware: str) -> None:
+    """Write the firmware of FOLDER that prints on the UART to its board, or one for a benchmark's runner."""
     from tinycompile.build import Build
     from tinycompile.flashing import flash as flash_board
 
-    click.echo(f"done: {flash_board(Build(folder), probe)}")
-    click.echo("`tinycompile monitor` shows what it prints")
+    click.echo(f"done: {flash_board(Build(folder), probe, firmware)}")
+    if firmware == "console":
+        click.echo("`tinycompile monitor` shows what it prints; `verify --on serial` compares what it computes")
 
 
 @click.command(short_help="Show what the board prints: results, cycles of layers.")
@@ -34,10 +42,13 @@ def monitor(folder: Path, port: Path | None, baud: int | None, once: bool, timeo
     """Show what the board of FOLDER prints on its UART: results and cycles of each layer."""
     from tinycompile.build import Build
     from tinycompile.monitor import find_port, lines
+    from tinycompile.serial_link.frames import Frame
+    from tinycompile.serial_link.link import Kind
 
     board = Build(folder).board
     begun = False
-    for line in lines(port or find_port(), baud or board.baud, timeout):
+    goodbye = Frame(0, Kind.BYE).encoded()  # to a program that was stopped before it could say so
+    for line in lines(port or find_port(), baud or board.baud, timeout, goodbye):
         begun = begun or line.startswith("tinycompile:")
         if begun:
             click.echo(line)

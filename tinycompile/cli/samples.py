@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import PATH, P, explained, force_option, print_json
+from tinycompile.cli._serial import place_of, serial_options
+from tinycompile.cli._shared import PATH, P, explained, force_option, print_json, progress
 from tinycompile.cli.training import verify_steps
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.staging import may_write
@@ -18,6 +19,8 @@ from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
 
 if TYPE_CHECKING:
     from tinycompile.build import Build
+    from tinycompile.ir import Array
+    from tinycompile.serial_link.console import Place
     from tinycompile.verify.outcome import Verification
 
 
@@ -117,6 +120,7 @@ def _save_outputs(path: Path, outputs: list[Any], steps: int) -> None:
 @click.option(
     "--train", is_flag=True, help="Training steps, by their definition; --limit says how many.  [default: 20]"
 )
+@serial_options("qemu")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON, also if something differs.")
 @explained
 def verify(
@@ -127,13 +131,17 @@ def verify(
     model: str | None,
     check: bool,
     train: bool,
+    on: str,
+    port: Path | None,
+    baud: int | None,
+    timeout: float | None,
     as_json: bool,
 ) -> None:
     """Compare the firmware of FOLDER with the reference, tensor by tensor; writes certificate.json."""
     from tinycompile.build import Build
     from tinycompile.verify.certificate import check_certificate, load_certificate
 
-    result = Build(folder, model=model)
+    result, place = Build(folder, model=model), place_of(on, port, baud, timeout)
     if check:
         found = check_certificate(result)
         if as_json:
@@ -142,16 +150,15 @@ def verify(
             click.echo(f"the certificate holds: {_compared(found)}")
         return
     if train:
+        if place is not None:
+            raise UsageError("verify --train doesn't ask boards", hint="`tinycompile train --on serial` does")
         verify_steps(result, samples_file, limit, as_json=as_json)
         return
     if samples_file is None:
         raise UsageError("verify needs samples", hint="--samples x.npz, or --check-certificate")
-    from tinycompile.verify.compare import verify_build
-
-    if sequence:
-        outcome = verify_build(result, *result.sequences(samples_file, limit))
-    else:
-        outcome = verify_build(result, *result.real_samples(samples_file, limit))
+    given = result.sequences(samples_file, limit) if sequence else (*result.real_samples(samples_file, limit), 0)
+    with progress(not as_json):
+        outcome, line = _verified(result, place, *given)
     certificate = load_certificate(result.folder, result.model)
     if as_json:
         print_json(certificate)
@@ -159,8 +166,23 @@ def verify(
     if outcome.difference is not None:
         raise _mismatch(outcome, _labels(result))
     click.echo(f"{'bit-exact' if not outcome.bounded else 'equal'}: {_compared(certificate)}")
-    for line in (*_left_open(outcome, _labels(result)), *_clipping(outcome)):
-        click.echo(line)
+    for each in (*line, *_left_open(outcome, _labels(result)), *_clipping(outcome)):
+        click.echo(each)
+
+
+def _verified(
+    build: Build, place: Place | None, samples: Sequence[Array], reals: Sequence[Array] | None, steps: int
+) -> tuple[Verification, list[str]]:
+    """(what was found, what to say of the line to the board)."""
+    from tinycompile.verify.compare import verify_build
+
+    if place is None:
+        return verify_build(build, samples, reals, steps), []
+    from tinycompile.serial_link.console import console_of
+
+    with console_of(build, place) as console:
+        outcome = verify_build(build, samples, reals, steps, console)
+        return outcome, [f"on {console.name}: {console.link.described}"]
 
 
 def _labels(build: Build) -> dict[str, str]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile.cli._serial import place_of, serial_options
 from tinycompile.cli._shared import PATH, explained, force_option, print_json, progress
 from tinycompile.errors import MismatchError, UsageError
 
 if TYPE_CHECKING:
     from tinycompile.build import Build
+    from tinycompile.learning.device import Device
     from tinycompile.learning.train import Epoch, Training
+    from tinycompile.serial_link.console import Place
 
 STEPS = 20
 """That `verify --train` compares."""
@@ -30,7 +35,7 @@ STEPS = 20
 @click.option(
     "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Samples of a step (--accumulate)."
 )
-@click.option("--on", type=click.Choice(("host", "qemu")), default="host", show_default=True, help="Where the C runs.")
+@serial_options("host", "qemu")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of --data.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order in which they are learned."
@@ -47,16 +52,21 @@ def train(
     rate: float | None,
     batch: int,
     on: str,
+    port: Path | None,
+    baud: int | None,
+    timeout: float | None,
     limit: int | None,
     seed: int,
     output: Path | None,
     as_json: bool,
     force: bool,
 ) -> None:
-    """Let the model of FOLDER, a `build --train`, learn: its generated C runs on every sample, here or in QEMU."""
+    """Let the model of FOLDER, a `build --train`, learn: its generated C runs on every sample, here, in QEMU or on
+    a board.
+    """
     from tinycompile.build import Build
     from tinycompile.learning.data import load_data
-    from tinycompile.learning.device import device_of
+    from tinycompile.learning.device import check_learns
     from tinycompile.learning.result import build_trained
     from tinycompile.learning.train import train_build
     from tinycompile.report.document import model_names
@@ -79,15 +89,16 @@ def train(
             why="a device that has this build couldn't be given what was learned any more",
             hint="give -o another folder",
         )
-    device = device_of(build, on)
+    check_learns(build)
+    place, unit = place_of(on, port, baud, timeout), "instructions" if on == "qemu" else "ticks of its counter"
     samples = load_data(build, data, limit)
     measured = samples if evaluation is None else load_data(build, evaluation)
 
     def done(number: int, epoch: Epoch) -> None:
         if not as_json:
-            click.echo(f"epoch {number}: {_described(epoch)}")
+            click.echo(f"epoch {number}: {_described(epoch, unit)}")
 
-    with progress(not as_json):
+    with progress(not as_json), _device(build, on, place) as device:
         found = train_build(
             build, device, samples, epochs=epochs, rate=rate, batch=batch, evaluation=measured, seed=seed, done=done
         )
@@ -102,14 +113,28 @@ def train(
         click.echo(f"{output}: a build that begins with this, and {build.model}_checkpoint.bin for {folder}'s")
 
 
-def _described(epoch: Epoch) -> str:
+@contextmanager
+def _device(build: Build, on: str, place: Place | None) -> Generator[Device]:
+    from tinycompile.learning.device import device_of
+
+    if place is None:
+        yield device_of(build, on)
+        return
+    from tinycompile.learning.on_board import OnBoard
+    from tinycompile.serial_link.console import console_of
+
+    with console_of(build, place) as console:
+        yield OnBoard(build, console)
+
+
+def _described(epoch: Epoch, unit: str) -> str:
     parts = [f"loss {epoch.loss:.4f}"]
     if epoch.evaluation is not None:
         parts.append(epoch.evaluation.describe())
     if epoch.weights:
         parts.append(f"{epoch.changed:,} of {epoch.weights:,} int8 weights changed")
     if epoch.instructions:
-        parts.append(f"{epoch.instructions:,} instructions per step")
+        parts.append(f"{epoch.instructions:,} {unit} per step")
     return ", ".join(parts)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from tinycompile.codegen import blob
 from tinycompile.codegen.blocks import blocks_of
 from tinycompile.codegen.constants import c_integer, c_scale, c_values, needs_math
+from tinycompile.codegen.harness import benchmark_of
 from tinycompile.codegen.integration import emit_integration, single_file
 from tinycompile.codegen.interface import meaning
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import c_string, comment_text
-from tinycompile.codegen.program import Program, any_alignment, quantization_text
+from tinycompile.codegen.program import CRC_HEADER, Program, any_alignment, quantization_text
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
@@ -38,12 +41,12 @@ def emit_project(project: Project, *, single: bool = False) -> dict[str, str]:
         files |= model
         if single:
             files |= single_file(program.model, model)
-    values = _values(project)
+    values, build = _values(project), build_id(files, project.board)
     if project.board.is_host:
         files["host/main.c"] = render("main_host.c.j2", **values)
         files["Makefile"] = render("Makefile.host.j2", **values)
     else:
-        files |= _firmware(project)
+        files |= _firmware(project, build)
         files["Makefile"] = emit_makefile(project, UNKNOWN_STACK_BYTES)
         files |= _runtime_headers([CACHE_HEADER]) if project.board.core.has("cache") else {}
     files["CMakeLists.txt"] = render("CMakeLists.txt.j2", **values)
@@ -74,6 +77,7 @@ def _values(project: Project) -> dict[str, object]:
         "scratch_bytes": project.scratch_bytes,
         "cold": project.layout.cold,
         "copies": project.copies,
+        "harness": project.harness,
         "weights_addresses": project.weights_addresses(project.board),
         "memory_sources": project.memory_sources,
         "memory_setups": project.memory_setups,
@@ -155,11 +159,25 @@ def _find_header(name: str) -> str:
     return path.relative_to(runtime_dir()).as_posix()
 
 
-def _firmware(project: Project) -> dict[str, str]:
+def build_id(code: Mapping[str, str], board: Board) -> bytes:
+    """Eight bytes by which a PC tells this firmware from that of other models, options and boards.
+
+    Args:
+        code: the models' files, by relative path.
+    """
+    digest = hashlib.sha256(board.name.encode())
+    for path, text in sorted(code.items()):
+        digest.update(f"\n{path}\n{text}".encode())
+    return digest.digest()[:8]
+
+
+def _firmware(project: Project, build: bytes) -> dict[str, str]:
     common, board = boards_dir() / "common", project.board
     files = {f"firmware/{source.name}": source.read_text() for source in board.toolchain.sources}
     files["firmware/main.c"] = render("main.c.j2", **_values(project))
-    files["firmware/main_console.c"] = render("main_console.c.j2", **_values(project))
+    number = ", ".join(f"0x{byte:02x}" for byte in build)
+    files["firmware/main_console.c"] = render("main_console.c.j2", **_values(project), build_id=number)
+    files |= _runtime_headers([CRC_HEADER])  # of the frames by which the console is talked to
     if len(project.programs) == 1 and project.programs[0].training is not None:
         files["firmware/main_training.c"] = render("main_training.c.j2", **_values(project))
     headers = [*common.glob("*.h"), *board.toolchain.file.parent.glob("*.h")]
@@ -170,7 +188,17 @@ def _firmware(project: Project) -> dict[str, str]:
         for source in variant.sources:
             files[f"firmware/{_board_source(variant, source)}"] = source.read_text()
     files |= emit_linker_scripts(project)
+    if project.harness is not None:
+        files["firmware/main_harness.c"] = _harness(project)
     return files | {f"firmware/{header.name}": header.read_text() for header in sorted(headers)}
+
+
+def _harness(project: Project) -> str:
+    """Raises UsageError: the runner can't give the model what it takes."""
+    board = project.board
+    ticks = board.clock_hz if board.qemu is None else board.qemu.timer_hz
+    benchmark = benchmark_of(project.programs[0])
+    return render("main_harness.c.j2", **_values(project), benchmark=benchmark, ticks_per_second=ticks)
 
 
 def emit_linker_scripts(project: Project) -> dict[str, str]:

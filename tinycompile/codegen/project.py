@@ -40,6 +40,7 @@ class Project:
     Attributes:
         programs, origins: one per model.
         copies: what start-up copies to faster memory.
+        harness: whose benchmark runner a firmware is to answer; None for nobody's.
     """
 
     board: Board
@@ -47,6 +48,7 @@ class Project:
     programs: tuple[Program, ...]
     origins: tuple[Provenance, ...]
     copies: Copies = ()
+    harness: str | None = None
 
     @property
     def memory_sources(self) -> list[Path]:

@@ -67,7 +67,7 @@ class Answer:
         outputs: of PREDICT. states: of STATES, their memory.
         loss: of TRAIN and ACCUMULATE, before the step, with 16 fractional bits.
         number: of LOAD and SAVE, the checkpoint's; 0 for none.
-        instructions: of PREDICT, TRAIN and ACCUMULATE in QEMU, else 0.
+        instructions: of PREDICT, TRAIN and ACCUMULATE in QEMU; ticks of a board's own counter; else 0.
         message: of EXPORT_GRADIENT, to a server.
     """
 
@@ -105,6 +105,12 @@ def device_of(build: Build, on: str) -> Device:
     Raises:
         UsageError: the model doesn't learn, it is one of several, or there is no firmware or QEMU machine for it.
     """
+    check_learns(build)
+    return OnHost(build) if on == "host" else InQemu(build)
+
+
+def check_learns(build: Build) -> None:
+    """Raises UsageError: the model doesn't learn, or it is one of several."""
     if build.report.get("training") is None:
         raise UsageError(
             "this model doesn't learn", where=str(build.folder), hint='build it with --train, such as "last:2, biases"'
@@ -113,7 +119,6 @@ def device_of(build: Build, on: str) -> Device:
         raise UsageError(
             "the build has several models", where=str(build.folder), hint="build the one that learns alone"
         )
-    return OnHost(build) if on == "host" else InQemu(build)
 
 
 class OnHost:

@@ -44,7 +44,7 @@ class Epoch:
     """Attributes:
     loss: mean of the losses before each step.
     changed: int8 weights that are others than before the epoch, of `weights` that are trained.
-    instructions: mean of a step's; 0 where they aren't counted.
+    instructions: mean of a step's, or of a board's ticks; 0 where they aren't counted.
     """
 
     loss: float

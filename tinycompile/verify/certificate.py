@@ -28,8 +28,15 @@ FORMAT = 2
 """1, which has no such key, compared ONNX models with tinycompile's own import of them."""
 
 
-def certificate_of(build: Build, samples: Sequence[Array], result: Verification, steps: int = 0) -> dict[str, Any]:
-    """The certificate of a comparison; keys are a public interface. `steps`: of each sequence; 0: all are one."""
+def certificate_of(
+    build: Build, samples: Sequence[Array], result: Verification, steps: int = 0, device: str | None = None
+) -> dict[str, Any]:
+    """The certificate of a comparison; keys are a public interface.
+
+    Args:
+        steps: of each sequence; 0: all are one.
+        device: a board that ran its console firmware; None for QEMU, or this machine where the build is for it.
+    """
     digest = hashlib.sha256()
     for array in samples:
         digest.update(array.tobytes())
@@ -42,8 +49,8 @@ def certificate_of(build: Build, samples: Sequence[Array], result: Verification,
         "reference": {"name": result.witnesses[0].name, "version": result.witnesses[0].version},
         "match": build.match,
         "references": [asdict(witness) for witness in result.witnesses],
-        "executed_in": "this machine" if build.board.is_host else f"QEMU's {build.emulated.name}",
-        "tools": _tools(build),
+        "executed_in": device or ("this machine" if build.board.is_host else f"QEMU's {build.emulated.name}"),
+        "tools": _tools(build, emulated=device is None and not build.board.is_host),
         "samples": result.samples,
         "sequence_steps": steps or (result.samples if build.report["ram"]["state_bytes"] else None),
         "declared_states": build.report["options"].get("states", {}),
@@ -175,10 +182,8 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _tools(build: Build) -> dict[str, str]:
+def _tools(build: Build, *, emulated: bool) -> dict[str, str]:
     tools = {"compiler": version(build.board.compiler, build.board.toolchain)}
-    return (
-        tools
-        if build.board.is_host
-        else {**tools, "emulator": version(build.emulated.toolchain.emulator, build.emulated.toolchain)}
-    )
+    if emulated:
+        tools["emulator"] = version(build.emulated.toolchain.emulator, build.emulated.toolchain)
+    return tools

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tinycompile.build import Build
+from tinycompile.emulator import Execution
 from tinycompile.errors import UsageError
 from tinycompile.ir import Array
 from tinycompile.report.document import CERTIFICATE, PARAMETERS
@@ -19,8 +21,21 @@ from tinycompile.verify.tensors import Compared, compared, reference_of, skipped
 from tinycompile.verify.tflite import TfliteReference
 
 
+class Device(Protocol):
+    """A board that runs a build's firmware and reports every layer."""
+
+    @property
+    def name(self) -> str: ...
+
+    def execute(self, samples: Sequence[Array], steps: int = 0) -> Execution: ...
+
+
 def verify_build(
-    build: Build, samples: Sequence[Array], reals: Sequence[Array] | None = None, steps: int = 0
+    build: Build,
+    samples: Sequence[Array],
+    reals: Sequence[Array] | None = None,
+    steps: int = 0,
+    device: Device | None = None,
 ) -> Verification:
     """Run every sample in QEMU and by the reference; compare outputs and all layers that exist in the source model.
 
@@ -31,6 +46,7 @@ def verify_build(
         samples: one array (samples, *shape) per input, as the firmware takes it.
         reals: the same as real numbers; with them it is asked which ranges of a TFLite model clip.
         steps: of each sequence, before which states begin again; 0 where all samples are one.
+        device: that runs them in the place of QEMU.
 
     Raises:
         ToolMissingError: QEMU, LiteRT or onnxruntime isn't installed.
@@ -39,7 +55,7 @@ def verify_build(
     check_parameters(build)
     reference = reference_of(build)
     counts, first = dict[tuple[int | None, str], LayerCount](), None
-    for found in _run(build, reference, samples, steps):
+    for found in _run(build, reference, samples, steps, device):
         counts.setdefault((found.layer, found.name), LayerCount(found.name)).add(found)
         if first is None and found.differences:
             first = Difference.of(found)
@@ -48,7 +64,7 @@ def verify_build(
     if reals is not None and isinstance(reference, TfliteReference):
         clipping = clipping_of(reference, samples, reals)
     result = Verification(len(samples[0]), layers, left_out, first, reference.witnesses, clipping)
-    save_certificate(build, certificate_of(build, samples, result, steps))
+    save_certificate(build, certificate_of(build, samples, result, steps, None if device is None else device.name))
     _record(build, result)
     return result
 
@@ -110,7 +126,12 @@ def _first(build: Build, samples: Sequence[Array], tensors: Iterator[Compared]) 
     return Bisection(len(samples[0]), total, None)
 
 
-def _run(build: Build, reference: Reference, samples: Sequence[Array], steps: int) -> Iterator[Compared]:
+def _run(
+    build: Build, reference: Reference, samples: Sequence[Array], steps: int, device: Device | None
+) -> Iterator[Compared]:
+    if device is not None:
+        found = device.execute(samples, steps)
+        return compared(build, reference, samples, found.outputs, found.trace, steps)
     make(build.folder, "all", toolchain=build.board.toolchain)
     plain, traced = build.execute(samples, steps), build.trace(samples, steps)
     return compared(build, reference, samples, plain.outputs, traced.trace, steps)

@@ -20,6 +20,7 @@ TAKES_FOLDER = {
     "run": ("--input", SAMPLES),
     "verify": ("--samples", SAMPLES),
     "bisect": ("--input", SAMPLES),
+    "evaluate": ("--data", SAMPLES),
     "train": ("--data", SAMPLES),
     "profile": (),
     "check": ("--max-ram", "64K"),

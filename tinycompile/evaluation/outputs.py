@@ -21,7 +21,7 @@ from tinycompile.quantize.execution import session_of
 from tinycompile.report.document import PARAMETERS
 from tinycompile.samples import real_values
 from tinycompile.verify.runtimes import litert_module
-from tinycompile.verify.tensors import reference_of
+from tinycompile.verify.tensors import expected_output, reference_of
 
 
 def firmware_outputs(build: Build, data: Labelled, on: str, jobs: int) -> Array:
@@ -76,14 +76,14 @@ def reference_outputs(build: Build, data: Labelled) -> Array:
     if build.report["options"].get("parameters"):
         why = "it runs the model before it learned"
         raise UsageError("no reference has what this model has learned", where=str(build.folder / PARAMETERS), why=why)
-    reference, entry = reference_of(build), build.report["outputs"][data.output]
+    reference = reference_of(build)
     found = list[Array]()
     for i in range(len(data)):
         if i % (data.steps or len(data)) == 0:
             reference.reset()
         step(f"the reference: sample {i + 1:,} of {len(data):,}")
         judged = reference.judge([array[i] for array in data.inputs], ())
-        found.append(judged.output(data.output, entry).values)
+        found.append(expected_output(build, judged, data.output).values)
     values = np.stack(found)
     t = build.outputs[data.output]  # with --io int8 a model of floats has them still
     return (values if values.dtype.kind == "f" else real_values(values, t)).astype(np.float64)

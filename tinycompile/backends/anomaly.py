@@ -15,11 +15,11 @@ from tinycompile.backends.request import Request
 from tinycompile.dtypes import INT8, INT16, UINT8
 from tinycompile.ir import Array, TensorType
 
-FINEST = 15
+FINEST = 24
 """Bits of the larger of the two multipliers, at most."""
 
-COARSEST = 6
-"""Bits below which the ratio of two scales would be off by 1 %."""
+SMALLEST = 64
+"""Of a multiplier: below it the ratio of the scales would be off by up to 1 %."""
 
 Errors = Callable[[Path, "Anomaly"], Array]
 """The errors of all samples of a file, (samples,)."""
@@ -109,11 +109,11 @@ def _between(request: Request, inputs: Sequence[TensorType], outputs: Sequence[T
     scales = tuple(Fraction(float(np.float32(t.scale))) for t in types)
     if scales[0] == scales[1]:
         return Anomaly(*pair, types, (1, 1), scales[0] ** 2 / types[0].elements)
-    for bits in range(FINEST, COARSEST - 1, -1):
+    for bits in range(FINEST, 0, -1):
         unit = max(scales) / 2**bits
         a, b = (round(scale / unit) for scale in scales)
         largest = sum(_reach(t) * factor for t, factor in zip(types, (a, b), strict=True))
-        if largest < 2**31 and largest**2 * types[0].elements < 2**64 and min(a, b) > 0:
+        if largest < 2**31 and largest**2 * types[0].elements < 2**64 and min(a, b) >= SMALLEST:
             return Anomaly(*pair, types, (a, b), unit**2 / types[0].elements)
     raise request.fail("the scales of input and output are too far apart", why=f"{types[0]} and {types[1]}")
 

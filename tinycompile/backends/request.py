@@ -16,6 +16,10 @@ KEYS: dict[str, tuple[str, ...]] = {
     "top_k": ("k", "output"),
     "smoothing": ("window", "threshold", "minimum", "refractory", "ignored", "output"),
     "anomaly": ("threshold", "data", "percentile", "input", "output"),
+    "boxes": (
+        *("anchors", "style", "score", "overlap", "most", "candidates", "background", "across", "activation", "scales"),
+        *("encodings", "scores"),
+    ),
 }
 """Of each back end."""
 

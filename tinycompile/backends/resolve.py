@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tinycompile.backends.anomaly import Anomaly, Errors, anomaly_of
+from tinycompile.backends.boxes import Boxes, boxes_of
 from tinycompile.backends.request import Request
 from tinycompile.backends.scores import LargestScore, TopK, scores_of
 from tinycompile.backends.smoothing import Smoothing
 from tinycompile.ir import TensorType
 
-Backend = LargestScore | TopK | Smoothing | Anomaly
+Backend = LargestScore | TopK | Smoothing | Anomaly | Boxes
 
 
 def resolve(
@@ -38,6 +39,8 @@ def resolve(
             found.append(TopK.of(request, outputs))
         elif request.kind == "smoothing":
             found.append(Smoothing.of(request, outputs))
+        elif request.kind == "boxes":
+            found.append(boxes_of(request, outputs))
         else:
             found.append(anomaly_of(request, inputs, outputs, errors))
     return tuple(found)

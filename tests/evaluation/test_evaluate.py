@@ -21,16 +21,18 @@ from tinycompile.errors import SamplesError, UsageError
 from tinycompile.evaluation.data import load_labelled
 from tinycompile.evaluation.evaluate import evaluate_build
 from tinycompile.evaluation.limits import Limit, check_limits
-from tinycompile.evaluation.outputs import float_outputs
+from tinycompile.evaluation.others import float_outputs
 from tinycompile.evaluation.pictures import image_axes, png
 from tinycompile.ir import TensorType
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A build for this machine, and labelled samples beside it."""
+    """A build for this machine without its softmax, and labelled samples beside it."""
     place = tmp_path_factory.mktemp("evaluate")
-    tinycompile.compile(DIGITS / "digits_int8.tflite", "host", output=place / "out")
+    (place / "labels.txt").write_text("".join(f"digit {number}\n" for number in range(10)))
+    options = {"backend": ["class", "top_k:k=2"], "labels": place / "labels.txt"}
+    tinycompile.compile(DIGITS / "digits_int8.tflite", "host", output=place / "out", **options)  # type: ignore[arg-type]
     data = np.load(DIGITS / "digits_calib.npz")
     np.savez(place / "eval.npz", x=data["x"][:150], y=data["y"][:150])
     return place
@@ -61,6 +63,16 @@ def test_three_columns_and_what_the_report_says_of_them(folder: Path) -> None:
     report = json.loads((folder / "out" / "report.json").read_text())
     assert report["evaluation"] == {key: found[key] for key in report["evaluation"]}
     assert "Worst samples" in (folder / "out" / "report.html").read_text()
+
+
+def test_the_build_has_no_softmax_and_a_header_with_what_was_asked_for(folder: Path) -> None:
+    """The reference's column has the scores that the softmax would be given, and equals the firmware's."""
+    report = json.loads((folder / "out" / "report.json").read_text())
+    assert report["options"]["folded_output"] == 0 and report["options"]["backend"] == ["class", "top_k:k=2"]
+    assert "softmax" not in {layer["op"] for layer in report["layers"]}
+    header = (folder / "out" / "digits_int8_backend.h").read_text()
+    assert "digits_int8_class_label" in header and "#define DIGITS_INT8_TOP_K 2" in header
+    assert [each["class"] for each in report["evaluation"]["classes"]][9] == "digit 9"
 
 
 def test_limits_decide_the_exit_code(folder: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from tinycompile.build import Build
 from tinycompile.errors import ToolMissingError, UsageError
 from tinycompile.evaluation.data import Labelled, Task
-from tinycompile.evaluation.outputs import firmware_outputs, float_outputs, reference_outputs
+from tinycompile.evaluation.outputs import firmware_outputs
 from tinycompile.evaluation.pictures import image_axes, picture
 from tinycompile.evaluation.scoring import Scored, scored
 from tinycompile.ir import Array
@@ -50,11 +50,15 @@ def evaluate_build(
     threads = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
     outputs, notes = {"firmware": firmware_outputs(build, data, on, threads)}, list[str]()
     if reference:
+        from tinycompile.evaluation.others import reference_outputs  # which takes half a second to load
+
         try:
             outputs["reference"] = reference_outputs(build, data)
         except (ToolMissingError, UsageError) as error:
             notes.append(f"without the reference: {error.what}")
     if float_model is not None:
+        from tinycompile.evaluation.others import float_outputs
+
         outputs["float"] = float_outputs(build, data, float_model)
     found = {column: scored(data, values, threshold) for column, values in outputs.items()}
     facts = _facts(build, data, outputs, found)

@@ -87,6 +87,15 @@ def test_anomalies_score_by_how_far_the_output_is_from_the_input(tmp_path: Path)
     assert result.badness.tolist() == [0, 0, 0.5, 0.5]
 
 
+def test_windows_of_a_recording_are_one_sample(tmp_path: Path) -> None:
+    build = build_of(tmp_path, [entry("x", 1, 6)], [entry("o", 1, 6)])
+    found = given(tmp_path, build, x=X, y=np.array([0, 0, 1, 1]), group=np.array([7, 7, 3, 3]))
+    outputs = np.zeros((4, 1, 6)) + np.array([2.0, 0.0, 1.0, 1.9])[:, None, None]
+    assert scored(found, outputs, 0.5).measures["auc"] == 1.0  # means 2 and 2.3; of single windows it is 0.5
+    with pytest.raises(SamplesError, match="group 7 has samples of both labels"):
+        given(tmp_path, build, x=X, y=np.array([0, 1, 1, 1]), group=np.array([7, 7, 3, 3]))
+
+
 def test_labels_of_sequences_are_of_their_last_steps(tmp_path: Path) -> None:
     build = build_of(tmp_path, [entry("x", 1, 6)], [entry("o", 1, 2)], states=8)
     for labels, count in ((np.array([1, 1]), 2), (np.array([[0, 1, 1], [1, 0, 0]]), 6)):

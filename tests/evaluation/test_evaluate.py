@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("evaluate")
     (place / "labels.txt").write_text("".join(f"digit {number}\n" for number in range(10)))
     options = {"backend": ["class", "top_k:k=2"], "labels": place / "labels.txt"}
-    tinycompile.compile(DIGITS / "digits_int8.tflite", "host", output=place / "out", **options)  # type: ignore[arg-type]
+    tinycompile.compile(DIGITS / "digits_int8.tflite", "host", output=place / "out", single_file=True, **options)  # type: ignore[arg-type]
     data = np.load(DIGITS / "digits_calib.npz")
     np.savez(place / "eval.npz", x=data["x"][:150], y=data["y"][:150])
     return place
@@ -72,6 +72,8 @@ def test_the_build_has_no_softmax_and_a_header_with_what_was_asked_for(folder: P
     assert "softmax" not in {layer["op"] for layer in report["layers"]}
     header = (folder / "out" / "digits_int8_backend.h").read_text()
     assert "digits_int8_class_label" in header and "#define DIGITS_INT8_TOP_K 2" in header
+    alone = (folder / "out" / "single" / "digits_int8_backend.h").read_text()
+    assert re.findall("#include (.*)", alone) == ["<stddef.h>", "<stdint.h>", '"digits_int8.h"']
     assert [each["class"] for each in report["evaluation"]["classes"]][9] == "digit 9"
 
 

@@ -14,6 +14,9 @@ from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import Array, TensorType
 from tinycompile.samples import LABELS, class_labels, in_steps, load_arrays, real_inputs, real_values, with_labels
 
+GROUP = "group"
+"""Samples with the same number are one, such as the windows of a recording: the mean of their anomaly scores counts."""
+
 TARGET = "target"
 """What the output should be, in real numbers; `y` may be that, too."""
 
@@ -46,6 +49,7 @@ class Labelled:
         output: the number of the output that is measured. axis: of its scores, for POSITIONS, in (samples, *shape).
         classes: how many; 0 where there are none, or the output is a class' number.
         steps: of each sequence; 0 where all samples are one.
+        groups: (samples,) numbers of ANOMALY's samples that are one; None where each is its own.
         per_sequence: whether a label is for a whole sequence, whose last step counts.
     """
 
@@ -58,6 +62,7 @@ class Labelled:
     axis: int = -1
     steps: int = 0
     per_sequence: bool = False
+    groups: Array | None = None
 
     def __len__(self) -> int:
         return len(self.inputs[0])
@@ -108,7 +113,14 @@ def load_labelled(
     number = _scored(build, output, labels)
     chosen = _task(build, number, labels, task, where, arrays)
     found = Labelled(chosen, inputs, reals, None, number, steps=steps)
-    return found if labels is None else _with_labels(found, labels, key or "", build.outputs[number], where)
+    if labels is None:
+        return found
+    found = _with_labels(found, labels, key or "", build.outputs[number], where)
+    return _with_groups(found, None if GROUP in names else _first(arrays.get(GROUP), limit), where)
+
+
+def _first(array: Array | None, limit: int | None) -> Array | None:
+    return None if array is None else array[:limit]
 
 
 def _scored(build: Build, output: int | None, labels: Array | None) -> int:
@@ -179,6 +191,19 @@ def _with_labels(found: Labelled, labels: Array, key: str, t: TensorType, where:
     if found.task == Task.CLASSES:
         classes = np.iinfo(np.int32).max if is_number(t) else t.elements
     return replace(found, labels=class_labels(labels, key, classes, where), classes=0 if is_number(t) else classes)
+
+
+def _with_groups(found: Labelled, groups: Array | None, where: str) -> Labelled:
+    """Of anomalies, whose samples of a group have the same label."""
+    if groups is None or found.task != Task.ANOMALY or found.labels is None or found.per_sequence:
+        return found
+    if groups.dtype.kind not in "iu" or groups.shape != (len(found),):
+        what = f"{GROUP} is {groups.dtype} of shape {groups.shape}"
+        raise SamplesError(what, where=where, hint=f"an integer for each of {len(found)} samples")
+    for number in np.unique(groups):
+        if len(set(found.labels[groups == number].tolist())) > 1:
+            raise SamplesError(f"{GROUP} {number} has samples of both labels", where=where)
+    return replace(found, groups=groups)
 
 
 def _wanted(labels: Array, key: str, t: TensorType, where: str) -> Array:

@@ -66,7 +66,12 @@ def scored(data: Labelled, outputs: Array, threshold: float) -> Scored:
     if data.task == Task.RECONSTRUCTION:
         return Scored(measures, None, errors)
     labels = _labels(data)
-    return Scored({"auc": auc(errors, labels), **measures}, None, _misplaced(errors, labels))
+    if data.groups is None:
+        return Scored({"auc": auc(errors, labels), **measures}, None, _misplaced(errors, labels))
+    _, first, member = np.unique(data.groups, return_index=True, return_inverse=True)
+    means = np.bincount(member, errors) / np.bincount(member)
+    misplaced = _misplaced(means, labels[first])[member]
+    return Scored({"auc": auc(means, labels[first]), **measures}, None, misplaced)
 
 
 def _labels(data: Labelled) -> Array:

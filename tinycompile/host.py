@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -126,7 +128,9 @@ class HostModel:
         """
         self._inputs, self._outputs, self._model, self._label = list(inputs), list(outputs), model, label
         self._temporary = tempfile.TemporaryDirectory(prefix="tinycompile-host-")
-        library = self._compiled(folder.resolve(), Path(self._temporary.name), cflags, separate=weights is not None)
+        self._library_file = self._compiled(
+            folder.resolve(), Path(self._temporary.name), cflags, separate=weights is not None
+        )
         self._ffi = cffi.FFI()
         self._ffi.cdef(
             f"int {model}_invoke(void *); int {model}_input_0_rows(void *, void *, void *);"
@@ -148,12 +152,26 @@ class HostModel:
         for kind, types in (("input", () if streamed else tuple(inputs)), ("output", tuple(outputs))):
             for index in range(len(types)):
                 self._ffi.cdef(f"void *{model}_{kind}_{index}(void *);")
+        self._arena_bytes, self._streamed = arena_bytes, streamed
+        self._weights_file = weights
+        self._open(self._library_file)
+
+    def _open(self, library: Path) -> None:
+        """With a context that is ready."""
         self._library: Any = self._ffi.dlopen(str(library))
-        self._arena_bytes, self._image, self._streamed = arena_bytes, b"", streamed
+        self._image = b""
         self._context: Any = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8))
-        self._initialise(None if weights is None else weights.read_bytes())
+        self._initialise(None if self._weights_file is None else self._weights_file.read_bytes())
         self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
         self._connect_rows()
+
+    def twin(self) -> HostModel:
+        """The same model once more, for another thread: also static memory, which its C has for scratch, is its own."""
+        found = copy.copy(self)
+        library = Path(tempfile.mkdtemp(dir=self._temporary.name)) / self._library_file.name
+        shutil.copy(self._library_file, library)
+        found._open(library)
+        return found
 
     def _compiled(self, folder: Path, work: Path, cflags: Sequence[str], *, separate: bool) -> Path:
         """The model's sources and the shim as a shared library.

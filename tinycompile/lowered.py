@@ -42,6 +42,7 @@ class Lowered:
         facts: what the file says of inputs and outputs.
         survey: what the file holds.
         slide: for a model whose input is what is new in a window.
+        folded: the number of the output that has the scores of a softmax that isn't computed, if one has.
         pruning: for a model that has fewer tokens behind some attentions.
         quantization: what was measured when the model was quantised, if it was.
     """
@@ -55,4 +56,5 @@ class Lowered:
     survey: Survey = NO_SURVEY
     slide: Slide | None = None
     pruning: Pruning | None = None
+    folded: int | None = None
     quantization: dict[str, Any] | None = None

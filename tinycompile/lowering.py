@@ -11,6 +11,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from tinycompile.backends.scores import scores_of
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import identified
 from tinycompile.codegen.interface import SourceFacts, changes
@@ -34,6 +35,7 @@ from tinycompile.model_source import compiled_source
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
+from tinycompile.passes.fold_softmax import without_softmax
 from tinycompile.passes.io import int8_io
 from tinycompile.passes.keep_tokens import Keep, Pruned, keep_tokens
 from tinycompile.passes.own_states import own_states
@@ -86,6 +88,7 @@ class Loaded:
     Attributes:
         nominal: the work of the model's own layers, before the passes.
         slide: what became of its windows. pruning: of its tokens.
+        folded: the output whose softmax is left out.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Loaded:
     plans: Plans
     slide: Slide | None
     pruning: Pruning | None
+    folded: int | None
 
 
 def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> list[tuple[str, list[Point]]]:
@@ -118,6 +122,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
             _front(each.plans) if _wants_front(options, p) else None,
             slide=each.slide,
             pruning=each.pruning,
+            folded=each.folded,
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
@@ -229,6 +234,19 @@ def _program_of(lowered: Lowered, board: Board, layout: Layout, options: Options
 
 def imported(source: Path, options: Options) -> Graph:
     """A model file as a graph, with the edges that were asked for."""
+    return _folded(_with_all_layers(source, options), options)
+
+
+def _folded(graph: Graph, options: Options) -> Graph:
+    """Without the softmax, where nobody asks for what it computes."""
+    for request in options.backends:
+        if request.folds_softmax:
+            scores = scores_of(request, [graph.types[name] for name in graph.outputs])
+            graph = without_softmax(graph, scores.output) or graph
+    return graph
+
+
+def _with_all_layers(source: Path, options: Options) -> Graph:
     graph = load(source, dict(options.shapes), options.layout, options.floats, _signature(options), options.match)
     if options.states:
         file = survey(source, dict(options.shapes), _signature(options))
@@ -316,16 +334,21 @@ def _front(plans: Plans) -> list[Point]:
 
 
 def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loaded]:
-    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph, Slide | None, Pruning | None]]()
+    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph, Slide | None, Pruning | None, int | None]]()
     if not sources:
         raise UsageError("no model was given")
+    if options.backend and len(sources) > 1:
+        raise UsageError("--backend is for a single model", hint="build them one by one")
     if board.is_host and len(sources) > 1:
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:
         step(f"reading {source.name}")
-        graph = imported(source, options)
+        whole = _with_all_layers(source, options)
+        graph = _folded(whole, options)
+        pairs = enumerate(zip(whole.outputs, graph.outputs, strict=True))
+        folded = next((number for number, (before, after) in pairs if before != after), None)
         slides, prunes = _slide(graph, board, options), _pruning(source, board, options)
-        graphs.append((source, work_of(graph), ready(graph, options), slides, prunes))
+        graphs.append((source, work_of(graph), ready(graph, options), slides, prunes, folded))
     weights = [max(1, total(work).weight_bytes) for _, work, *_ in graphs]
     return [
         Loaded(
@@ -335,8 +358,9 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
             Plans(graph, board, options, share=own / sum(weights)),
             slides,
             prunes,
+            folded,
         )
-        for (source, nominal, graph, slides, prunes), own in zip(graphs, weights, strict=True)
+        for (source, nominal, graph, slides, prunes, folded), own in zip(graphs, weights, strict=True)
     ]
 
 
@@ -407,6 +431,10 @@ def with_sources(models: Sequence[Lowered], options: Options) -> list[Lowered]:
         names = given if labels is None else read_labels(labels, shapes)
         file = survey(lowered.source, dict(options.shapes), _signature(options))
         facts = replace(source_facts(lowered.source, file, options), labels=names)
+        if lowered.folded is not None:
+            outputs = list(facts.outputs)
+            outputs[lowered.folded] = graph.outputs[lowered.folded]
+            facts = replace(facts, outputs=tuple(outputs))
         found.append(replace(lowered, facts=facts, survey=file))
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
+from tinycompile.backends.request import Request, read_requests
 from tinycompile.choices import (
     ALIGN_CHOICES,
     AUTO,
@@ -66,6 +67,7 @@ class PlanOptions(TypedDict, total=False):
     fast_code: int | str
     fast_weights: int | str
     compress_weights: bool
+    backend: Sequence[str]
 
 
 class CompileOptions(PlanOptions, total=False):
@@ -140,6 +142,7 @@ class Options:
         compress_weights: constants may be coded in flash and decoded to RAM in each inference: with `flash` as many as
             it takes, without it all that get smaller, as far as there is RAM.
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
+        backend: what outputs are turned into: "class", "top_k:k=3", "smoothing:...", "anomaly:...", or a TOML file.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
         harness: whose benchmark runner a second firmware answers; None for no such firmware.
@@ -181,6 +184,7 @@ class Options:
     fast_weights: int | str = AUTO
     compress_weights: bool = False
     labels: tuple[Path, ...] = ()
+    backend: tuple[str, ...] = ()
     updatable: bool = False
     compatible_with: Path | None = None
     harness: str | None = None
@@ -199,7 +203,8 @@ class Options:
             if name in given:
                 given[name] = _path(given[name])
         given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
-        given["keep_tokens"] = tuple(options.get("keep_tokens") or ())
+        for name in ("keep_tokens", "backend"):
+            given[name] = tuple(given.get(name) or ())
         if "labels" in given:
             given["labels"] = () if given["labels"] is None else (Path(given["labels"]),)
         samples, evaluation = _path(given.pop("calib", None)), _path(given.pop("evaluation", None))
@@ -243,6 +248,7 @@ class Options:
             raise UsageError("--slide doesn't go with --input-stream rows", why="the new rows are an input as a whole")
         for text in self.keep_tokens:
             Keep.of(text)
+        _ = self.backends  # raises what is wrong with them
         if self.slide is not None and self.keep_tokens:
             raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
         self._check_training()
@@ -279,6 +285,11 @@ class Options:
                 "what was learned belongs to the weights that it began with, and others could come at any time",
             ),
             ("--dtype float32", self.dtype == "float32", "gradients are those of int8 values"),
+            (
+                "--backend class",
+                any(request.folds_softmax for request in self.backends),
+                "the loss is that of the softmax, which it leaves out",
+            ),
         ):
             if given:
                 raise UsageError(f"--train doesn't go with {name}", why=why)
@@ -287,6 +298,11 @@ class Options:
     def gradient_export(self) -> GradientExport | None:
         """Raises UsageError: it has no such form."""
         return None if self.export_gradient is None else read_export(self.export_gradient)
+
+    @property
+    def backends(self) -> tuple[Request, ...]:
+        """Raises UsageError: there is no such back end, or it has no such setting."""
+        return read_requests(self.backend)
 
     def board(self) -> Board:
         """The target as it is to be compiled for.

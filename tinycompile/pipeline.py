@@ -33,6 +33,7 @@ from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.toolchain import make, require
 from tinycompile.training.request import read_request
+from tinycompile.with_backends import with_backends
 
 
 def compile(  # noqa: A001 - the public verb is the name
@@ -87,6 +88,7 @@ def compile_together(
     if options.train is not None:  # the file that it may be is the user's, and may change
         request = read_request(options.train, options.classes)
         options = replace(options, train=request.text, classes=request.classes)
+    options = replace(options, backend=tuple(request.text for request in options.backends))  # likewise
     board = options.board()
     _check_harness(options, board, models)
     require(board.compiler, board.toolchain)
@@ -163,6 +165,7 @@ def _build(
     """Print, compile and report."""
     project = project_of(board, layout, lowered, separate=options.weights == "separate", export=options.gradient_export)
     project = replace(project, harness=options.harness)
+    project = with_backends(project, lowered, options)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder, force=force) as staging:

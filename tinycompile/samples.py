@@ -194,7 +194,7 @@ def real_inputs(
     if not floats:
         return inputs, None
     reals = [
-        with_batch(arrays[name], name, t.shape, where)[:limit] if name in floats else _real(given, t)
+        with_batch(arrays[name], name, t.shape, where)[:limit] if name in floats else real_values(given, t)
         for name, t, given in zip(ways[0], types, inputs, strict=True)
     ]
     return inputs, [real.astype(np.float32) for real in reals]
@@ -208,7 +208,8 @@ def _quantized(values: Array, t: TensorType) -> Array:
     return np.nan_to_num(np.clip(rounded, *t.dtype.range)).astype(t.dtype.carrier)
 
 
-def _real(values: Array, t: TensorType) -> Array:
+def real_values(values: Array, t: TensorType) -> Array:
+    """What integers with a scale stand for, in float64; values of other tensors as they are."""
     return values if t.quant is None else (values.astype(np.float64) - t.zero_point) * t.scale
 
 

@@ -20,6 +20,7 @@ TAKES_FOLDER = {
     "run": ("--input", SAMPLES),
     "verify": ("--samples", SAMPLES),
     "bisect": ("--input", SAMPLES),
+    "evaluate": ("--data", SAMPLES),
     "train": ("--data", SAMPLES),
     "profile": (),
     "bench": ("--port", "/dev/null"),

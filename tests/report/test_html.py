@@ -26,6 +26,29 @@ from tinycompile.verify.compare import verify_build
 
 MIX = {"mac": 5, "load": 4, "store": 1, "simd": 3, "alu": 2, "branch": 1, "other": 0}
 
+EVALUATION = {
+    "task": "classes",
+    "samples": 9,
+    "output": 0,
+    "columns": [{"column": "firmware", "top1": 7 / 9, "auc": None}, {"column": "float", "top1": 8 / 9, "auc": 0.75}],
+    "agreement": [
+        {"column": "float", "same_outputs": 3, "outputs": 9, "largest_difference": 0.125, "same_class": 8 / 9}
+    ],
+    "classes": [
+        {"class": name, "samples": n, "predicted": m, "precision": p, "recall": 0.75, "f1": 0.625}
+        for name, n, m, p in (("yes & no", 4, 5, 0.75), ("<other>", 5, 4, 0.8125))
+    ],
+    "confusion": [[3, 1], [2, 3]],
+    "worst": [
+        {"sample": 7, "badness": 0.5, "label": "<other>", "decided": "yes & no", "picture": "iVBORw0KGgo="},
+        {"sample": 2, "badness": 0.25, "label": "yes & no", "decided": "yes & no", "picture": None},
+    ],
+    "data": "<eval>.npz",
+    "on": "host",
+    "float_model": "float.onnx",
+    "notes": ["without the reference: it isn't installed"],
+}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -75,6 +98,7 @@ def _add_profile(folder: Path) -> None:
             for size, work, loss, bits in points
         ],
     }
+    report["evaluation"] = EVALUATION
     (folder / "report.json").write_text(json.dumps(report))
     certificate = {
         "reference": {"name": "LiteRT <reference>", "version": "2.3.0"},
@@ -169,6 +193,8 @@ def test_it_loads_without_console_errors_and_its_numbers_equal_the_report(folder
         r"arena\.buffers\.\d+\.bytes|layers\.\d+\.(live|weights|code)_bytes|run\.instructions|macs\..*",
         r"profile\.instructions|profile\.(cycles|mix)\..*|profile\.layers\.\d+\.(cycles|mix)\..*",
         r"low_bits\.front\.1\..*(_bytes|_estimate|_db|agreement|\.accuracy)|low_bits\.front\.\d+\.weights_bytes",
+        r"evaluation\.(samples|columns\.\d+\.(top1|auc)|confusion.*|classes\.\d+\.(samples|predicted|precision|recall|f1))",
+        r"evaluation\.(agreement\.\d+\.(same_.*|outputs|largest_difference)|worst\.\d+\.sample)",
         r"pareto\.\d+\.(arena_bytes|macs|instructions_estimate)|stages\.\d+\.(macs|layer_macs)",
     ):
         paths = {path for path in everything if re.fullmatch(wanted, path)}
@@ -184,7 +210,7 @@ def test_it_is_one_file_without_network_and_scripts(folder: Path) -> None:
     html = (folder / "report.html").read_text()
     page = Figures(html)
     assert [r for r in page.references if not r.startswith(("data:", "#"))] == []
-    assert not page.tags & {"script", "iframe", "link:stylesheet", "img", "object"}
+    assert not page.tags & {"script", "iframe", "link:stylesheet", "object"}  # images are data
     assert "url(" not in html
     assert "@import" not in html
     outside = set(re.findall(r"https?://[^\"'\s<)]+", html)) - {"http://www.w3.org/2000/svg"}

@@ -9,6 +9,7 @@ import click
 from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, cost, plan
 from tinycompile.cli.device import flash, monitor
+from tinycompile.cli.evaluate import evaluate
 from tinycompile.cli.profile import bench, profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
@@ -52,6 +53,7 @@ COMMANDS = (
     run,
     verify,
     bisect,
+    evaluate,
     train,
     profile,
     bench,

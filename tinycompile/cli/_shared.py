@@ -217,6 +217,7 @@ STATE = "An input that is an output of the step before, kept in the model: in=ou
 TRAIN = "Learn on the device: all, last:K, head, biases, LAYER, LAYER:0.25, lite:K, with commas; FILE.toml; auto."
 KEEP_TOKENS = "Fewer tokens behind an attention: LAYER=K, or LAYER=K,first with the first one."
 COMPRESS = "Code constants, decode them to RAM when layers run: all, or with --flash as many as it takes."
+BACKEND = "What outputs become: class, top_k:k=3, smoothing:..., anomaly:..., FILE.toml (docs/backends.md)."
 EVALUATION = "Other samples (.npz: x, and labels y if there are any) to measure with."
 
 
@@ -301,6 +302,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _fast("--fast-weights", "The same for weights and tables."),
             click.option("--compress-weights", is_flag=True, help=COMPRESS),
             click.option("--labels", type=PATH, multiple=True, help="Text file with a class on each line; per model."),
+            click.option("--backend", multiple=True, help=BACKEND),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),
             _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),

@@ -135,6 +135,10 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     if program.gradient is not None:
         files[f"{model}_gradient.h"] = render("gradient.h.j2", **values)
         files |= _runtime_headers([GRADIENT_HEADER])
+    if program.backends:
+        headers = sorted({header for backend in program.backends for header in backend.headers})
+        files[f"{model}_backend.h"] = render("backend.h.j2", **values, headers=headers)
+        files |= _runtime_headers(headers)
     if not program.separate:
         files[f"{model}_weights.c"] = render("weights.c.j2", **values)
     return files | _runtime_headers(program.headers + program.interface_headers)

@@ -81,7 +81,8 @@ def single_file(model: str, files: Mapping[str, str]) -> dict[str, str]:
     if f"{model}_weights.c" in files:
         weights = _QUOTED_INCLUDE.sub("", files[f"{model}_weights.c"])
         code = f"{code}\n/* ---- {model}_weights.c ---- */\n{weights}"
-    return {
-        f"single/{model}.c": code,
-        f"single/{model}.h": header,
-    }
+    found = {f"single/{model}.c": code, f"single/{model}.h": header}
+    if f"{model}_backend.h" in files:
+        included = {f"{model}.h"}
+        found[f"single/{model}_backend.h"] = expand(f"{model}_backend.h", "")
+    return found

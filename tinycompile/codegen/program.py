@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from tinycompile.backends.resolve import Backend
 from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Place, Scratch, Variable, here
 from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
 from tinycompile.codegen.function_names import function_names
@@ -159,6 +160,7 @@ class Program:
         edges: inputs and outputs as a caller sees them, an input that comes row by row included.
         variables: what values and copies of parts of them are called in `<model>_infer`, by key.
         training: of a training step. gradient: how it exports what it learns, if it does.
+        backends: what its outputs are turned into, in a header of its own.
     """
 
     model: str
@@ -181,6 +183,7 @@ class Program:
     variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
     training: TrainingMemory | None = None
     gradient: GradientExport | None = None
+    backends: tuple[Backend, ...] = ()
 
     @property
     def labelled(self) -> Edge | None:

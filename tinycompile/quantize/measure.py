@@ -10,6 +10,7 @@ import numpy as np
 
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
+from tinycompile.numerics.measures import auc
 from tinycompile.quantize.execution import session_of
 
 
@@ -69,7 +70,7 @@ def accuracy(floats: Array, quantized: Array, inputs: Array, labels: Array) -> A
         scores = (
             np.square(y.reshape(len(y), -1) - inputs.reshape(len(y), -1)).mean(axis=1) for y in (floats, quantized)
         )
-        return Accuracy("AUC", *(_auc(score, labels) for score in scores))
+        return Accuracy("AUC", *(auc(score, labels) for score in scores))
     flat = labels.reshape(-1)
     axis = pixel_axis(floats) if labels.size > len(floats) else None
     if axis is not None and labels.size == floats.size // floats.shape[axis]:
@@ -83,15 +84,6 @@ def pixel_axis(values: Array) -> int | None:
         return None
     first, last = values.ndim - 3, values.ndim - 1
     return first if values.shape[first] <= values.shape[last] else last
-
-
-def _auc(scores: Array, labels: Array) -> float:
-    """Area under the ROC curve: how often an anomaly (1) scores higher than a normal sample; ties count half."""
-    positive, negative = scores[labels.ravel() == 1], scores[labels.ravel() == 0]
-    if not positive.size or not negative.size:
-        return float("nan")
-    higher = (positive[:, None] > negative).mean() + (positive[:, None] == negative).mean() / 2
-    return float(higher)
 
 
 def agreement(floats: Array, quantized: Array) -> float:

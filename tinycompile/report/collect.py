@@ -104,7 +104,7 @@ def collect_report(
     measured = replace(measured, flash=measured.flash + apart, weights=measured.weights + apart)
     codings = [k.coding for each in models for k in each.planned.kernels if k.coding is not None]
     memories = _memories(project, measured, stack)
-    shared = _Shared(folder, project, measured, stack, _options(options, board), memories, codings)
+    shared = _Shared(folder, project, measured, stack, _options(options, board, models[0].folded), memories, codings)
     return [
         _model(shared, program, lowered, origin)
         for program, lowered, origin in zip(project.programs, models, project.origins, strict=True)
@@ -124,7 +124,7 @@ class _Shared:
     codings: list[Coding]
 
 
-def _options(options: Options, board: Board) -> OptionsSection:
+def _options(options: Options, board: Board, folded: int | None) -> OptionsSection:
     return OptionsSection(
         io=options.io,
         optimize=options.optimize,
@@ -147,6 +147,8 @@ def _options(options: Options, board: Board) -> OptionsSection:
         match=options.match,
         slide=options.slide,
         keep_tokens=options.keep_tokens,
+        backend=tuple(request.text for request in options.backends),
+        folded_output=folded,
         train=options.train,
         classes=options.classes,
         export_gradient=options.export_gradient,

@@ -11,6 +11,7 @@ from typing import Any, cast
 from markupsafe import Markup
 
 from tinycompile.report.document import CERTIFICATE, load_document, replace_file
+from tinycompile.report.evaluation import NAMES, column_names
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.pictures import environment
 from tinycompile.report.pictures.arena import arena_picture, ram_picture
@@ -155,6 +156,11 @@ class _Model:
         return max((entry["sqnr_db"] for entry in self.errors), default=0) or 1
 
     @property
+    def evaluation(self) -> Evaluated:
+        """What `evaluate` measured; only where it did."""
+        return Evaluated(self.report)
+
+    @property
     def hashes(self) -> list[tuple[str, str]]:
         """(what, SHA-256), the model first."""
         certificate: Mapping[str, Any] = self.certificate or {}
@@ -163,6 +169,24 @@ class _Model:
         for group in ("sources", "elf"):
             found += sorted(known.get(group, {}).items())
         return found
+
+
+class Evaluated:
+    """What the template asks for of `evaluation`."""
+
+    def __init__(self, report: Mapping[str, Any]) -> None:
+        self.columns = column_names(report)
+        self._facts = report["evaluation"]
+
+    @property
+    def measures(self) -> list[tuple[str, str]]:
+        """(key, what it is called)."""
+        return [(key, NAMES[key]) for key in self._facts["columns"][0] if key != "column"]
+
+    def share(self, row: int, column: int) -> float:
+        """Of the samples of a class, those that were taken for another one, or for it."""
+        counts = self._facts["confusion"][row]
+        return counts[column] / max(1, sum(counts))
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ class OptionsSection:
     match: str
     slide: str | None
     keep_tokens: Sequence[str]
+    backend: Sequence[str]
+    folded_output: int | None
     train: str | None
     classes: int | None
     export_gradient: str | None

@@ -94,4 +94,5 @@ def _options_of(build: Build) -> Options:
         strict_int8=facts["floats"] == "none",
         match=cast(Runtime, facts["match"]),
         keep_tokens=tuple(facts["keep_tokens"]),
+        backend=tuple(facts.get("backend", ())),
     )

@@ -13,7 +13,7 @@ from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.trace import TraceRecord
 from tinycompile.verify.pruned import PrunedReference
-from tinycompile.verify.reference import TOLERANCE, Expected, Reference, Reported, dequantized
+from tinycompile.verify.reference import TOLERANCE, Expected, Judged, Reference, Reported, dequantized
 from tinycompile.verify.sliding import SlidingReference, with_whole_windows
 from tinycompile.verify.tflite import TfliteReference
 
@@ -153,12 +153,29 @@ def compared(
                 got, known = each.record.against(expected.values)
                 yield _compared(sample, each.index, each.layer, each.entry["name"], expected, got, known)
         for i, (entry, array) in enumerate(zip(build.report["outputs"], plain or (), strict=plain is not None)):
-            expected, got = judged.output(i, entry), np.asarray(array[sample])
+            expected, got = expected_output(build, judged, i), np.asarray(array[sample])
             if expected.values.dtype == np.float32 and got.dtype != np.float32:  # --io int8
                 got = dequantized(got, entry)
             _same_type(expected.values, got, entry["name"])
             known = np.ones(got.shape, bool)
             yield _compared(sample, None, f"model output {i}", entry["name"], expected, got, known)
+
+
+def expected_output(build: Build, judged: Judged, index: int) -> Expected:
+    """A model output; where the softmax in front of it is left out (`--backend class`), the scores that it is given.
+
+    Raises:
+        MismatchError: the reference doesn't have these.
+    """
+    if build.report["options"].get("folded_output") != index:
+        return judged.output(index, build.report["outputs"][index])
+    name = build.report["outputs"][index]["name"]
+    entries = (entry for layer in build.report["layers"] for entry in layer["outputs"] if entry["name"] == name)
+    found = next(filter(None, map(judged.layer, entries)), None)
+    if found is None:
+        why = "--backend class leaves out the softmax behind it, which the reference has"
+        raise MismatchError("the reference doesn't have the scores", where=name, why=why, hint="build with top_k:k=1")
+    return found
 
 
 def _same_type(expected: Array, got: Array, name: str) -> None:

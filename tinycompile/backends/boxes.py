@@ -1,0 +1,293 @@
+"""`boxes`: the end of a detector, from the raw heads of an SSD or YOLO to the boxes that stay, in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, floor
+from typing import ClassVar
+
+import numpy as np
+
+from tinycompile.backends.request import Request
+from tinycompile.dtypes import INT8, UINT8
+from tinycompile.errors import SamplesError
+from tinycompile.ir import Array, TensorType
+from tinycompile.samples import load_arrays
+
+PLACE_BITS = 14
+"""Of coordinates: 1 is the whole image."""
+
+FACTOR_BITS = 16
+"""Of what places and sizes of anchors are multiplied by."""
+
+SCORE_BITS = 15
+LARGEST_FACTOR = 1 << 24
+STYLES = ("ssd", "yolo3", "yolo5")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a box's values are in an output: value v of box i at `first` + i `box_step` + v `value_step`."""
+
+    output: int
+    first: int
+    box_step: int
+    value_step: int
+
+    def of(self, outputs: Sequence[Array], boxes: int, values: int) -> Array:
+        """(boxes, values) of an inference."""
+        flat = outputs[self.output].reshape(-1)
+        return flat[self.first + np.arange(boxes)[:, None] * self.box_step + np.arange(values) * self.value_step]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Coordinates have 14 fractional bits, scores 15; `>>` rounds down.
+
+        centre = anchor's centre + (place[e] step + 2^15 >> 16)
+        half a side = size[e] anchor's side + 2^16 >> 17
+
+    of the encoding e of each axis, `step` being the anchor's side (ssd), or a cell of the grid (yolo). A box is of the
+    class with the largest score s, of equals the one with the lower number; with an objectness o its score is
+    s o + 2^14 >> 15. Of the boxes with a score of at least `least` the `candidates` best, of equals those with the
+    lower number, are taken in this order: one stays unless it has more than `overlap` / 2^14 of their union in common
+    with one of its class (of any, where `agnostic`) that stays; until there are `most`.
+
+    Attributes:
+        types: of the encodings, the scores and the objectness.
+        anchors: int16 (count, 4): y, x of the centre, height, width. steps: int16 (count, 2): y, x; None for sides.
+        place, size: int32 (2, 256), of y and x (height and width), by the number above the type's smallest.
+        score, objectness: uint16 (256,). background: a class that is none.
+    """
+
+    kind: ClassVar[str] = "boxes"
+    headers: ClassVar[tuple[str, ...]] = ("kernels/tc_box_head.h",)
+
+    style: str
+    classes: int
+    encodings: Places
+    scores: Places
+    objects: Places | None
+    types: tuple[TensorType, TensorType, TensorType]
+    anchors: Array
+    steps: Array | None
+    place: Array
+    size: Array
+    score: Array
+    objectness: Array | None
+    background: int
+    least: int
+    overlap: int
+    candidates: int
+    most: int
+    agnostic: bool
+    said: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def count(self) -> int:
+        """Of anchors."""
+        return len(self.anchors)
+
+    def __call__(self, outputs: Sequence[Array]) -> list[tuple[int, int, int, int, int, int]]:
+        """(y, x, y, x, class, score) of the boxes that stay, the best first; of all outputs of one inference."""
+        best, score = self._best(outputs)
+        corners = self._corners(outputs)
+        kept = [i for i in range(self.count) if score[i] >= self.least]
+        kept = sorted(kept, key=lambda i: (-score[i], i))[: self.candidates]
+        found = list[int]()
+        for i in kept:
+            others = (j for j in found if self.agnostic or best[i] == best[j])
+            if len(found) < self.most and not any(self._overlap(corners[i], corners[j]) for j in others):
+                found.append(i)
+        return [(*corners[i], int(best[i]), int(score[i])) for i in found]  # type: ignore[misc]
+
+    def _best(self, outputs: Sequence[Array]) -> tuple[Array, Array]:
+        """(class, score) of each box."""
+        scores = self.scores.of(outputs, self.count, self.classes).astype(np.int64) - self.types[1].dtype.range[0]
+        wanted = scores.copy()
+        if self.background >= 0:
+            wanted[:, self.background] = -1
+        best = wanted.argmax(axis=1)
+        score = self.score[scores[np.arange(self.count), best]].astype(np.int64)
+        if self.objects is not None and self.objectness is not None:
+            objects = self.objects.of(outputs, self.count, 1)[:, 0].astype(np.int64) - self.types[2].dtype.range[0]
+            score = score * self.objectness[objects] + (1 << (SCORE_BITS - 1)) >> SCORE_BITS
+        return best, score
+
+    def _corners(self, outputs: Sequence[Array]) -> list[tuple[int, ...]]:
+        codes = self.encodings.of(outputs, self.count, 4).astype(np.int64) - self.types[0].dtype.range[0]
+        order = (0, 1, 2, 3) if self.style == "ssd" else (1, 0, 3, 2)  # y, x, height, width
+        y, x, height, width = (codes[:, i] for i in order)
+        anchors = self.anchors.astype(np.int64)
+        steps = anchors[:, 2:] if self.steps is None else self.steps.astype(np.int64)
+        centres, halves = list[Array](), list[Array]()
+        for axis, (place, size) in enumerate(((y, height), (x, width))):
+            moved = self.place[axis][place].astype(np.int64) * steps[:, axis] + (1 << (FACTOR_BITS - 1)) >> FACTOR_BITS
+            centres.append(anchors[:, axis] + moved)
+            halves.append(self.size[axis][size].astype(np.int64) * anchors[:, 2 + axis] + (1 << FACTOR_BITS) >> 17)
+        sides = [c + sign * h for sign in (-1, 1) for c, h in zip(centres, halves, strict=True)]
+        return [tuple(map(int, row)) for row in np.stack(sides, axis=1)]
+
+    def _overlap(self, a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+        common = [max(0, min(a[2 + i], b[2 + i]) - max(a[i], b[i])) for i in (0, 1)]
+        shared = common[0] * common[1]
+        areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+        return shared << PLACE_BITS > self.overlap * (sum(areas) - shared)
+
+
+def boxes_of(request: Request, outputs: Sequence[TensorType]) -> Boxes:
+    """By a file of anchors: `anchors` (boxes, 4): y, x of the centre, height and width, 1 being the whole image; of
+    yolo the centre is the upper left corner of the cell, and `steps` (boxes, 2) or (2,) its height and width.
+
+    Raises:
+        UsageError: outputs don't fit the anchors, or aren't of 8 bits.
+        SamplesError: anchors are missing or no such numbers.
+    """
+    style = request.word("style", STYLES)
+    path = request.path("anchors")
+    if path is None:
+        raise request.fail("anchors are missing", hint="anchors=anchors.npz, with an array `anchors` (boxes, 4)")
+    arrays = load_arrays(path)
+    anchors = _fixed(arrays, "anchors", 4, str(path))
+    steps = None
+    if style != "ssd":
+        steps = np.broadcast_to(_fixed(arrays, "steps", 2, str(path)), (len(anchors), 2))
+        if len(_fixed(arrays, "steps", 2, str(path))) not in (1, len(anchors)):
+            raise SamplesError("steps are neither one for all anchors nor one for each", where=str(path))
+    encodings, scores, objects = _heads(request, outputs, len(anchors), style)
+    types = tuple(outputs[each.output] for each in (encodings, scores, objects or scores))
+    for number, t in zip((encodings.output, scores.output), types, strict=False):
+        if t.dtype not in (INT8, UINT8) or t.quant is None:
+            hint = "--io int8, where the model is quantised"
+            raise request.fail("it needs heads of 8 bits", why=f"output {number} is {t}", hint=hint)
+    classes = outputs[scores.output].elements // len(anchors) - (0 if objects is None else 5)
+    background = request.whole("background", -1, -1, classes - 1)
+    if classes == 1 and background == 0:
+        raise request.fail("background=0", why="there is no other class")
+    place, size = _factors(request, style, types[0])
+    activation = request.word("activation", ("none", "sigmoid") if style == "ssd" else ("sigmoid", "none"))
+    squash = _sigmoid if activation == "sigmoid" else _same
+    candidates = request.whole("candidates", 64, 1, 4096)
+    return Boxes(
+        style=style,
+        classes=classes,
+        encodings=encodings,
+        scores=scores,
+        objects=objects,
+        types=(types[0], types[1], types[2]),
+        anchors=anchors,
+        steps=steps,
+        place=place,
+        size=size,
+        score=_score_table(types[1], squash),
+        objectness=None if objects is None else _score_table(types[2], squash),
+        background=background,
+        least=ceil(request.real("score", "0.5", 0, 1) * (1 << SCORE_BITS)),
+        overlap=floor(request.real("overlap", "0.5", 0, 1) * (1 << PLACE_BITS)),
+        candidates=candidates,
+        most=request.whole("most", min(10, candidates), 1, candidates),
+        agnostic=request.word("across", ("class", "all")) == "all",
+        said={"score": request.settings.get("score", "0.5"), "overlap": request.settings.get("overlap", "0.5")},
+    )
+
+
+def _fixed(arrays: dict[str, Array], name: str, columns: int, where: str) -> Array:
+    """Numbers of a file with 14 fractional bits: int16 (rows, columns)."""
+    if name not in arrays:
+        raise SamplesError(f"{name} are missing", where=where, why=f"the file holds: {', '.join(arrays)}")
+    found = np.atleast_2d(arrays[name])
+    if found.dtype.kind not in "fiu" or found.ndim != 2 or found.shape[1] != columns or not len(found):
+        raise SamplesError(f"{name} is {found.dtype} of shape {found.shape}", where=where, hint=f"(boxes, {columns})")
+    if not np.all(np.abs(found.astype(np.float64)) < 2) or (columns == 4 and found[:, 2:].min() < 0):
+        raise SamplesError(
+            f"{name} aren't in units of the image", where=where, hint="1 is the whole image; from -2 to 2"
+        )
+    return np.round(found.astype(np.float64) * (1 << PLACE_BITS)).clip(-(2**15), 2**15 - 1).astype(np.int16)
+
+
+def _heads(
+    request: Request, outputs: Sequence[TensorType], boxes: int, style: str
+) -> tuple[Places, Places, Places | None]:
+    """Of encodings, scores, and objectness."""
+    if style != "ssd":
+        fitting = [i for i, t in enumerate(outputs) if t.elements % boxes == 0 and t.elements // boxes >= 6]
+        output = request.whole("scores", fitting[0] if fitting else 0, 0, len(outputs) - 1)
+        if output not in fitting:
+            raise _unfitting(request, outputs, boxes, "5 values of a box and its classes'")
+        first, box, value = _steps(request, output, outputs[output], boxes)
+        return (
+            Places(output, first, box, value),
+            Places(output, 5 * value, box, value),
+            Places(output, 4 * value, box, value),
+        )
+    coded = [i for i, t in enumerate(outputs) if t.elements == 4 * boxes]
+    encodings = request.whole("encodings", coded[0] if coded else 0, 0, len(outputs) - 1)
+    others = [i for i, t in enumerate(outputs) if t.elements % boxes == 0 and i != encodings]
+    scores = request.whole("scores", others[0] if others else 0, 0, len(outputs) - 1)
+    if encodings not in coded or scores not in others:
+        raise _unfitting(request, outputs, boxes, "4 encodings of each and scores of its classes")
+    places = (Places(i, *_steps(request, i, outputs[i], boxes)) for i in (encodings, scores))
+    return (*places, None)  # type: ignore[return-value]
+
+
+def _steps(request: Request, number: int, t: TensorType, boxes: int) -> tuple[int, int, int]:
+    """(0, box_step, value_step): of (1, boxes, values), (1, rows, columns, anchors values) or (1, values, boxes)."""
+    values, real = t.elements // boxes, [size for size in t.shape if size != 1]
+    if not real or real[-1] % values == 0:
+        return 0, values, 1
+    if real[0] == values:
+        return 0, 1, boxes
+    raise request.fail(
+        f"output {number} has shape {t.shape}", why=f"{boxes} boxes of {values} values", hint="--layout nhwc"
+    )
+
+
+def _unfitting(request: Request, outputs: Sequence[TensorType], boxes: int, wanted: str) -> Exception:
+    found = "; ".join(map(str, outputs))
+    return request.fail(f"no outputs have {wanted}", why=f"there are {boxes} anchors; outputs are: {found}")
+
+
+def _factors(request: Request, style: str, t: TensorType) -> tuple[Array, Array]:
+    """Tables of places and sizes, (2, 256) each."""
+    if style == "ssd":
+        scales = request.settings.get("scales", "10:10:5:5").split(":")
+        try:
+            y, x, height, width = (float(Fraction(scale)) for scale in scales)
+        except (ValueError, ZeroDivisionError):
+            hint = "of y, x, height and width, such as 10:10:5:5"
+            raise request.fail(f"scales={':'.join(scales)}", hint=hint) from None
+        if min(y, x, height, width) <= 0:
+            raise request.fail(f"scales={':'.join(scales)}", hint="they are positive")
+        places = [_table(t, lambda real, by=by: real / by) for by in (y, x)]
+        sizes = [_table(t, lambda real, by=by: np.exp(np.minimum(real / by, 20))) for by in (height, width)]
+    elif style == "yolo3":
+        places, sizes = [_table(t, _sigmoid)] * 2, [_table(t, lambda real: np.exp(np.minimum(real, 20)))] * 2
+    else:
+        places = [_table(t, lambda real: 2 * _sigmoid(real) - 0.5)] * 2
+        sizes = [_table(t, lambda real: np.square(2 * _sigmoid(real)))] * 2
+    return np.stack(places), np.stack(sizes)
+
+
+def _reals(t: TensorType) -> Array:
+    """What the 256 numbers of a type stand for, the smallest first."""
+    low, high = t.dtype.range
+    return (np.arange(low, high + 1) - t.zero_point) * float(np.float32(t.scale))
+
+
+def _table(t: TensorType, function: Callable[[Array], Array]) -> Array:
+    scaled = np.round(function(_reals(t)) * (1 << FACTOR_BITS))
+    return np.clip(scaled, -LARGEST_FACTOR, LARGEST_FACTOR).astype(np.int32)
+
+
+def _score_table(t: TensorType, squash: Callable[[Array], Array]) -> Array:
+    return np.round(np.clip(squash(_reals(t)), 0, 1) * (1 << SCORE_BITS)).astype(np.uint16)
+
+
+def _sigmoid(real: Array) -> Array:
+    return 1 / (1 + np.exp(-np.clip(real, -700, 700)))
+
+
+def _same(real: Array) -> Array:
+    return real

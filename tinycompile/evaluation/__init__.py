@@ -1,0 +1,1 @@
+"""`tinycompile evaluate`: how good a build is on labelled samples."""

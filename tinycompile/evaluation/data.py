@@ -1,0 +1,237 @@
+"""Labelled samples, and what a build is to be measured by on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from tinycompile.build import Build
+from tinycompile.errors import SamplesError, UsageError
+from tinycompile.ir import Array, TensorType
+from tinycompile.samples import LABELS, class_labels, in_steps, load_arrays, real_inputs, real_values, with_labels
+
+GROUP = "group"
+"""Samples with the same number are one, such as the windows of a recording: the mean of their anomaly scores counts."""
+
+TARGET = "target"
+"""What the output should be, in real numbers; `y` may be that, too."""
+
+
+class Task(StrEnum):
+    """What the output is.
+
+    CLASSES: a score for each class. POSITIONS: the same at each place of an image or a sequence. BINARY: one score, the
+    higher the likelier is class 1. ANOMALY: the input again, and the worse the likelier is class 1. RECONSTRUCTION: the
+    input again, without labels. REGRESSION: real numbers.
+    """
+
+    CLASSES = "classes"
+    POSITIONS = "positions"
+    BINARY = "binary"
+    ANOMALY = "anomaly"
+    RECONSTRUCTION = "reconstruction"
+    REGRESSION = "regression"
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Samples of a file, checked against a build.
+
+    Attributes:
+        inputs: one array (samples, *shape) per input, as the firmware takes it.
+        reals: the same as real numbers.
+        labels: (samples,) numbers of classes, (samples, places) of POSITIONS, (samples, values) real numbers of
+            REGRESSION; None without.
+        output: the number of the output that is measured. axis: of its scores, for POSITIONS, in (samples, *shape).
+        classes: how many; 0 where there are none, or the output is a class' number.
+        steps: of each sequence; 0 where all samples are one.
+        groups: (samples,) numbers of ANOMALY's samples that are one; None where each is its own.
+        per_sequence: whether a label is for a whole sequence, whose last step counts.
+    """
+
+    task: Task
+    inputs: list[Array]
+    reals: list[Array]
+    labels: Array | None
+    output: int
+    classes: int = 0
+    axis: int = -1
+    steps: int = 0
+    per_sequence: bool = False
+    groups: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.inputs[0])
+
+    def counted(self, values: Array) -> Array:
+        """Those of (samples, ...) that have a label."""
+        return values[self.steps - 1 :: self.steps] if self.per_sequence else values
+
+
+def load_labelled(
+    build: Build,
+    path: Path,
+    *,
+    task: str = "auto",
+    output: int | None = None,
+    limit: int | None = None,
+    sequence: bool = False,
+) -> Labelled:
+    """The samples and labels of a file, at most `limit`.
+
+    Args:
+        task: of `Task`; "auto" for what shapes and types of labels and output say.
+        output: which one is measured; None for the first one that isn't a class' number beside scores.
+        sequence: the arrays are (sequences, steps, ...).
+
+    Raises:
+        SamplesError: inputs or labels are missing, or don't fit the model.
+        UsageError: there is no such output, or it can't be what was asked for.
+    """
+    names, where = [entry["name"] for entry in build.report["inputs"]], str(path)
+    arrays = load_arrays(path)
+    arrays, key = with_labels(arrays, names)
+    if TARGET in arrays and TARGET not in names and key is None:
+        key = TARGET
+    labels = None if key is None else arrays[key]
+    steps = 0
+    if sequence:
+        if not build.report["ram"]["state_bytes"]:
+            raise UsageError("--sequence is for models with states", where=build.model, hint="leave it out")
+        arrays, steps = in_steps(arrays, build.inputs, names, where=where)
+    samples = limit and limit * (steps or 1)
+    inputs, reals = real_inputs(arrays, build.inputs, where=where, names=names, limit=samples)
+    if reals is None:
+        reals = [real_values(values, t) for values, t in zip(inputs, build.inputs, strict=True)]
+    labels = None if labels is None else labels[:limit]
+    if labels is not None and labels.dtype == bool:
+        labels = labels.astype(np.uint8)
+    number = _scored(build, output, labels)
+    chosen = _task(build, number, labels, task, where, arrays)
+    found = Labelled(chosen, inputs, reals, None, number, steps=steps)
+    if labels is None:
+        return found
+    found = _with_labels(found, labels, key or "", build.outputs[number], where)
+    return _with_groups(found, None if GROUP in names else _first(arrays.get(GROUP), limit), where)
+
+
+def _first(array: Array | None, limit: int | None) -> Array | None:
+    return None if array is None else array[:limit]
+
+
+def _scored(build: Build, output: int | None, labels: Array | None) -> int:
+    """Classifiers have a class' number and scores, and these say more."""
+    outputs = build.outputs
+    if output is not None:
+        if not 0 <= output < len(outputs):
+            raise UsageError(f"there is no output {output}", where=build.model, hint=f"0 to {len(outputs) - 1}")
+        return output
+    whole = labels is not None and labels.dtype.kind in "iu"
+    several = [i for i, t in enumerate(outputs) if t.elements > 1 or not is_number(t)] if whole else []
+    return several[0] if several else 0
+
+
+def is_number(t: TensorType) -> bool:
+    """Whether an output is the number of a class itself."""
+    return t.quant is None and not t.dtype.is_float and t.elements == 1
+
+
+def _task(build: Build, output: int, labels: Array | None, wanted: str, where: str, arrays: dict[str, Array]) -> Task:
+    t = build.outputs[output]
+    again = t.elements > 1 and any(given.elements == t.elements for given in build.inputs)
+    if labels is None:
+        if again and wanted in ("auto", Task.RECONSTRUCTION):
+            return Task.RECONSTRUCTION
+        raise SamplesError(
+            "there are no labels",
+            where=where,
+            why=f"the file holds: {', '.join(arrays)}",
+            hint=f"an array {', '.join(LABELS)} or {TARGET}: a class for each sample, or what the output should be",
+        )
+    if wanted != "auto":
+        if wanted in (Task.ANOMALY, Task.RECONSTRUCTION) and not again:
+            raise UsageError(f"--task {wanted} is for an output as large as an input", where=build.model)
+        if wanted == Task.BINARY and t.elements != 1:
+            raise UsageError(f"--task {wanted} is for an output of one score", where=build.model)
+        return Task(wanted)
+    if labels.dtype.kind not in "iu":
+        return Task.REGRESSION
+    binary = bool(np.all((labels == 0) | (labels == 1)))
+    if labels.size == len(labels):
+        if again and binary:
+            return Task.ANOMALY
+        if t.elements > 1 or is_number(t):
+            return Task.CLASSES
+        return Task.BINARY if binary else Task.REGRESSION
+    return Task.REGRESSION if labels.size == len(labels) * t.elements else Task.POSITIONS
+
+
+def _with_labels(found: Labelled, labels: Array, key: str, t: TensorType, where: str) -> Labelled:
+    """Checked and flattened."""
+    count, steps = len(found), found.steps
+    per_sequence = bool(steps) and labels.shape[:1] == (count // steps,) and labels.shape[1:2] != (steps,)
+    if steps and not per_sequence:
+        labels = labels.reshape(-1, *labels.shape[2:]) if labels.shape[1:2] == (steps,) else labels
+    if len(labels) != (count // steps if per_sequence else count):
+        of = "sequences" if per_sequence else "samples"
+        raise SamplesError(f"{key} has {len(labels)} labels, there are {count} {of}", where=where)
+    found = replace(found, per_sequence=per_sequence)
+    if found.task == Task.REGRESSION:
+        return replace(found, labels=_wanted(labels, key, t, where))
+    if found.task == Task.POSITIONS:
+        axis = _score_axis(labels, key, t, where)
+        classes = t.shape[axis - 1]
+        flat = class_labels(labels.reshape(-1), key, classes, where).reshape(len(labels), -1)
+        return replace(found, labels=flat, axis=axis, classes=classes)
+    classes = 2
+    if found.task == Task.CLASSES:
+        classes = np.iinfo(np.int32).max if is_number(t) else t.elements
+    return replace(found, labels=class_labels(labels, key, classes, where), classes=0 if is_number(t) else classes)
+
+
+def _with_groups(found: Labelled, groups: Array | None, where: str) -> Labelled:
+    """Of anomalies, whose samples of a group have the same label."""
+    if groups is None or found.task != Task.ANOMALY or found.labels is None or found.per_sequence:
+        return found
+    if groups.dtype.kind not in "iu" or groups.shape != (len(found),):
+        what = f"{GROUP} is {groups.dtype} of shape {groups.shape}"
+        raise SamplesError(what, where=where, hint=f"an integer for each of {len(found)} samples")
+    for number in np.unique(groups):
+        if len(set(found.labels[groups == number].tolist())) > 1:
+            raise SamplesError(f"{GROUP} {number} has samples of both labels", where=where)
+    return replace(found, groups=groups)
+
+
+def _wanted(labels: Array, key: str, t: TensorType, where: str) -> Array:
+    """Real numbers: (samples, values)."""
+    if labels.dtype.kind not in "fiu" or labels.size != len(labels) * t.elements:
+        found = f"{labels.dtype} of shape {labels.shape}"
+        hint = f"({len(labels)}, {', '.join(map(str, t.shape[1:] if t.shape[:1] == (1,) else t.shape))}) real numbers"
+        if labels.size == len(labels):
+            hint += f"; for classes {key} is an array of integers"
+        raise SamplesError(f"{key} is {found}, the output has {t.elements} values", where=where, hint=hint)
+    if not np.all(np.isfinite(labels)):
+        raise SamplesError(f"{key} has values that aren't finite", where=where)
+    return labels.reshape(len(labels), -1).astype(np.float64)
+
+
+def _score_axis(labels: Array, key: str, t: TensorType, where: str) -> int:
+    """The axis of (samples, *shape) without which an output has the labels' shape."""
+    places = _without_ones(labels.shape[1:])
+    for axis in (len(t.shape), 2, 1):
+        left = (*t.shape[: axis - 1], *t.shape[axis:])
+        if axis <= len(t.shape) and t.shape[axis - 1] > 1 and _without_ones(left) == places:
+            return axis
+    raise SamplesError(
+        f"{key} has shape {labels.shape}, the output {t.shape}",
+        where=where,
+        why=f"{prod(labels.shape[1:])} labels a sample are neither one nor one for each place of the output",
+    )
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size != 1)

@@ -1,0 +1,148 @@
+"""The measures of outputs that are compared with labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from statistics import fmean
+
+import numpy as np
+
+from tinycompile.evaluation.data import Labelled, Task
+from tinycompile.ir import Array
+from tinycompile.numerics.measures import (
+    ClassMeasures,
+    absolute_error,
+    auc,
+    by_class,
+    confusion,
+    determination,
+    mean_iou,
+    ranked,
+    squared_error,
+    top_k,
+)
+
+TOP_FIVE_FROM = 10
+"""Classes, from which on the five best count, too."""
+
+ABOUT_ONE = 0.02
+"""By how much scores of 8 bits miss a sum of 1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What outputs are worth.
+
+    Attributes:
+        measures: by their keys, such as "top1".
+        decided: the class of each sample, or place; None where none is decided.
+        badness: (samples,), the higher the worse.
+        confusion: (classes, classes), rows are labels; None where no class is decided.
+    """
+
+    measures: dict[str, float]
+    decided: Array | None
+    badness: Array
+    confusion: Array | None = None
+    classes: list[ClassMeasures] = field(default_factory=list[ClassMeasures])
+
+
+def scored(data: Labelled, outputs: Array, threshold: float) -> Scored:
+    """Measures of real outputs.
+
+    Args:
+        outputs: (samples, *shape). threshold: from which on a single score means class 1.
+    """
+    values = data.counted(outputs)
+    if data.task in (Task.CLASSES, Task.POSITIONS):
+        return _classes(data, values)
+    if data.task == Task.BINARY:
+        return _binary(data, values.reshape(len(values)), threshold)
+    if data.task == Task.REGRESSION:
+        return _regression(values, _labels(data))
+    given = next(each for each in data.reals if each[0].size == outputs[0].size)
+    errors = squared_error(values, data.counted(given))
+    measures = {"mse": float(errors.mean())}
+    if data.task == Task.RECONSTRUCTION:
+        return Scored(measures, None, errors)
+    labels = _labels(data)
+    if data.groups is None:
+        return Scored({"auc": auc(errors, labels), **measures}, None, _misplaced(errors, labels))
+    _, first, member = np.unique(data.groups, return_index=True, return_inverse=True)
+    means = np.bincount(member, errors) / np.bincount(member)
+    misplaced = _misplaced(means, labels[first])[member]
+    return Scored({"auc": auc(means, labels[first]), **measures}, None, misplaced)
+
+
+def _labels(data: Labelled) -> Array:
+    if data.labels is None:
+        raise ValueError(f"{data.task} needs labels")
+    return data.labels
+
+
+def _classes(data: Labelled, values: Array) -> Scored:
+    labels, count = _labels(data).reshape(-1), data.classes
+    if count == 0:  # the output is the number of a class
+        decided = values.reshape(len(values)).astype(np.int64)
+        count = int(max(labels.max(), decided.max(initial=0))) + 1
+        wrong = (decided != labels).astype(np.float64)
+        if decided.min(initial=0) < 0:  # none of the classes, as one behind them
+            decided, count = np.where(decided < 0, count, decided), count + 1
+        return _decided(labels, decided, count, wrong, {})
+    scores = np.moveaxis(values, data.axis, -1).reshape(-1, count)
+    decided = ranked(scores, 1)[:, 0]
+    rows = np.arange(len(scores))
+    margin = (scores[rows, decided] - scores[rows, labels]).reshape(len(values), -1).mean(axis=1)
+    further = dict[str, float]()
+    if count >= TOP_FIVE_FROM:
+        further["top5"] = top_k(scores, labels, 5)
+    if count == 2:
+        further["auc"] = auc(_of_two(scores), labels)
+    return _decided(labels, decided, count, margin, further, positions=data.task == Task.POSITIONS)
+
+
+def _of_two(scores: Array) -> Array:
+    """The score of class 1 of two: its probability, where they are such, else by how much it is above the other one."""
+    about = np.abs(scores.sum(axis=1) - 1) < ABOUT_ONE
+    return scores[:, 1] if np.all(about) and scores.min() >= 0 else scores[:, 1] - scores[:, 0]
+
+
+def _decided(
+    labels: Array, decided: Array, count: int, badness: Array, further: dict[str, float], *, positions: bool = False
+) -> Scored:
+    matrix = confusion(labels, decided, count)
+    classes = by_class(matrix)
+    known, seen = [c for c in classes if c.samples], [c for c in classes if c.samples or c.predicted]
+    measures = {"top1": float(np.trace(matrix) / len(labels)), **further}
+    measures["balanced_accuracy"] = fmean(c.recall for c in known)
+    measures["macro_f1"] = fmean(c.f1 for c in seen)
+    if positions:
+        measures["mean_iou"] = mean_iou(matrix)
+    return Scored(measures, decided, badness, matrix, classes)
+
+
+def _binary(data: Labelled, scores: Array, threshold: float) -> Scored:
+    labels, decided = _labels(data), (scores >= threshold).astype(np.int64)
+    found = _decided(labels, decided, 2, _misplaced(scores, labels), {})
+    return Scored(
+        {"auc": auc(scores, labels), **found.measures}, decided, found.badness, found.confusion, found.classes
+    )
+
+
+def _regression(values: Array, wanted: Array) -> Scored:
+    errors = squared_error(values, wanted)
+    measures = {"mse": float(errors.mean()), "mae": absolute_error(values, wanted), "r2": determination(values, wanted)}
+    return Scored(measures, None, errors)
+
+
+def _misplaced(scores: Array, labels: Array) -> Array:
+    """The share of the other class' samples that are on the wrong side of each; ties count half."""
+    found = np.zeros(len(scores))
+    for own, sign in ((1, 1.0), (0, -1.0)):
+        others = np.sort(sign * scores[labels != own])
+        mine = sign * scores[labels == own]
+        if others.size:
+            above = others.size - np.searchsorted(others, mine, "right")
+            ties = others.size - np.searchsorted(others, mine, "left") - above
+            found[labels == own] = (above + ties / 2) / others.size
+    return found

@@ -133,6 +133,7 @@ class Build:
             streamed=self.report["input_stream"] == "rows",
             weights=self.weights,
             label=self.label,
+            steps=self.report.get("steps") is not None,
         )
 
     @property

@@ -10,6 +10,7 @@ from tinycompile.codegen.interface import NO_FACTS, SourceFacts
 from tinycompile.frontend.survey import NO_SURVEY, Survey
 from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point
+from tinycompile.planner.steps import Steps
 from tinycompile.pruning import Pruning
 from tinycompile.work import Work
 
@@ -43,6 +44,7 @@ class Lowered:
         survey: what the file holds.
         slide: for a model whose input is what is new in a window.
         pruning: for a model that has fewer tokens behind some attentions.
+        steps: of an inference that returns between them, if there is to be one.
         quantization: what was measured when the model was quantised, if it was.
     """
 
@@ -55,4 +57,5 @@ class Lowered:
     survey: Survey = NO_SURVEY
     slide: Slide | None = None
     pruning: Pruning | None = None
+    steps: Steps | None = None
     quantization: dict[str, Any] | None = None

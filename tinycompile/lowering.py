@@ -118,6 +118,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
             _front(each.plans) if _wants_front(options, p) else None,
             slide=each.slide,
             pruning=each.pruning,
+            steps=None if options.step_limit is None else each.plans.in_steps(p, options.step_limit),
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
@@ -380,7 +381,14 @@ def project_of(
     )
     taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple(
-        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment, facts=m.facts)
+        build_program(
+            *(m.name, m.planned, cold),
+            separate=separate,
+            taken=taken,
+            alignment=board.alignment,
+            facts=m.facts,
+            steps=m.steps,
+        )
         for m in models
     )
     if export is not None:

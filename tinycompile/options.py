@@ -27,6 +27,7 @@ from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
 from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.passes.keep_tokens import Keep
+from tinycompile.planner.steps import Limit, read_limit
 from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
 from tinycompile.training.federated import GradientExport, read_export
 
@@ -72,6 +73,8 @@ class CompileOptions(PlanOptions, total=False):
 
     Attributes:
         calib: `.npz` with samples of a float model's inputs; the model is quantised with them.
+        steps: what a step of `<model>_invoke_steps` may take: "5%" of an inference, or "200k" instructions; None for a
+            model without that function.
         calib_method: "auto", "minmax", "percentile" or "mse".
         calib_effort: "default", or "high", which tries more.
         evaluation: `.npz` with other samples to measure with, and labels if there are any, for float and int8 accuracy.
@@ -81,6 +84,7 @@ class CompileOptions(PlanOptions, total=False):
     """
 
     single_file: bool
+    steps: str | None
     pareto: bool | None
     labels: str | Path | None
     compatible_with: str | Path | None
@@ -136,6 +140,8 @@ class Options:
         fast_weights: the same of constant arrays.
         compress_weights: constants may be coded in flash and decoded to RAM in each inference: with `flash` as many as
             it takes, without it all that get smaller, as far as there is RAM.
+        steps: "5%" of an inference or "200k" instructions that a step of `<model>_invoke_steps` may take; None for a
+            model without that function.
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
@@ -176,6 +182,7 @@ class Options:
     fast_code: int | str = AUTO
     fast_weights: int | str = AUTO
     compress_weights: bool = False
+    steps: str | None = None
     labels: tuple[Path, ...] = ()
     updatable: bool = False
     compatible_with: Path | None = None
@@ -236,6 +243,7 @@ class Options:
             Keep.of(text)
         if self.slide is not None and self.keep_tokens:
             raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
+        self._check_steps()
         self._check_training()
         for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
             if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
@@ -244,6 +252,24 @@ class Options:
             raise UsageError("--ram must be positive")
         if self.flash is not None and self.flash <= 0:
             raise UsageError("--flash must be positive")
+
+    @property
+    def step_limit(self) -> Limit | None:
+        """Of `steps`. Raises UsageError."""
+        return None if self.steps is None else read_limit(self.steps)
+
+    def _check_steps(self) -> None:
+        if self.step_limit is None:
+            return
+        for name, given, why in (
+            ("--train", self.train is not None, "steps are those of a prediction"),
+            (
+                *("--weights separate", self.weights == "separate"),
+                "which pieces a layer can be divided into depends on these weights",
+            ),
+        ):
+            if given:
+                raise UsageError(f"--steps doesn't go with {name}", why=why)
 
     def _check_training(self) -> None:
         if self.train is None:

@@ -20,6 +20,7 @@ from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
 from tinycompile.planner.stages import WAYS
+from tinycompile.planner.steps import Limit, Steps, in_steps
 from tinycompile.targets import Board
 from tinycompile.training.recompute import recomputed, repeatable
 from tinycompile.training.step import first_of_training
@@ -220,6 +221,10 @@ class Plans:
     @property
     def _ways(self) -> str:
         return self._schedule if self._schedule in WAYS else "auto"
+
+    def in_steps(self, planned: Planned, limit: Limit) -> Steps:
+        """A plan's inference in steps."""
+        return in_steps(planned, limit, self._kernels_of)
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)

@@ -38,6 +38,12 @@ if TYPE_CHECKING:
 @click.option("--compatible-with", type=PATH, help="New weights for the code of this older output folder.")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option(
+    "--steps",
+    is_flag=False,
+    flag_value="5%",
+    help="Add <model>_invoke_steps(), which returns after so much of an inference: 5%, or 200k instructions.",
+)
+@click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
 )
 @click.option(

@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinycompile.codegen import blob
-from tinycompile.codegen.blocks import blocks_of
+from tinycompile.codegen.blocks import blocks_of, step_comment, step_values
 from tinycompile.codegen.constants import c_integer, c_scale, c_values, needs_math
 from tinycompile.codegen.integration import emit_integration, single_file
-from tinycompile.codegen.interface import meaning
+from tinycompile.codegen.interface import any_alignment, meaning
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import c_string, comment_text
-from tinycompile.codegen.program import Program, any_alignment, quantization_text
+from tinycompile.codegen.program import Program, quantization_text
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
@@ -106,6 +106,9 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     values: dict[str, object] = {
         "program": program,
         "blocks": blocks_of(program),
+        "step_blocks": lambda step: blocks_of(program, step.first, step.last),
+        "step_values": lambda step: step_values(program, step),
+        "step_comment": lambda step: comment_text(step_comment(program, step)),
         "provenance": provenance,
         "prefix": program.model.upper(),
         "any_alignment": any_alignment,

@@ -17,7 +17,8 @@ from tinycompile.codegen.function_names import function_names
 from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
 from tinycompile.codegen.layer_names import layer_names, told_apart_by
 from tinycompile.codegen.names import comment_text, identifier, layer_comment, short_name, unique, words
-from tinycompile.codegen.reserved import API, LOCALS
+from tinycompile.codegen.reserved import API, LOCALS, STEP_LOCALS
+from tinycompile.codegen.steps import StepCode, step_codes
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.codegen.training import TrainingMemory, training_memory
@@ -26,6 +27,7 @@ from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Lines
+from tinycompile.planner.steps import Steps
 from tinycompile.targets import Alignment
 from tinycompile.training.federated import GradientExport
 
@@ -37,11 +39,6 @@ ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
 DESCENT_HEADER = "kernels/tc_descent.h"
 CHECKPOINT_HEADER = "kernels/tc_checkpoint.h"
-
-
-def any_alignment(t: TensorType, const: str = "") -> str:
-    """What a pointer to a tensor of the caller points to, with a space: C forbids `float *` that isn't aligned."""
-    return f"{const}{t.dtype.ctype if t.dtype.bits <= 8 else 'void'} "
 
 
 @dataclass(frozen=True)
@@ -159,6 +156,7 @@ class Program:
         edges: inputs and outputs as a caller sees them, an input that comes row by row included.
         variables: what values and copies of parts of them are called in `<model>_infer`, by key.
         training: of a training step. gradient: how it exports what it learns, if it does.
+        steps: of an inference that returns between them, if there is one.
     """
 
     model: str
@@ -181,6 +179,7 @@ class Program:
     variables: Mapping[str, Variable] = field(default_factory=dict[str, Variable])
     training: TrainingMemory | None = None
     gradient: GradientExport | None = None
+    steps: tuple[StepCode, ...] = ()
 
     @property
     def labelled(self) -> Edge | None:
@@ -213,6 +212,7 @@ class Program:
         for tensor in (*rows, *self.inputs, *self.outputs, *(state.tensor for state in self.states)):
             facts += [tensor.offset, str(tensor.type)]
         facts += ["training"] if self.training else []
+        facts += ["steps"] if self.steps else []
         return zlib.crc32(" ".join(map(str, facts)).encode())
 
     @property
@@ -314,6 +314,9 @@ class _Names:
         names = function_names(distinct, self.taken)
         self.functions = {f: NamedFunction(name, f) for f, name in zip(distinct, names, strict=True)}
 
+    def function(self, kernel: Kernel) -> str:
+        return self.functions[kernel.function].name if kernel.function else ""
+
     def constant(self, constant: Constant, layer: str) -> ConstantName:
         layout = str(constant.values.dtype) if constant.values.dtype.names else np.dtype(constant.values.dtype).str
         place = f"{layer} {constant.suffix}" if self.separate else ""
@@ -370,7 +373,7 @@ class _Binder:
         arguments += [self._names.constant(c, name) for c in kernel.constants]
         arguments += [Scratch()] if kernel.scratch_bytes else []
         scratch = planned.scratch_offsets[index] if kernel.scratch_bytes and not planned.scratch_bytes else None
-        function = self._names.functions[kernel.function].name if kernel.function else ""
+        function = self._names.function(kernel)
         if planned.graph.is_given(node) and index in self._streamed:
             function, arguments = "context->rows", [CallerRows(self._streamed[index][1].rows.size), arguments[-1]]
         return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch)
@@ -412,6 +415,7 @@ def build_program(
     taken: set[str] | None = None,
     alignment: Alignment = "any",
     facts: SourceFacts = NO_FACTS,
+    steps: Steps | None = None,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -422,9 +426,10 @@ def build_program(
         taken: names that other models of the firmware have; this one's join them.
         alignment: see `Program`.
         facts: what the model's file says of inputs and outputs.
+        steps: of an inference that returns between them.
     """
     names = _Names(model, separate, cold, set() if taken is None else taken)
-    names.share(planned.kernels)
+    names.share([*planned.kernels, *(steps.kernels if steps else ())])
     binder, graph = _Binder(planned, names), planned.graph
     layers = [binder.layer(index) for index in range(len(graph.nodes))]
     inputs, outputs = binder.tensors(graph.inputs), binder.tensors(graph.outputs)
@@ -433,7 +438,7 @@ def build_program(
         for state, tensor in zip(graph.states, binder.tensors(state.name for state in graph.states), strict=True)
     ]
     functions = tuple(names.functions.values())
-    known = {*names.taken, *LOCALS, *(f"{model}_{word}" for word in API), *_words(functions)}
+    own = (*(STEP_LOCALS if steps else LOCALS), *(f"{model}_{word}" for word in API))
     return Program(
         model=model,
         graph=graph,
@@ -441,6 +446,7 @@ def build_program(
         scratch_bytes=planned.scratch_bytes,
         stages=tuple(writer.loop() for writer in binder.writers),
         functions=functions,
+        steps=step_codes(steps, graph, names.function, lambda c, i: names.constant(c, layers[i].name)),
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
         inputs=inputs,
@@ -451,7 +457,7 @@ def build_program(
         facts=facts,
         states=tuple(states),
         state_bytes=planned.state_bytes,
-        variables=binder.variables(layers, known),
+        variables=binder.variables(layers, {*names.taken, *own, *_words(functions)}),
         training=training_memory(graph, planned.offsets),
     )
 

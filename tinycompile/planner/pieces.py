@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import prod
 
 from tinycompile.access import Everywhere, Summed
@@ -169,7 +170,7 @@ def _bytes(t: TensorType, axis: int, rows: range) -> Region:
 
 
 def divided(site: Site, rows: int, kernel: Kernel, memory: Memory, offer: Offer) -> list[Piece]:
-    """A layer in pieces of so many rows each, the last one of what is left; fit for where the layer is.
+    """A layer in pieces of so many rows each (`cuts`); fit for where the layer is.
 
     Args:
         kernel: of the whole layer, whose constants pieces share if they can.
@@ -178,7 +179,7 @@ def divided(site: Site, rows: int, kernel: Kernel, memory: Memory, offer: Offer)
         NotDivisible: it can't be.
     """
     size = site.sig.output.shape[axis_of(site.sig.output)]
-    parts = [part(site, range(first, min(first + rows, size))) for first in range(0, size, rows)]
+    parts = [part(site, cut) for cut in cuts(size, rows)]
     for index, each in enumerate(parts):
         if any(first % WORD for first, _ in (each.writes, *each.reads.values())):
             raise NotDivisible("a piece doesn't begin with a word")
@@ -197,6 +198,14 @@ def divided(site: Site, rows: int, kernel: Kernel, memory: Memory, offer: Offer)
             raise NotDivisible("no kernel for a piece fits where the layer is")
         found.append(Piece(each, best))
     return found
+
+
+def cuts(size: int, rows: int) -> list[range]:
+    """Runs of so many rows; few that are left over are the last one's as well."""
+    starts = list(range(0, size, rows))
+    if len(starts) > 1 and 2 * (size - starts[-1]) <= rows:
+        starts.pop()
+    return [range(first, end) for first, end in pairwise([*starts, size])]
 
 
 def added_bytes(kernel: Kernel, pieces: Sequence[Piece]) -> int:

@@ -186,24 +186,25 @@ def _joined(steps: Sequence[Step], most: int) -> Iterator[Step]:
 
 
 def _long(planned: Planned, layer: int, most: int, offer: Offer) -> list[Step]:
-    """A layer that takes longer than a step should, in pieces; as few instructions more as can be had."""
+    """A layer that takes longer than a step should, in pieces: with few instructions more, and where that does with the
+    constants that are there."""
     kernel = planned.kernels[layer]
     whole: list[Step] = [WholeLayers(layer, layer + 1, kernel.instructions + CALL_INSTRUCTIONS)]
-    best, least = whole, (kernel.instructions + CALL_INSTRUCTIONS, 0, 0)
+    best, least = whole, (True, 0, kernel.instructions + CALL_INSTRUCTIONS)
     for rows in _sizes(planned, layer, most):
         pieces = _pieces(planned, layer, rows, offer)
         if len(pieces) < 2:
             continue
         longest = max(piece.kernel.instructions for piece in pieces) + CALL_INSTRUCTIONS
-        added = added_bytes(kernel, pieces)
-        found = max(longest, most), added, sum(piece.kernel.price for piece in pieces)
+        more = max(0, sum(piece.kernel.price for piece in pieces) - kernel.price)
+        found = longest > most, added_bytes(kernel, pieces), max(longest, most) + more
         if found < least:
             best, least = list[Step](_runs(layer, pieces)), found
     return best
 
 
 def _sizes(planned: Planned, layer: int, most: int) -> list[int]:
-    """How many rows pieces could have: so many that none takes too long, and fewer."""
+    """How many rows pieces could have: so many that none takes too long, and fewer; or what kernels compute together."""
     t = planned.graph.types[planned.graph.nodes[layer].outputs[0]]
     try:
         size = t.shape[axis_of(t)]
@@ -211,7 +212,8 @@ def _sizes(planned: Planned, layer: int, most: int) -> list[int]:
         return []
     largest = min(size - 1, max(1, size * most // planned.kernels[layer].instructions))
     even = [-(-size // count) for count in range(-(-size // largest), min(size, -(-size // largest) + ATTEMPTS) + 1)]
-    return sorted({1, *even, *(rows // TILE * TILE for rows in even if rows >= TILE)}, reverse=True)
+    tiles = [rows // TILE * TILE for rows in even] + [TILE // 2, TILE]
+    return sorted({1, *even, *(rows for rows in tiles if 0 < rows < size)}, reverse=True)
 
 
 def _pieces(planned: Planned, layer: int, rows: int, offer: Offer) -> list[Piece]:

@@ -204,7 +204,7 @@ def _long(planned: Planned, layer: int, most: int, offer: Offer) -> list[Step]:
 
 
 def _sizes(planned: Planned, layer: int, most: int) -> list[int]:
-    """How many rows pieces could have: so many that none takes too long, and fewer; or what kernels compute together."""
+    """How many rows pieces could have: so many that none takes too long, and fewer; or as kernels do together."""
     t = planned.graph.types[planned.graph.nodes[layer].outputs[0]]
     try:
         size = t.shape[axis_of(t)]

@@ -48,6 +48,7 @@ def execute(
     images: Sequence[tuple[Path, int]] = (),
     steps: int = 0,
     budget: int | None = None,
+    alone: bool = False,
     timeout: float = 1800,
 ) -> Execution:
     """Run `elf` on every sample.
@@ -59,6 +60,7 @@ def execute(
         plugins: TCG plugins with their options, as QEMU takes them.
         images: (file, address) of what else is in memory: separate weights.
         steps: of each sequence, before which a model with states is reset; 0 where all samples are one.
+        alone: of a firmware for two cores, one computes everything.
         budget: executes inferences in steps of so many instructions; of a build with `--steps`.
 
     Raises:
@@ -75,6 +77,8 @@ def execute(
                     file.write(array[sample].tobytes())
         if steps:
             (folder / f"{prefix}steps.bin").write_bytes(struct.pack("<I", steps))
+        if alone:
+            (folder / f"{prefix}alone.bin").touch()
         if budget is not None:
             (folder / f"{prefix}budget.bin").write_bytes(struct.pack("<I", budget))
         emulate(elf, board, folder, plugins=plugins, images=images, timeout=timeout)

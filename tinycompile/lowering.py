@@ -103,6 +103,7 @@ def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> li
 
 def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
+    options = options if options.cores == 1 else replace(options, schedule="layer")
     loaded = _loaded(sources, board, options)
     planned, layout = place([each.plans for each in loaded], board, options)
     _check_codes(planned, options)
@@ -360,12 +361,14 @@ def project_of(
     *,
     separate: bool = False,
     export: GradientExport | None = None,
+    cores: int = 1,
 ) -> Project:
     """Everything named, ready to be printed.
 
     Args:
         separate: whether the weights are apart from the code.
         export: how what is learned becomes messages, if it does.
+        cores: that compute an inference.
 
     Raises:
         TargetError: the board says no place for them. DoesNotFitError: it is too small.
@@ -388,6 +391,7 @@ def project_of(
             alignment=board.alignment,
             facts=m.facts,
             steps=m.steps,
+            cores=cores,
         )
         for m in models
     )

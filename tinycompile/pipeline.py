@@ -151,7 +151,8 @@ def _build(
     predecessor: Predecessor | None,
 ) -> list[Build]:
     """Print, compile and report."""
-    project = project_of(board, layout, lowered, separate=options.weights == "separate", export=options.gradient_export)
+    separate, export = options.weights == "separate", options.gradient_export
+    project = project_of(board, layout, lowered, separate=separate, export=export, cores=options.cores)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder, force=force) as staging:

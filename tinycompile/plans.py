@@ -19,6 +19,7 @@ from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
+from tinycompile.planner.halves import WithHalves
 from tinycompile.planner.stages import WAYS
 from tinycompile.planner.steps import Limit, Steps, in_steps
 from tinycompile.targets import Board
@@ -61,6 +62,8 @@ class Plans:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
         self._offer: Offer = WithControlFlow(waiting, options.optimize)
+        if options.cores > 1:
+            self._offer = WithHalves(self._offer)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         flash = replace(flash_for(board, options, share), until=first_of_training(graph))
         self._flash = flash.beside(sum(map(_initial_bytes, graph.states)))

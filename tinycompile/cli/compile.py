@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @force_option("Overwrite generated files that were edited, and take a folder that no build made.")
 @click.option("--compatible-with", type=PATH, help="New weights for the code of this older output folder.")
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
+@click.option("--cores", type=int, default=1, help="2: the board's second core computes a part of each layer.")
 @click.option(
     "--steps",
     is_flag=False,

@@ -10,10 +10,10 @@ from tinycompile.codegen import blob
 from tinycompile.codegen.blocks import blocks_of, step_comment, step_values
 from tinycompile.codegen.constants import c_integer, c_scale, c_values, needs_math
 from tinycompile.codegen.integration import emit_integration, single_file
-from tinycompile.codegen.interface import any_alignment, meaning
+from tinycompile.codegen.interface import any_alignment, meaning, quantization_text
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import c_string, comment_text
-from tinycompile.codegen.program import Program, quantization_text
+from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
@@ -24,6 +24,9 @@ UNKNOWN_STACK_BYTES = 2048
 """Until the compiler has said what the firmware needs."""
 
 GRADIENT_HEADER = "kernels/tc_gradient_message.h"
+SECOND_CORE_HEADER = "second_core.h"
+"""Of boards that have one."""
+
 CACHE_HEADER = "kernels/tc_cache.h"
 """For users with DMA; nothing generated includes it."""
 
@@ -168,6 +171,7 @@ def _firmware(project: Project) -> dict[str, str]:
     headers = [*common.glob("*.h"), *board.toolchain.file.parent.glob("*.h")]
     for source in project.memory_sources:
         files[f"firmware/{_board_source(board, source)}"] = source.read_text()
+    headers = [header for header in headers if board.cores > 1 or header.name != SECOND_CORE_HEADER]
     for variant in _variants(board):
         headers += variant.folder.glob("*.h")
         for source in variant.sources:
@@ -180,7 +184,8 @@ def emit_linker_scripts(project: Project) -> dict[str, str]:
     """For the board and for what QEMU has instead, by relative path."""
     return {
         f"firmware/{variant.name}.ld": linker_script(
-            project.board, variant, project.layout, project.weights_addresses(variant), project.copies
+            *(project.board, variant, project.layout, project.weights_addresses(variant), project.copies),
+            cores=project.cores,
         )
         for variant in _variants(project.board)
     }

@@ -13,8 +13,10 @@ import numpy as np
 
 from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Place, Scratch, Variable, here
 from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
+from tinycompile.codegen.constants import repetitions
 from tinycompile.codegen.function_names import function_names
-from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
+from tinycompile.codegen.halves import HalfCall, half_calls
+from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of, quantization_text
 from tinycompile.codegen.layer_names import layer_names, told_apart_by
 from tinycompile.codegen.names import comment_text, identifier, layer_comment, short_name, unique, words
 from tinycompile.codegen.reserved import API, LOCALS, STEP_LOCALS
@@ -26,6 +28,7 @@ from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
+from tinycompile.planner.meetings import meetings
 from tinycompile.planner.stage import Lines
 from tinycompile.planner.steps import Steps
 from tinycompile.targets import Alignment
@@ -39,6 +42,7 @@ ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
 DESCENT_HEADER = "kernels/tc_descent.h"
 CHECKPOINT_HEADER = "kernels/tc_checkpoint.h"
+MEETING_HEADER = "kernels/tc_meeting.h"
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,7 @@ class Layer:
         name: a short identifier, of its own among all layers and states.
         function: what is called.
         scratch: offset in the arena of its working memory; None if it has none, or has it in a memory of its own.
+        halves: what each of two cores calls, where both compute.
     """
 
     index: int
@@ -114,6 +119,7 @@ class Layer:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     scratch: int | None = None
+    halves: tuple[HalfCall, ...] = ()
 
     def comment_lines(self) -> list[str]:
         names = " + ".join(f'"{layer_comment(part.name)}"' for part in part_nodes(self.node))
@@ -156,7 +162,7 @@ class Program:
         edges: inputs and outputs as a caller sees them, an input that comes row by row included.
         variables: what values and copies of parts of them are called in `<model>_infer`, by key.
         training: of a training step. gradient: how it exports what it learns, if it does.
-        steps: of an inference that returns between them, if there is one.
+        steps: of one that returns between them. meetings: the layers before which two cores meet; None for one core.
     """
 
     model: str
@@ -180,6 +186,7 @@ class Program:
     training: TrainingMemory | None = None
     gradient: GradientExport | None = None
     steps: tuple[StepCode, ...] = ()
+    meetings: frozenset[int] | None = None
 
     @property
     def labelled(self) -> Edge | None:
@@ -212,7 +219,7 @@ class Program:
         for tensor in (*rows, *self.inputs, *self.outputs, *(state.tensor for state in self.states)):
             facts += [tensor.offset, str(tensor.type)]
         facts += ["training"] if self.training else []
-        facts += ["steps"] if self.steps else []
+        facts += ["steps"] if self.steps else ["cores"] if self.meetings is not None else []
         return zlib.crc32(" ".join(map(str, facts)).encode())
 
     @property
@@ -235,6 +242,7 @@ class Program:
     def interface_headers(self) -> list[str]:
         """What the public header includes."""
         edges = [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
+        edges += [MEETING_HEADER] if self.meetings is not None else []
         return edges + ([CHECKPOINT_HEADER] if self.training else [])
 
     def text_of(self, named: NamedFunction) -> str:
@@ -284,12 +292,6 @@ class Program:
         return [constant.name for constant in self.constants if cold is None or constant.cold == cold]
 
 
-def quantization_text(t: TensorType) -> str:
-    if t.quant is None or not t.quant.is_per_tensor:
-        return ""
-    return f", scale {t.scale:.7g}, zero point {t.zero_point}"
-
-
 @dataclass
 class _Names:
     """Shares equal functions and equal constant arrays, and names the distinct ones.
@@ -309,7 +311,8 @@ class _Names:
 
     def share(self, kernels: Iterable[Kernel]) -> None:
         """Name the functions of these kernels."""
-        called = (each for kernel in kernels if kernel.function for each in kernel.function.all_called)
+        own = (each for kernel in kernels for each in ([half.kernel for half in kernel.halves] or [kernel]))
+        called = (each for kernel in own if kernel.function for each in kernel.function.all_called)
         distinct = list(dict.fromkeys(called))
         names = function_names(distinct, self.taken)
         self.functions = {f: NamedFunction(name, f) for f, name in zip(distinct, names, strict=True)}
@@ -373,10 +376,11 @@ class _Binder:
         arguments += [self._names.constant(c, name) for c in kernel.constants]
         arguments += [Scratch()] if kernel.scratch_bytes else []
         scratch = planned.scratch_offsets[index] if kernel.scratch_bytes and not planned.scratch_bytes else None
-        function = self._names.function(kernel)
+        function = self._names.function(kernel.halves[0].kernel if kernel.halves else kernel)
         if planned.graph.is_given(node) and index in self._streamed:
             function, arguments = "context->rows", [CallerRows(self._streamed[index][1].rows.size), arguments[-1]]
-        return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch)
+        halves = half_calls(kernel, node, planned.graph, self._names.function, lambda c: self._names.constant(c, name))
+        return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch, halves)
 
     def _pointers(self, index: int, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Argument]:
         if index not in self._streamed:
@@ -416,6 +420,7 @@ def build_program(
     alignment: Alignment = "any",
     facts: SourceFacts = NO_FACTS,
     steps: Steps | None = None,
+    cores: int = 1,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -426,7 +431,7 @@ def build_program(
         taken: names that other models of the firmware have; this one's join them.
         alignment: see `Program`.
         facts: what the model's file says of inputs and outputs.
-        steps: of an inference that returns between them.
+        steps: of an inference that returns between them. cores: that compute it.
     """
     names = _Names(model, separate, cold, set() if taken is None else taken)
     names.share([*planned.kernels, *(steps.kernels if steps else ())])
@@ -447,6 +452,7 @@ def build_program(
         stages=tuple(writer.loop() for writer in binder.writers),
         functions=functions,
         steps=step_codes(steps, graph, names.function, lambda c, i: names.constant(c, layers[i].name)),
+        meetings=meetings(planned) if cores > 1 else None,
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
         inputs=inputs,
@@ -474,16 +480,10 @@ def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMem
     if len(content) <= 1 and not names.separate:
         return StateMemory(tensor, content.pop() if content else 0, None)
     elements = dtype.c_elements(initial)
-    times = 1 if names.separate else _repetitions(elements)
+    times = 1 if names.separate else repetitions(elements)
     whose = f"what state {name} begins with" + (f", {times} times" if times > 1 else "")
     constant = Constant("initial", dtype.ctype, elements[: elements.size // times], whose)
     return StateMemory(tensor, None, names.constant(constant, name), times)
-
-
-def _repetitions(elements: Array) -> int:
-    """How often an array repeats its beginning, at most."""
-    sizes = (n for n in range(1, elements.size // 2 + 1) if elements.size % n == 0)
-    return next((elements.size // n for n in sizes if np.array_equal(elements[n:], elements[:-n])), 1)
 
 
 def _edges(

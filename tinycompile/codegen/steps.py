@@ -78,15 +78,16 @@ def step_codes(
 def _piece(step: Rows, graph: Graph, function: str, constants: list[ConstantName]) -> PieceCall:
     node = graph.nodes[step.layer]
     arguments: list[Argument] = [
-        _place(graph, name, step.reads.get(operand, (0, 0)))
+        place_of(graph, name, *step.reads.get(operand, (0, 0)))
         for operand, name in enumerate(node.inputs)
         if name not in graph.constants
     ]
-    arguments += [_place(graph, node.outputs[0], step.writes), *constants]
+    arguments += [place_of(graph, node.outputs[0], *step.writes), *constants]
     arguments += [Scratch()] if step.kernel.scratch_bytes else []
     return PieceCall(function, tuple(arguments), step.rows, step.size)
 
 
-def _place(graph: Graph, value: str, advance: tuple[int, int]) -> Place:
+def place_of(graph: Graph, value: str, first: int, step: int = 0) -> Place:
+    """A value from a byte on, `step` bytes further in each turn."""
     item = max(graph.types[value].dtype.bits // 8, 1)
-    return Place(value, advance[0] // item, advance[1] // item)
+    return Place(value, first // item, step // item)

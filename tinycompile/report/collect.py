@@ -164,6 +164,7 @@ def _options(options: Options, board: Board) -> OptionsSection:
         parameters=None if options.parameters is None else PARAMETERS,
         compress_weights=options.compress_weights,
         steps=options.steps,
+        cores=options.cores,
     )
 
 

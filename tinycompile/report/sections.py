@@ -60,6 +60,7 @@ class OptionsSection:
     accumulate: bool
     compress_weights: bool
     steps: str | None
+    cores: int
 
 
 @dataclass(frozen=True)

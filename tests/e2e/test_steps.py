@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import tinycompile
 from tests.conftest import DIGITS
+from tests.support.full import FULL
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.errors import UsageError
@@ -75,6 +76,7 @@ def test_c_and_cpp_without_warnings(host: Build, compiler: list[str], file: str)
     subprocess.run([*compiler, *flags, f"{host.model}.{file}"], cwd=host.folder, check=True)
 
 
+@pytest.mark.skipif(not FULL, reason="builds once more: test-full")
 def test_in_qemu_by_the_command_line(tmp_path: Path) -> None:
     out, samples = tmp_path / "out", tmp_path / "x.npz"
     runner = CliRunner()
@@ -107,6 +109,7 @@ def test_what_does_not_go_together(options: dict[str, str], text: str, tmp_path:
         tinycompile.compile(MODEL, output=tmp_path / "out", **options)  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.skipif(not FULL, reason="builds once more: test-full")
 def test_a_build_without_steps_has_none(tmp_path: Path) -> None:
     build = tinycompile.compile(MODEL, "host", output=tmp_path / "out", pareto=False)
     assert "invoke_steps" not in "".join((build.folder / f"{build.model}.{end}").read_text() for end in "hc")

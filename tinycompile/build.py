@@ -133,6 +133,7 @@ class Build:
             streamed=self.report["input_stream"] == "rows",
             weights=self.weights,
             label=self.label,
+            steps=self.report.get("steps") is not None,
         )
 
     @property
@@ -200,6 +201,29 @@ class Build:
         update_report(self.folder, self.report)
         return execution
 
+    def execute_in_steps(self, samples: Sequence[Array], budget: int) -> Execution:
+        """Run the firmware in QEMU with <model>_invoke_steps, and record `run_steps` in the report.
+
+        Args:
+            budget: instructions between two returns, by estimates; 0 for a single step.
+
+        Raises:
+            UsageError: it has no such function, or there is no QEMU for it.
+        """
+        if self.report.get("steps") is None:
+            raise UsageError("the model has no steps", where=str(self.folder), hint="build it with --steps")
+        if self.board.is_host:
+            raise UsageError("a build for the host has no firmware to run in QEMU", hint="build for another target")
+        execution = self._in_qemu("firmware_qemu.elf", samples, 0, budget)
+        self.report["run_steps"] = {
+            "budget": budget,
+            "instructions": execution.instructions[0],
+            "returns": len(execution.step_instructions) // len(samples[0]),
+            "longest": max(execution.step_instructions),
+        }
+        update_report(self.folder, self.report)
+        return execution
+
     def trace(self, samples: Sequence[Array], steps: int = 0) -> Execution:
         """Run the trace build in QEMU (a build for the host: here): the result of every layer, and what states become.
 
@@ -211,9 +235,10 @@ class Build:
         make(self.folder, "trace", toolchain=self.board.toolchain)
         return self._in_qemu("firmware_trace.elf", samples, steps)
 
-    def _in_qemu(self, elf: str, samples: Sequence[Array], steps: int) -> Execution:
-        file, prefix = self.elf(elf), self.report["io_prefix"]
-        return execute(file, self.emulated, samples, self.outputs, prefix=prefix, images=self.images, steps=steps)
+    def _in_qemu(self, elf: str, samples: Sequence[Array], steps: int, budget: int | None = None) -> Execution:
+        file, prefix, images = self.elf(elf), self.report["io_prefix"], self.images
+        given = file, self.emulated, samples, self.outputs
+        return execute(*given, prefix=prefix, images=images, steps=steps, budget=budget)
 
     def _on_host(self, samples: Sequence[Array], steps: int = 0) -> Execution:
         """Run the generated C on this machine; no instructions are counted."""

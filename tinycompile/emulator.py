@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ class Execution:
         outputs: one array (samples, *shape) per model output.
         instructions: executed instructions of each inference.
         stack_bytes: deepest use of the painted stack, main() included.
+        step_instructions: of all samples, those of each return of <model>_invoke_steps; empty without a budget.
         trace: per sample, the records of a trace build; empty otherwise.
     """
 
@@ -33,6 +34,7 @@ class Execution:
     instructions: list[int]
     stack_bytes: int
     trace: list[list[TraceRecord]]
+    step_instructions: list[int] = field(default_factory=list[int])
 
 
 def execute(
@@ -45,6 +47,8 @@ def execute(
     plugins: Sequence[str] = (),
     images: Sequence[tuple[Path, int]] = (),
     steps: int = 0,
+    budget: int | None = None,
+    alone: bool = False,
     timeout: float = 1800,
 ) -> Execution:
     """Run `elf` on every sample.
@@ -56,6 +60,8 @@ def execute(
         plugins: TCG plugins with their options, as QEMU takes them.
         images: (file, address) of what else is in memory: separate weights.
         steps: of each sequence, before which a model with states is reset; 0 where all samples are one.
+        alone: of a firmware for two cores, one computes everything.
+        budget: executes inferences in steps of so many instructions; of a build with `--steps`.
 
     Raises:
         ToolMissingError: no QEMU. ToolFailedError: the firmware crashed or stopped early.
@@ -71,6 +77,10 @@ def execute(
                     file.write(array[sample].tobytes())
         if steps:
             (folder / f"{prefix}steps.bin").write_bytes(struct.pack("<I", steps))
+        if alone:
+            (folder / f"{prefix}alone.bin").touch()
+        if budget is not None:
+            (folder / f"{prefix}budget.bin").write_bytes(struct.pack("<I", budget))
         emulate(elf, board, folder, plugins=plugins, images=images, timeout=timeout)
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():
@@ -82,7 +92,14 @@ def execute(
             [board.qemu.instructions(int(ticks)) for ticks in stats[:, 1]],
             int(stats[:, 2].max()),
             _split_trace(folder / f"{prefix}trace.bin", board, samples),
+            _step_instructions(folder / f"{prefix}step_ticks.bin", board),
         )
+
+
+def _step_instructions(path: Path, board: Board) -> list[int]:
+    if not path.exists() or board.qemu is None:
+        return []
+    return [board.qemu.instructions(int(ticks)) for ticks in np.fromfile(path, np.uint32)]
 
 
 def emulate(

@@ -69,6 +69,9 @@ uint32_t tc_checkpoint_bytes = PREFIX_CHECKPOINT_BYTES;
 _NO_CHECKPOINT = 11
 """<MODEL>_ERROR_CHECKPOINT."""
 
+_UNFINISHED = 13
+"""<MODEL>_UNFINISHED."""
+
 _GRADIENT_SHIM = """\
 
 #include "MODEL_gradient.h"
@@ -115,6 +118,7 @@ class HostModel:
         streamed: bool = False,
         weights: Path | None = None,
         label: TensorType | None = None,
+        steps: bool = False,
     ) -> None:
         """Compile `folder`/`model`.c.
 
@@ -122,6 +126,7 @@ class HostModel:
             streamed: the only input comes row by row through a callback.
             weights: the file of separate weights.
             label: of a model with a training step: an int32 number of a class, or what the output should be.
+            steps: it has <model>_invoke_steps.
 
         Raises:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
@@ -146,6 +151,8 @@ class HostModel:
             self._ffi.cdef(f"int {model}_set_learning_rate(void *, int32_t, int32_t);")
             self._ffi.cdef(f"int {model}_save(void *, void *, void *); int {model}_load(void *, void *, void *);")
             self._ffi.cdef(f"uint32_t {model}_checkpoint_number(void *); extern uint32_t tc_checkpoint_bytes;")
+        if steps:
+            self._ffi.cdef(f"int {model}_invoke_steps(void *, uint32_t); uint64_t {model}_steps_left(void *);")
         self._gradient: Any = None
         if (folder / f"{model}_gradient.h").exists():
             self._ffi.cdef(_GRADIENT_CALLS)
@@ -210,6 +217,23 @@ class HostModel:
         self._give(inputs)
         self._call("invoke")
         return [self._read(self._pointer("output", i), t) for i, t in enumerate(self._outputs)]
+
+    def begin(self, inputs: Sequence[Array]) -> None:
+        """Gives an inference in steps its inputs."""
+        self._give(inputs)
+
+    def step(self, budget: int) -> list[Array] | None:
+        """Executes steps of so many instructions; the outputs where the inference is complete after them."""
+        status = getattr(self._library, f"{self._model}_invoke_steps")(self._context, budget)
+        if status == _UNFINISHED:
+            return None
+        self._checked("invoke_steps", status)
+        return [self._read(self._pointer("output", i), t) for i, t in enumerate(self._outputs)]
+
+    @property
+    def steps_left(self) -> int:
+        """Instructions that are left of an inference in steps, by estimates."""
+        return int(getattr(self._library, f"{self._model}_steps_left")(self._context))
 
     def train(self, label: int | Array, inputs: Sequence[Array]) -> int:
         """One step of training, of a model that has one; the loss before it, with 16 fractional bits."""

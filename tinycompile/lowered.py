@@ -10,6 +10,7 @@ from tinycompile.codegen.interface import NO_FACTS, SourceFacts
 from tinycompile.frontend.survey import NO_SURVEY, Survey
 from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point
+from tinycompile.planner.steps import Steps
 from tinycompile.pruning import Pruning
 from tinycompile.work import Work
 
@@ -44,6 +45,7 @@ class Lowered:
         slide: for a model whose input is what is new in a window.
         folded: the number of the output that has the scores of a softmax that isn't computed, if one has.
         pruning: for a model that has fewer tokens behind some attentions.
+        steps: of an inference that returns between them, if there is to be one.
         quantization: what was measured when the model was quantised, if it was.
     """
 
@@ -57,4 +59,5 @@ class Lowered:
     slide: Slide | None = None
     pruning: Pruning | None = None
     folded: int | None = None
+    steps: Steps | None = None
     quantization: dict[str, Any] | None = None

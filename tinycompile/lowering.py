@@ -107,6 +107,7 @@ def pareto_fronts(sources: Sequence[Path], board: Board, options: Options) -> li
 
 def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout]:
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
+    options = options if options.cores == 1 else replace(options, schedule="layer")
     loaded = _loaded(sources, board, options)
     planned, layout = place([each.plans for each in loaded], board, options)
     _check_codes(planned, options)
@@ -123,6 +124,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
             slide=each.slide,
             pruning=each.pruning,
             folded=each.folded,
+            steps=None if options.step_limit is None else each.plans.in_steps(p, options.step_limit),
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
@@ -383,12 +385,14 @@ def project_of(
     *,
     separate: bool = False,
     export: GradientExport | None = None,
+    cores: int = 1,
 ) -> Project:
     """Everything named, ready to be printed.
 
     Args:
         separate: whether the weights are apart from the code.
         export: how what is learned becomes messages, if it does.
+        cores: that compute an inference.
 
     Raises:
         TargetError: the board says no place for them. DoesNotFitError: it is too small.
@@ -405,7 +409,15 @@ def project_of(
     )
     taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple(
-        build_program(m.name, m.planned, cold, separate=separate, taken=taken, alignment=board.alignment, facts=m.facts)
+        build_program(
+            *(m.name, m.planned, cold),
+            separate=separate,
+            taken=taken,
+            alignment=board.alignment,
+            facts=m.facts,
+            steps=m.steps,
+            cores=cores,
+        )
         for m in models
     )
     if export is not None:

@@ -24,12 +24,13 @@ from tinycompile.choices import (
     Loss,
     Runtime,
 )
-from tinycompile.errors import UsageError
+from tinycompile.errors import TargetError, UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
 from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.passes.keep_tokens import Keep
-from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
+from tinycompile.planner.steps import Limit, read_limit
+from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict
 from tinycompile.training.federated import GradientExport, read_export
 
 
@@ -75,6 +76,9 @@ class CompileOptions(PlanOptions, total=False):
 
     Attributes:
         calib: `.npz` with samples of a float model's inputs; the model is quantised with them.
+        steps: what a step of `<model>_invoke_steps` may take: "5%" of an inference, or "200k" instructions; None for a
+            model without that function.
+        cores: 2 has the board's second core compute a part of each layer.
         calib_method: "auto", "minmax", "percentile" or "mse".
         calib_effort: "default", or "high", which tries more.
         evaluation: `.npz` with other samples to measure with, and labels if there are any, for float and int8 accuracy.
@@ -85,6 +89,8 @@ class CompileOptions(PlanOptions, total=False):
     """
 
     single_file: bool
+    steps: str | None
+    cores: int
     pareto: bool | None
     labels: str | Path | None
     compatible_with: str | Path | None
@@ -141,6 +147,9 @@ class Options:
         fast_weights: the same of constant arrays.
         compress_weights: constants may be coded in flash and decoded to RAM in each inference: with `flash` as many as
             it takes, without it all that get smaller, as far as there is RAM.
+        steps: "5%" of an inference or "200k" instructions that a step of `<model>_invoke_steps` may take; None for a
+            model without that function.
+        cores: that compute an inference, 1 or 2.
         labels: files with the names of each model's classes, in the order of the models; may be fewer.
         backend: what outputs are turned into: "class", "top_k:k=3", "smoothing:...", "anomaly:...", or a TOML file.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
@@ -183,6 +192,8 @@ class Options:
     fast_code: int | str = AUTO
     fast_weights: int | str = AUTO
     compress_weights: bool = False
+    steps: str | None = None
+    cores: int = 1
     labels: tuple[Path, ...] = ()
     backend: tuple[str, ...] = ()
     updatable: bool = False
@@ -251,6 +262,8 @@ class Options:
         _ = self.backends  # raises what is wrong with them
         if self.slide is not None and self.keep_tokens:
             raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
+        self._check_steps()
+        self._check_cores()
         self._check_training()
         for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
             if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
@@ -259,6 +272,40 @@ class Options:
             raise UsageError("--ram must be positive")
         if self.flash is not None and self.flash <= 0:
             raise UsageError("--flash must be positive")
+
+    @property
+    def step_limit(self) -> Limit | None:
+        """Of `steps`. Raises UsageError."""
+        return None if self.steps is None else read_limit(self.steps)
+
+    def _check_steps(self) -> None:
+        if self.step_limit is None:
+            return
+        for name, given, why in (
+            ("--train", self.train is not None, "steps are those of a prediction"),
+            (
+                *("--weights separate", self.weights == "separate"),
+                "which pieces a layer can be divided into depends on these weights",
+            ),
+        ):
+            if given:
+                raise UsageError(f"--steps doesn't go with {name}", why=why)
+
+    def _check_cores(self) -> None:
+        if self.cores not in (1, 2):
+            raise UsageError(f"--cores {self.cores} is none of 1 and 2")
+        if self.cores == 1:
+            return
+        apart, stages = self.weights == "separate", self.schedule in ("stream", "patch")
+        for name, given, why in (
+            ("--train", self.train is not None, "a step's gradients are added up in order"),
+            ("--steps", self.steps is not None, "the second core waits where the first one returns"),
+            ("--weights separate", apart, "which rows each core computes depends on these weights"),
+            ("--schedule stream or patch", stages, "layers are divided one by one"),
+            ("--input-stream rows", self.input_stream == "rows", "rows come one after the other"),
+        ):
+            if given:
+                raise UsageError(f"--cores 2 doesn't go with {name}", why=why)
 
     def _check_training(self) -> None:
         if self.train is None:
@@ -315,6 +362,12 @@ class Options:
             raise UsageError("--align strict is for microcontrollers", hint="--target with a board, or no --align")
         if self.optimize == "size":
             board = compact(board)
+        if self.cores > board.cores and not board.is_host:
+            raise TargetError(
+                f"{board.name} has no second core that computes with the first",
+                where=str(board.folder / "board.toml"),
+                hint=f"--cores 1, or a board that says `cores = 2`: {', '.join(boards_with_cores(self.board_path))}",
+            )
         return strict(board) if self.align == "strict" else board
 
     @property
@@ -327,3 +380,8 @@ class Options:
 
 def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
+
+
+def boards_with_cores(path: Path | None) -> list[str]:
+    """Those whose second core computes with the first."""
+    return [name for name, board in all_boards(path).items() if board.cores > 1]

@@ -163,9 +163,9 @@ def _build(
     beside: Mapping[str, bytes],
 ) -> list[Build]:
     """Print, compile and report."""
-    project = project_of(board, layout, lowered, separate=options.weights == "separate", export=options.gradient_export)
-    project = replace(project, harness=options.harness)
-    project = with_backends(project, lowered, options)
+    separate, export = options.weights == "separate", options.gradient_export
+    project = project_of(board, layout, lowered, separate=separate, export=export, cores=options.cores)
+    project = with_backends(replace(project, harness=options.harness), lowered, options)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder, force=force) as staging:

@@ -19,7 +19,9 @@ from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
+from tinycompile.planner.halves import WithHalves
 from tinycompile.planner.stages import WAYS
+from tinycompile.planner.steps import Limit, Steps, in_steps
 from tinycompile.targets import Board
 from tinycompile.training.recompute import recomputed, repeatable
 from tinycompile.training.step import first_of_training
@@ -60,6 +62,8 @@ class Plans:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
         self._offer: Offer = WithControlFlow(waiting, options.optimize)
+        if options.cores > 1:
+            self._offer = WithHalves(self._offer)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         flash = replace(flash_for(board, options, share), until=first_of_training(graph))
         self._flash = flash.beside(sum(map(_initial_bytes, graph.states)))
@@ -220,6 +224,10 @@ class Plans:
     @property
     def _ways(self) -> str:
         return self._schedule if self._schedule in WAYS else "auto"
+
+    def in_steps(self, planned: Planned, limit: Limit) -> Steps:
+        """A plan's inference in steps."""
+        return in_steps(planned, limit, self._kernels_of)
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)

@@ -191,4 +191,6 @@ def options_of_build(folder: Path, report: dict[str, Any], options: Options) -> 
         accumulate=bool(facts.get("accumulate")),
         parameters=folder / facts["parameters"] if facts.get("parameters") else None,
         compress_weights=bool(facts.get("compress_weights")),
+        steps=facts.get("steps"),
+        cores=facts.get("cores", 1),
     )

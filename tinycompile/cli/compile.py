@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     "--harness", type=click.Choice(choices.HARNESS_CHOICES), help="Also a firmware for this benchmark's runner."
 )
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
+@click.option("--cores", type=int, default=1, help="2: the board's second core computes a part of each layer.")
+@click.option(
+    "--steps",
+    is_flag=False,
+    flag_value="5%",
+    help="Add <model>_invoke_steps(), which returns after so much of an inference: 5%, or 200k instructions.",
+)
 @click.option(
     "--pareto/--no-pareto", default=None, help="Add to the report what less RAM costs.  [default: if that is quick]"
 )

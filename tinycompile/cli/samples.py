@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinycompile.build import Build
     from tinycompile.ir import Array
     from tinycompile.serial_link.console import Place
+    from tinycompile.emulator import Execution
     from tinycompile.verify.outcome import Verification
 
 
@@ -29,6 +30,7 @@ def _samples_option(text: str, required: bool = False) -> Callable[[Callable[P, 
     return click.option("--samples", "--input", "samples_file", type=PATH, required=required, help=text)
 
 
+BUDGET = "Also in steps of so many instructions, 0 for single ones: how long the longest takes. For --steps builds."
 SEQUENCE = "The arrays are (sequences, steps, ...), or (steps, ...) of one: states begin again before each."
 
 
@@ -38,6 +40,7 @@ SEQUENCE = "The arrays are (sequences, steps, ...), or (steps, ...) of one: stat
 @click.option("-o", "--output", "output_file", type=PATH, help="Where to write output_0, ... (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
 @click.option("--sequence", is_flag=True, help=SEQUENCE)
+@click.option("--budget", type=click.IntRange(0, 2**32 - 1), help=BUDGET)
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @force_option(OVERWRITE)
@@ -48,6 +51,7 @@ def run(
     output_file: Path | None,
     limit: int | None,
     sequence: bool,
+    budget: int | None,
     model: str | None,
     as_json: bool,
     force: bool,
@@ -59,6 +63,8 @@ def run(
     if output_file is not None and output_file.suffix != ".npz":
         raise UsageError("--output must end in .npz", where=str(output_file))
     result = Build(folder, model=model)
+    if budget is not None and sequence:
+        raise UsageError("--budget doesn't go with --sequence")
     if sequence:
         samples, _, steps = result.sequences(samples_file, limit)
     else:
@@ -69,6 +75,7 @@ def run(
         with may_write(output_file, is_archive_of_ours, read=[samples_file], force=force) as path:
             execution = result.execute(samples, steps)
             _save_outputs(path, execution.outputs, steps)
+    in_steps = None if budget is None else _in_steps(result, samples, budget, execution)
     counts = execution.instructions
     bytes_of = ", with TFLM's bytes" if result.match == "tflm" else ""
     if as_json:
@@ -81,6 +88,7 @@ def run(
                 "instructions": list(counts),
                 "stack_bytes_painted": execution.stack_bytes if counts else None,
                 "output": None if output_file is None else str(output_file),
+                **({} if in_steps is None else {"steps": in_steps}),
             }
         )
         return
@@ -91,6 +99,25 @@ def run(
     of = "inference" if prediction_layers(result.report) is None else "prediction"
     where = f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}"
     click.echo(f"{where}: {spread} instructions per {of}{bytes_of}")
+    if in_steps is not None:
+        longest, more = in_steps["longest"] / counts[0], in_steps["instructions"] / counts[0] - 1
+        click.echo(
+            f"in steps: {in_steps['returns']:,} returns, the longest after {in_steps['longest']:,} instructions "
+            f"({longest:.1%}); {in_steps['instructions']:,} in all ({more:+.2%}), the same outputs"
+        )
+
+
+def _in_steps(result: Build, samples: list[Any], budget: int, whole: Execution) -> dict[str, Any]:
+    """What inferences in steps take. Raises MismatchError: their outputs are others."""
+    import numpy as np
+
+    found = result.execute_in_steps(samples, budget)
+    if not all(map(np.array_equal, whole.outputs, found.outputs)):
+        raise MismatchError(
+            "an inference in steps has other outputs", where=str(result.folder), hint="a defect: please report it"
+        )
+    facts: dict[str, Any] = result.report["run_steps"]
+    return facts
 
 
 def _counted(samples: int) -> str:

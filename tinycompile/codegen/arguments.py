@@ -127,9 +127,10 @@ class ConstantName:
 
 @dataclass(frozen=True)
 class Scratch:
-    """The layer's working memory."""
+    """The layer's working memory, from a byte on."""
 
     kind: ClassVar[str] = "scratch"
+    offset: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from tinycompile.codegen.program import Layer, Program
+from tinycompile.codegen.steps import StepCode
 from tinycompile.codegen.stream import StageLoop
 
 
@@ -43,13 +44,16 @@ class StageBlock:
 
 Block = LayerBlock | StageBlock
 
+MOST_NAMES = 3
+"""That a comment on a step lists."""
 
-def blocks_of(program: Program) -> list[Block]:
-    """In order of execution."""
+
+def blocks_of(program: Program, first: int = 0, last: int | None = None) -> list[Block]:
+    """In order of execution; of the layers [first, last), as if nothing had a name before."""
     starts = {stage.first: stage for stage in program.stages}
     inside = {index for stage in program.stages for index in range(stage.first, stage.last)}
     found, known, scratch = list[Block](), set[str](), None
-    for layer in program.layers:
+    for layer in program.layers[first:last]:
         if layer.index in starts:
             stage = starts[layer.index]
             found.append(_stage(stage, program.layers[stage.last - 1].outputs[0].name, known))
@@ -76,6 +80,27 @@ def _stage(stage: StageLoop, output: str, known: set[str]) -> StageBlock:
     after = _new([*(name for _, name in stage.beside), output], known)
     known.update(after)
     return StageBlock(stage, before, tuple(lines), tuple(declared), after)
+
+
+def step_values(program: Program, step: StepCode) -> tuple[str, ...]:
+    """Keys of the values that a step of pieces names."""
+    layer = program.layers[step.first]
+    return _new([t.name for t in (*layer.inputs, *layer.outputs)], ())
+
+
+def step_comment(program: Program, step: StepCode) -> str:
+    """What a step executes, in words."""
+    names = [layer.name for layer in program.layers[step.first : step.last]]
+    if step.piece is not None:
+        first, rows = step.piece.rows.start, len(step.piece.rows)
+        last = first + rows * step.times - 1
+        return (
+            f"{names[0]}: rows {first} to {last} of {step.piece.size}{f', {rows} at a time' if step.times > 1 else ''}"
+        )
+    listed = ", ".join(names) if len(names) <= MOST_NAMES else f"{names[0]} to {names[-1]}"
+    if step.stage is not None:
+        return f"a {'tick' if step.stage.mode == 'stream' else 'patch'} of {listed}"
+    return listed
 
 
 def _new(values: Iterable[str], known: Collection[str]) -> tuple[str, ...]:

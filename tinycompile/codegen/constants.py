@@ -95,3 +95,9 @@ def _field(value: np.generic | Array) -> str:
     if isinstance(value, np.ndarray):
         return "{" + ", ".join(c_scalar(item) for item in value) + "}"
     return c_scalar(value)
+
+
+def repetitions(elements: Array) -> int:
+    """How often an array repeats its beginning, at most."""
+    sizes = (n for n in range(1, elements.size // 2 + 1) if elements.size % n == 0)
+    return next((elements.size // n for n in sizes if np.array_equal(elements[n:], elements[:-n])), 1)

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinycompile.codegen import blob
-from tinycompile.codegen.blocks import blocks_of
+from tinycompile.codegen.blocks import blocks_of, step_comment, step_values
 from tinycompile.codegen.constants import c_integer, c_scale, c_values, needs_math
 from tinycompile.codegen.harness import benchmark_of
 from tinycompile.codegen.integration import emit_integration, single_file
-from tinycompile.codegen.interface import meaning
+from tinycompile.codegen.interface import any_alignment, meaning, quantization_text
 from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import c_string, comment_text
-from tinycompile.codegen.program import CRC_HEADER, Program, any_alignment, quantization_text
+from tinycompile.codegen.program import CRC_HEADER, Program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
@@ -27,6 +27,9 @@ UNKNOWN_STACK_BYTES = 2048
 """Until the compiler has said what the firmware needs."""
 
 GRADIENT_HEADER = "kernels/tc_gradient_message.h"
+SECOND_CORE_HEADER = "second_core.h"
+"""Of boards that have one."""
+
 CACHE_HEADER = "kernels/tc_cache.h"
 """For users with DMA; nothing generated includes it."""
 
@@ -110,6 +113,9 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     values: dict[str, object] = {
         "program": program,
         "blocks": blocks_of(program),
+        "step_blocks": lambda step: blocks_of(program, step.first, step.last),
+        "step_values": lambda step: step_values(program, step),
+        "step_comment": lambda step: comment_text(step_comment(program, step)),
         "provenance": provenance,
         "prefix": program.model.upper(),
         "any_alignment": any_alignment,
@@ -187,6 +193,7 @@ def _firmware(project: Project, build: bytes) -> dict[str, str]:
     headers = [*common.glob("*.h"), *board.toolchain.file.parent.glob("*.h")]
     for source in project.memory_sources:
         files[f"firmware/{_board_source(board, source)}"] = source.read_text()
+    headers = [header for header in headers if board.cores > 1 or header.name != SECOND_CORE_HEADER]
     for variant in _variants(board):
         headers += variant.folder.glob("*.h")
         for source in variant.sources:
@@ -209,7 +216,8 @@ def emit_linker_scripts(project: Project) -> dict[str, str]:
     """For the board and for what QEMU has instead, by relative path."""
     return {
         f"firmware/{variant.name}.ld": linker_script(
-            project.board, variant, project.layout, project.weights_addresses(variant), project.copies
+            *(project.board, variant, project.layout, project.weights_addresses(variant), project.copies),
+            cores=project.cores,
         )
         for variant in _variants(project.board)
     }

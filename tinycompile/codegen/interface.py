@@ -135,3 +135,14 @@ def _quantization_bits(t: TensorType) -> list[list[int]]:
     if t.quant is None:
         return []
     return [t.quant.scale.astype("<f4").view("<u4").tolist(), t.quant.zero_point.tolist()]
+
+
+def any_alignment(t: TensorType, const: str = "") -> str:
+    """What a pointer to a tensor of the caller points to, with a space: C forbids `float *` that isn't aligned."""
+    return f"{const}{t.dtype.ctype if t.dtype.bits <= 8 else 'void'} "
+
+
+def quantization_text(t: TensorType) -> str:
+    if t.quant is None or not t.quant.is_per_tensor:
+        return ""
+    return f", scale {t.scale:.7g}, zero point {t.zero_point}"

@@ -31,6 +31,7 @@ def linker_script(
     layout: Layout | None = None,
     weights: Mapping[str, int] | None = None,
     copies: Copies = (),
+    cores: int = 1,
 ) -> str:
     """The memory map of `variant`, with no more memory than `board` has.
 
@@ -39,6 +40,7 @@ def linker_script(
     Args:
         weights: address of each model's separate weights.
         copies: what start-up copies to faster memory.
+        cores: that have a stack.
 
     Raises:
         TargetError: the variant has no memory for one that `board` uses.
@@ -68,6 +70,7 @@ def linker_script(
         guard=STACK_GUARD_BYTES,
         weights=weights or {},
         copies=placed,
+        cores=cores,
         **sections,
     )
 

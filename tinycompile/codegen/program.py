@@ -14,11 +14,14 @@ import numpy as np
 from tinycompile.backends.resolve import Backend
 from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Place, Scratch, Variable, here
 from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
+from tinycompile.codegen.constants import repetitions
 from tinycompile.codegen.function_names import function_names
-from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of
+from tinycompile.codegen.halves import HalfCall, half_calls
+from tinycompile.codegen.interface import NO_FACTS, Edge, SourceFacts, edges_of, quantization_text
 from tinycompile.codegen.layer_names import layer_names, told_apart_by
 from tinycompile.codegen.names import comment_text, identifier, layer_comment, short_name, unique, words
-from tinycompile.codegen.reserved import API, LOCALS
+from tinycompile.codegen.reserved import API, LOCALS, STEP_LOCALS
+from tinycompile.codegen.steps import StepCode, step_codes
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.codegen.training import TrainingMemory, training_memory
@@ -26,7 +29,9 @@ from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
+from tinycompile.planner.meetings import meetings
 from tinycompile.planner.stage import Lines
+from tinycompile.planner.steps import Steps
 from tinycompile.targets import Alignment
 from tinycompile.training.federated import GradientExport
 
@@ -38,11 +43,7 @@ ALWAYS = ("kernels/tc_guard.h", "kernels/tc_trace.h")
 EDGE_HEADER = "kernels/tc_edge.h"
 DESCENT_HEADER = "kernels/tc_descent.h"
 CHECKPOINT_HEADER = "kernels/tc_checkpoint.h"
-
-
-def any_alignment(t: TensorType, const: str = "") -> str:
-    """What a pointer to a tensor of the caller points to, with a space: C forbids `float *` that isn't aligned."""
-    return f"{const}{t.dtype.ctype if t.dtype.bits <= 8 else 'void'} "
+MEETING_HEADER = "kernels/tc_meeting.h"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class Layer:
         name: a short identifier, of its own among all layers and states.
         function: what is called.
         scratch: offset in the arena of its working memory; None if it has none, or has it in a memory of its own.
+        halves: what each of two cores calls, where both compute.
     """
 
     index: int
@@ -118,6 +120,7 @@ class Layer:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     scratch: int | None = None
+    halves: tuple[HalfCall, ...] = ()
 
     def comment_lines(self) -> list[str]:
         names = " + ".join(f'"{layer_comment(part.name)}"' for part in part_nodes(self.node))
@@ -161,6 +164,7 @@ class Program:
         variables: what values and copies of parts of them are called in `<model>_infer`, by key.
         training: of a training step. gradient: how it exports what it learns, if it does.
         backends: what its outputs are turned into, in a header of its own.
+        steps: of one that returns between them. meetings: the layers before which two cores meet; None for one core.
     """
 
     model: str
@@ -184,6 +188,8 @@ class Program:
     training: TrainingMemory | None = None
     gradient: GradientExport | None = None
     backends: tuple[Backend, ...] = ()
+    steps: tuple[StepCode, ...] = ()
+    meetings: frozenset[int] | None = None
 
     @property
     def labelled(self) -> Edge | None:
@@ -216,6 +222,7 @@ class Program:
         for tensor in (*rows, *self.inputs, *self.outputs, *(state.tensor for state in self.states)):
             facts += [tensor.offset, str(tensor.type)]
         facts += ["training"] if self.training else []
+        facts += ["steps"] if self.steps else ["cores"] if self.meetings is not None else []
         return zlib.crc32(" ".join(map(str, facts)).encode())
 
     @property
@@ -238,6 +245,7 @@ class Program:
     def interface_headers(self) -> list[str]:
         """What the public header includes."""
         edges = [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
+        edges += [MEETING_HEADER] if self.meetings is not None else []
         return edges + ([CHECKPOINT_HEADER] if self.training else [])
 
     def text_of(self, named: NamedFunction) -> str:
@@ -287,12 +295,6 @@ class Program:
         return [constant.name for constant in self.constants if cold is None or constant.cold == cold]
 
 
-def quantization_text(t: TensorType) -> str:
-    if t.quant is None or not t.quant.is_per_tensor:
-        return ""
-    return f", scale {t.scale:.7g}, zero point {t.zero_point}"
-
-
 @dataclass
 class _Names:
     """Shares equal functions and equal constant arrays, and names the distinct ones.
@@ -312,10 +314,14 @@ class _Names:
 
     def share(self, kernels: Iterable[Kernel]) -> None:
         """Name the functions of these kernels."""
-        called = (each for kernel in kernels if kernel.function for each in kernel.function.all_called)
+        own = (each for kernel in kernels for each in ([half.kernel for half in kernel.halves] or [kernel]))
+        called = (each for kernel in own if kernel.function for each in kernel.function.all_called)
         distinct = list(dict.fromkeys(called))
         names = function_names(distinct, self.taken)
         self.functions = {f: NamedFunction(name, f) for f, name in zip(distinct, names, strict=True)}
+
+    def function(self, kernel: Kernel) -> str:
+        return self.functions[kernel.function].name if kernel.function else ""
 
     def constant(self, constant: Constant, layer: str) -> ConstantName:
         layout = str(constant.values.dtype) if constant.values.dtype.names else np.dtype(constant.values.dtype).str
@@ -373,10 +379,11 @@ class _Binder:
         arguments += [self._names.constant(c, name) for c in kernel.constants]
         arguments += [Scratch()] if kernel.scratch_bytes else []
         scratch = planned.scratch_offsets[index] if kernel.scratch_bytes and not planned.scratch_bytes else None
-        function = self._names.functions[kernel.function].name if kernel.function else ""
+        function = self._names.function(kernel.halves[0].kernel if kernel.halves else kernel)
         if planned.graph.is_given(node) and index in self._streamed:
             function, arguments = "context->rows", [CallerRows(self._streamed[index][1].rows.size), arguments[-1]]
-        return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch)
+        halves = half_calls(kernel, node, planned.graph, self._names.function, lambda c: self._names.constant(c, name))
+        return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch, halves)
 
     def _pointers(self, index: int, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> list[Argument]:
         if index not in self._streamed:
@@ -415,6 +422,8 @@ def build_program(
     taken: set[str] | None = None,
     alignment: Alignment = "any",
     facts: SourceFacts = NO_FACTS,
+    steps: Steps | None = None,
+    cores: int = 1,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -425,9 +434,10 @@ def build_program(
         taken: names that other models of the firmware have; this one's join them.
         alignment: see `Program`.
         facts: what the model's file says of inputs and outputs.
+        steps: of an inference that returns between them. cores: that compute it.
     """
     names = _Names(model, separate, cold, set() if taken is None else taken)
-    names.share(planned.kernels)
+    names.share([*planned.kernels, *(steps.kernels if steps else ())])
     binder, graph = _Binder(planned, names), planned.graph
     layers = [binder.layer(index) for index in range(len(graph.nodes))]
     inputs, outputs = binder.tensors(graph.inputs), binder.tensors(graph.outputs)
@@ -436,7 +446,7 @@ def build_program(
         for state, tensor in zip(graph.states, binder.tensors(state.name for state in graph.states), strict=True)
     ]
     functions = tuple(names.functions.values())
-    known = {*names.taken, *LOCALS, *(f"{model}_{word}" for word in API), *_words(functions)}
+    own = (*(STEP_LOCALS if steps else LOCALS), *(f"{model}_{word}" for word in API))
     return Program(
         model=model,
         graph=graph,
@@ -444,6 +454,8 @@ def build_program(
         scratch_bytes=planned.scratch_bytes,
         stages=tuple(writer.loop() for writer in binder.writers),
         functions=functions,
+        steps=step_codes(steps, graph, names.function, lambda c, i: names.constant(c, layers[i].name)),
+        meetings=meetings(planned) if cores > 1 else None,
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
         inputs=inputs,
@@ -454,7 +466,7 @@ def build_program(
         facts=facts,
         states=tuple(states),
         state_bytes=planned.state_bytes,
-        variables=binder.variables(layers, known),
+        variables=binder.variables(layers, {*names.taken, *own, *_words(functions)}),
         training=training_memory(graph, planned.offsets),
     )
 
@@ -471,16 +483,10 @@ def _state(tensor: Tensor, initial: Array, names: _Names, name: str) -> StateMem
     if len(content) <= 1 and not names.separate:
         return StateMemory(tensor, content.pop() if content else 0, None)
     elements = dtype.c_elements(initial)
-    times = 1 if names.separate else _repetitions(elements)
+    times = 1 if names.separate else repetitions(elements)
     whose = f"what state {name} begins with" + (f", {times} times" if times > 1 else "")
     constant = Constant("initial", dtype.ctype, elements[: elements.size // times], whose)
     return StateMemory(tensor, None, names.constant(constant, name), times)
-
-
-def _repetitions(elements: Array) -> int:
-    """How often an array repeats its beginning, at most."""
-    sizes = (n for n in range(1, elements.size // 2 + 1) if elements.size % n == 0)
-    return next((elements.size // n for n in sizes if np.array_equal(elements[n:], elements[:-n])), 1)
 
 
 def _edges(

@@ -68,6 +68,11 @@ class Project:
         return [*self.layout.used, *([self.layout.weights] if self.layout.weights else [])]
 
     @property
+    def cores(self) -> int:
+        """That compute."""
+        return 1 if self.programs[0].meetings is None else 2
+
+    @property
     def arena_bytes(self) -> int:
         return max(program.arena_bytes for program in self.programs)
 

@@ -80,6 +80,9 @@ def is_reserved_word(name: str) -> bool:
 LOCALS = "arena context found n scratch state status tick tile user weights".split()
 """What functions of the generated code call their own variables."""
 
+STEP_LOCALS = [*LOCALS, "budget", "left", "spent", "steps", "turn"]
+"""The same where there are steps."""
+
 
 def is_reserved_model(name: str) -> bool:
     """Whether a model of this identifier, in lower case, could collide."""
@@ -89,7 +92,7 @@ def is_reserved_model(name: str) -> bool:
 API = """h abi context status memory quantization rows labels weights init init_with reset infer invoke layers run check
     check_abi read write left firmware train_step predict set_learning_rate execute save load checkpoint
     checkpoint_number accumulate apply evaluate counters gradient gradient_model gradient_memory gradient_begin
-    gradient_export gradient_apply""".split()
+    gradient_export gradient_apply steps steps_left invoke_steps execute_step serve""".split()
 """What generated code calls `<model>_...`, beside inputs, outputs and constants."""
 
 _OWN_NAME = re.compile(rf"_({'|'.join(API)}|(in|out)put(_.*)?|read_.*|write_.*|run_.*|firmware_.*)")

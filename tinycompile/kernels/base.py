@@ -9,7 +9,7 @@ decisions; the C is in the headers of `runtime/`: a kernel's function calls one 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from math import prod
@@ -172,6 +172,20 @@ class Sweeps:
 
 
 @dataclass(frozen=True, eq=False)
+class Half:
+    """What one of two cores computes of a layer.
+
+    Attributes:
+        reads: of each operand in RAM that is divided, the bytes [first, last); of others everything.
+        writes: of the output.
+    """
+
+    kernel: Kernel
+    reads: Mapping[int, tuple[int, int]]
+    writes: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Kernel:
     """A node's implementation.
 
@@ -211,6 +225,8 @@ class Kernel:
         requant: of a requantisation that was solved, what is in the code.
         coding: of constants that are decoded in a call.
         codable: bytes of flash that a code would save, where these count before instructions.
+        halves: on two cores, what each computes, one behind the other in scratch; all other figures are those of the
+            slower one. Empty where one core computes everything.
     """
 
     variant: str
@@ -241,6 +257,7 @@ class Kernel:
     requant: RequantShape | None = None
     coding: Coding | None = None
     codable: int = 0
+    halves: tuple[Half, ...] = ()
 
     @property
     def distances(self) -> dict[int, int]:

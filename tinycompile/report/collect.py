@@ -21,7 +21,15 @@ from tinycompile.ops.identity import Identity
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
 from tinycompile.report.document import PARAMETERS
-from tinycompile.report.facts import arena_facts, board_facts, compiled_graph, live_bytes, pareto_facts, source_graph
+from tinycompile.report.facts import (
+    arena_facts,
+    board_facts,
+    compiled_graph,
+    live_bytes,
+    pareto_facts,
+    source_graph,
+    steps_facts,
+)
 from tinycompile.report.sections import (
     CodedSection,
     FlashSection,
@@ -157,6 +165,8 @@ def _options(options: Options, board: Board, folded: int | None) -> OptionsSecti
         accumulate=options.accumulate,
         parameters=None if options.parameters is None else PARAMETERS,
         compress_weights=options.compress_weights,
+        steps=options.steps,
+        cores=options.cores,
     )
 
 
@@ -190,6 +200,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         pruning=lowered.pruning,
         training=training_section(program, planned, origin.sha256),
         stages=[_stage(stage, program) for stage in planned.stages],
+        steps=None if lowered.steps is None else steps_facts(lowered.steps, planned.graph),
         macs=MacsSection(total(lowered.nominal).macs, planned.macs),
         eliminated=Work() if does_else else total(lowered.nominal) - total(executed),
         notes=program.graph.notes,

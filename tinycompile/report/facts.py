@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tinycompile.frontend.survey import Survey
@@ -9,6 +10,7 @@ from tinycompile.ir import Graph
 from tinycompile.planner import Planned
 from tinycompile.planner.pareto import Point
 from tinycompile.planner.problem import covered
+from tinycompile.planner.steps import Rows, StageTurns, Steps
 from tinycompile.planner.values import scratch_name
 from tinycompile.report.sections import (
     ArenaSection,
@@ -19,6 +21,7 @@ from tinycompile.report.sections import (
     PointSection,
     SourceGraph,
     SourceNode,
+    StepsSection,
 )
 from tinycompile.targets import Board
 
@@ -108,3 +111,20 @@ def _edges(steps: Sequence[tuple[Sequence[str], Sequence[str]]]) -> list[tuple[i
 def pareto_facts(points: Sequence[Point]) -> list[PointSection]:
     """Schedules among which RAM and work trade, by falling RAM."""
     return [PointSection(point.arena_bytes, point.instructions, point.macs, point.schedule) for point in points]
+
+
+def steps_facts(steps: Steps, graph: Graph) -> StepsSection:
+    """An inference that returns between steps."""
+    pieces, longest = Counter[str](), steps.longest
+    for step in steps.steps:
+        if isinstance(step, Rows):
+            pieces[graph.nodes[step.layer].name] += step.times
+    match longest:
+        case Rows():
+            executed = range(longest.layer, longest.layer + 1)
+        case StageTurns():
+            executed = range(longest.stage.first, longest.stage.last)
+        case _:
+            executed = range(longest.first, longest.last)
+    names = [graph.nodes[layer].name for layer in executed]
+    return StepsSection(steps.limit, steps.count, longest.instructions, names, steps.total, dict(pieces))

@@ -61,6 +61,8 @@ class OptionsSection:
     parameters: str | None
     accumulate: bool
     compress_weights: bool
+    steps: str | None
+    cores: int
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,23 @@ class StageSection:
     line_bytes: Mapping[str, int]
     macs: int
     layer_macs: int
+
+
+@dataclass(frozen=True)
+class StepsSection:
+    """An inference in steps.
+
+    Attributes:
+        limit: instructions that a step should take at most. count: of steps. longest: estimated instructions of the
+            longest one, which executes `longest_layers`. total: of all. pieces: by layer that is divided, how many.
+    """
+
+    limit: int
+    count: int
+    longest: int
+    longest_layers: Sequence[str]
+    total: int
+    pieces: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -402,6 +421,7 @@ class Report:
         slide: None for a model that gets its whole input in each inference.
         pruning: None for a model with all of its tokens.
         training: None for a model that doesn't learn.
+        steps: None for a model without `<model>_invoke_steps`.
         time: None for the host.
         pareto: None where no front was asked for.
     """
@@ -428,6 +448,7 @@ class Report:
     pruning: Pruning | None
     training: TrainingSection | None
     stages: Sequence[StageSection]
+    steps: StepsSection | None
     macs: MacsSection
     eliminated: Work
     notes: Sequence[str]

@@ -110,6 +110,12 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if report.get("pruning") is not None:
         yield from _pruning(report["pruning"], done.instructions)
     yield "schedule", _schedule(report)
+    steps = report.get("steps")
+    if steps is not None:
+        part = f"{steps['longest'] / max(1, sum(each['instructions_estimate'] for each in report['layers'])):.1%}"
+        yield "steps", f"{steps['count']:,}, the longest takes about {steps['longest']:,} instructions ({part})"
+        if steps["longest"] > steps["limit"]:
+            yield "", f"above --steps, which are {steps['limit']:,}: {', '.join(steps['longest_layers'])}"
     if report["options"].get("match") == "tflm":
         yield "bytes", "TFLM's, where LiteRT's are others (--match tflm)"
     if report["options"].get("align") == "strict":

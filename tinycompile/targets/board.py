@@ -94,6 +94,7 @@ class Board:
         flash_offset: bytes at the start of the flash that belong to a bootloader.
         caches: those in front of its memories.
         fetch: None where the core copies constants itself.
+        cores: that can compute a model together: they have the same memories and instructions, and second_core.h.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Board:
     caches: tuple[Cache, ...] = ()
     fetch: Fetch | None = None
     link_flags: tuple[str, ...] = ()
+    cores: int = 1
 
     @property
     def memory_system(self) -> MemorySystem:
@@ -367,5 +369,6 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         external_stand_ins=dict(qemu.get("external", {})),
         caches=caches,
         fetch=_fetch(folder, data["fetch"], memories) if "fetch" in data else None,
+        cores=int(data.get("cores", 1)),
     )
     return strict(board) if align == "strict" else board

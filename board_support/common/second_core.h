@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: 0BSD */
+/* What a board with two cores implements for firmware that uses both. */
+#ifndef TC_SECOND_CORE_H
+#define TC_SECOND_CORE_H
+
+#include <stdint.h>
+
+typedef void (*second_core_entry)(void);
+
+/* Has the second core call `entry`, on a stack of its own; once, from the first core. */
+void start_second_core(second_core_entry entry);
+
+#endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: 0BSD */
+/* The second Cortex-M33 of the SSE-200: it waits after reset until CPUWAIT is cleared, and takes its stack pointer and
+ * its entry from the vector table at INITSVTOR1 (Arm 101104, "System control register block"). */
+#include "second_core.h"
+
+#define INITSVTOR1 (*(volatile uint32_t *)0x50021114u)
+#define CPUWAIT (*(volatile uint32_t *)0x50021118u)
+#define CPUWAIT_CPU1 (1u << 1)
+
+extern uint32_t linker_second_stack_top;
+
+static second_core_entry entry_of_core_1;
+
+static void core_1_reset(void)
+{
+    entry_of_core_1();
+    for (;;) {
+    }
+}
+
+static void core_1_fault(void)
+{
+    for (;;) { /* the first core waits for it, which is seen */
+    }
+}
+
+/* Only faults can come: nobody enables an interrupt of this core. */
+typedef struct core_1_vectors {
+    const uint32_t *stack;
+    void (*reset)(void);
+    void (*faults[14])(void);
+} core_1_vectors;
+
+static const core_1_vectors vectors __attribute__((aligned(512))) = {
+    &linker_second_stack_top,
+    core_1_reset,
+    {core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault,
+     core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault},
+};
+
+void start_second_core(second_core_entry entry)
+{
+    entry_of_core_1 = entry;
+    __asm__ volatile("dsb" ::: "memory");
+    INITSVTOR1 = (uint32_t)&vectors;
+    CPUWAIT &= ~CPUWAIT_CPU1;
+}

@@ -1,0 +1,114 @@
+"""A layer on two cores: each computes some rows of its output, at the same time, where the whole layer would.
+
+An offer of kernels that has, beside those for one core, pairs of kernels for the upper and the lower rows (`pieces`).
+Neither writes what the other one reads or writes, so the result may take an operand's place only where both read just
+what they write; each has working memory of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tinycompile.ir import Site
+from tinycompile.kernels import Offer
+from tinycompile.kernels.base import Half, Kernel
+from tinycompile.planner.pieces import NotDivisible, Part, Region, axis_of, part
+from tinycompile.planner.problem import whole_units
+from tinycompile.targets import Core
+
+MEETING_INSTRUCTIONS = 30
+"""Of a core that waits for the other one, which is there already."""
+
+STEPS = (1, 2, 4)
+"""Rows of which the upper part has a multiple."""
+
+
+class WithHalves:
+    """See the module.
+
+    Args:
+        offer: the kernels of a node, for one core.
+    """
+
+    def __init__(self, offer: Offer) -> None:
+        self._offer = offer
+
+    def __call__(self, site: Site, core: Core) -> list[Kernel]:
+        """Those for one core last: where the estimates are equal, both compute."""
+        whole = self._offer(site, core)
+        return [*self._pairs(site, core), *whole]
+
+    def _pairs(self, site: Site, core: Core) -> list[Kernel]:
+        """Of each technique the pair whose slower half is fastest."""
+        best = dict[tuple[str, int], Kernel]()
+        try:
+            size = site.sig.output.shape[axis_of(site.sig.output)]
+        except NotDivisible:
+            return []
+        for rows in _upper_rows(size):
+            try:
+                upper, lower = part(site, range(rows)), part(site, range(rows, size))
+            except NotDivisible:
+                continue
+            for first in self._usable(upper.site, core):
+                for second in self._usable(lower.site, core):
+                    if first.variant == second.variant and _layouts(first) == _layouts(second):
+                        pair = _pair((upper, first), (lower, second))
+                        key = pair.variant, pair.scratch_bytes
+                        if key not in best or pair.price < best[key].price:
+                            best[key] = pair
+        return list(best.values())
+
+    def _usable(self, site: Site, core: Core) -> list[Kernel]:
+        return [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
+
+
+def _upper_rows(size: int) -> list[int]:
+    """About a half, for kernels that compute several rows together as well."""
+    found = {rows for step in STEPS for rows in (size // 2 // step * step, -(-size // 2 // step) * step)}
+    return sorted(rows for rows in found if 0 < rows < size)
+
+
+def _layouts(kernel: Kernel) -> list[object]:
+    """Of the constants: halves of a technique have the same, which depend on no rows."""
+    return [(constant.suffix, *constant.layout) for constant in kernel.constants]
+
+
+def _pair(*halves: tuple[Part, Kernel]) -> Kernel:
+    parts, kernels = [each for each, _ in halves], [kernel for _, kernel in halves]
+    slower = max(kernels, key=lambda kernel: kernel.price)
+    in_place = _in_place(parts, kernels)
+    return replace(
+        slower,
+        constants=kernels[0].constants,
+        scratch_bytes=sum(whole_units(kernel.scratch_bytes) for kernel in kernels),
+        instructions=max(kernel.instructions for kernel in kernels) + MEETING_INSTRUCTIONS,
+        code_bytes=sum(kernel.code_bytes for kernel in {k.function: k for k in kernels}.values()),
+        overlap={},
+        in_place=in_place is not None,
+        in_place_operand=in_place or 0,
+        in_place_at=0,
+        notes={**slower.notes, "cores": f"rows {parts[0].rows.stop} and {len(parts[1].rows)}"},
+        halves=tuple(Half(kernel, each.reads, each.writes) for each, kernel in halves),
+    )
+
+
+def _in_place(parts: Sequence[Part], kernels: Sequence[Kernel]) -> int | None:
+    """An operand in whose memory the result may be."""
+    for operand, upper in parts[0].reads.items():
+        lower = parts[1].reads[operand]
+        apart = not _meet(parts[0].writes, lower) and not _meet(parts[1].writes, upper)
+        if apart and all(_allows(kernel, operand, each) for kernel, each in zip(kernels, parts, strict=True)):
+            return operand
+    return None
+
+
+def _allows(kernel: Kernel, operand: int, each: Part) -> bool:
+    """Whether a half may write where it reads."""
+    distance, by = kernel.distances.get(operand), each.reads[operand][0] - each.writes[0]
+    return distance is not None and (by == distance if kernel.in_place else by >= distance)
+
+
+def _meet(one: Region, other: Region) -> bool:
+    return one[0] < other[1] and other[0] < one[1]

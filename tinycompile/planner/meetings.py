@@ -1,0 +1,87 @@
+"""Where two cores have to wait for each other: in front of a layer of which one reads what the other has written since
+they met, or writes what the other has read or written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tinycompile.planner import Planned
+from tinycompile.planner.problem import whole_units
+
+Span = tuple[str, int, int]
+"""A memory, and bytes [first, last) of it."""
+
+
+@dataclass
+class Accesses:
+    """What a core has read and written."""
+
+    reads: list[Span] = field(default_factory=list[Span])
+    writes: list[Span] = field(default_factory=list[Span])
+
+    def disturbs(self, other: Accesses) -> bool:
+        """Whether something was written that the other one has read or written."""
+        return any(_meet(one, two) for one in self.writes for two in (*other.reads, *other.writes))
+
+    def with_(self, other: Accesses) -> Accesses:
+        return Accesses([*self.reads, *other.reads], [*self.writes, *other.writes])
+
+
+def meetings(planned: Planned) -> frozenset[int]:
+    """The layers in front of which they meet.
+
+    Raises:
+        ValueError: the halves of a layer disturb each other, which takes a defect of ours.
+    """
+    found, since = set[int](), (Accesses(), Accesses())
+    for layer in range(len(planned.graph.nodes)):
+        own = accesses(planned, layer)
+        if _conflict(own):
+            raise ValueError(f"the halves of {planned.graph.nodes[layer].name} disturb each other")
+        joined = since[0].with_(own[0]), since[1].with_(own[1])
+        if _conflict(joined):
+            found.add(layer)
+            joined = own
+        since = joined
+    return frozenset(found)
+
+
+def _conflict(cores: tuple[Accesses, Accesses]) -> bool:
+    return cores[0].disturbs(cores[1]) or cores[1].disturbs(cores[0])
+
+
+def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
+    """Of each core, in a layer; what isn't divided is the first one's."""
+    kernel, node = planned.kernels[layer], planned.graph.nodes[layer]
+    if kernel.function is None:
+        return Accesses(), Accesses()
+    inputs = [(i, name) for i, name in enumerate(node.inputs) if name in planned.offsets]
+    if not kernel.halves:
+        reads = [_span(planned, name) for _, name in inputs]
+        writes = [_span(planned, name) for name in node.outputs]
+        return Accesses(reads, [*writes, *_scratch(planned, layer, 0, kernel.scratch_bytes)]), Accesses()
+    both, begin = list[Accesses](), 0
+    for half in kernel.halves:
+        reads = [_span(planned, name, half.reads.get(i)) for i, name in inputs]
+        scratch = list(_scratch(planned, layer, begin, half.kernel.scratch_bytes))
+        both.append(Accesses(reads, [_span(planned, node.outputs[0], half.writes), *scratch]))
+        begin += whole_units(half.kernel.scratch_bytes)
+    return both[0], both[1]
+
+
+def _span(planned: Planned, name: str, part: tuple[int, int] | None = None) -> Span:
+    first, last = (0, planned.graph.types[name].bytes) if part is None else part
+    at = planned.offsets[name]
+    return "state" if name in planned.kept else "arena", at + first, at + last
+
+
+def _scratch(planned: Planned, layer: int, begin: int, size: int) -> Iterator[Span]:
+    if size:
+        at = (planned.scratch_offsets[layer] or 0) + begin
+        yield "scratch" if planned.scratch_bytes else "arena", at, at + size
+
+
+def _meet(one: Span, other: Span) -> bool:
+    return one[0] == other[0] and one[1] < other[2] and other[1] < one[2]

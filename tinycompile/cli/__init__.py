@@ -6,6 +6,7 @@ import gc
 
 import click
 
+from tinycompile.cli._help import Commands
 from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, cost, plan
 from tinycompile.cli.device import flash, monitor
@@ -25,14 +26,7 @@ COLLECTED_AFTER = 20_000
 """Objects that are made until Python looks for those in circles that nobody needs."""
 
 
-class _InOrder(click.Group):
-    """Its help has the commands in the order in which a user meets them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="tinycompile")
 def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
@@ -42,23 +36,23 @@ def main() -> None:
 
 COMMANDS = (
     inspect,
-    build,
-    plan,
-    cost,
     calib,
     quantize,
     search,
     spaces,
+    build,
+    plan,
+    cost,
     run,
     verify,
     bisect,
-    train,
     profile,
+    train,
     check,
     diff,
+    targets,
     flash,
     monitor,
-    targets,
     ops,
     completion,
 )

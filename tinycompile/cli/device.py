@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from tinycompile.cli._help import command
 from tinycompile.cli._shared import PATH, explained
 from tinycompile.errors import UsageError
 
 
-@click.command(short_help="Write the firmware of a build to its board.")
+@command(short_help="Write the firmware of a build to its board.")
 @click.argument("folder", type=PATH)
 @click.option("--probe", help="Serial number of the debug probe, where there are several.")
 @explained
@@ -23,7 +24,7 @@ def flash(folder: Path, probe: str | None) -> None:
     click.echo("`tinycompile monitor` shows what it prints")
 
 
-@click.command(short_help="Show what the board prints: results, cycles of layers.")
+@command(short_help="Show what the board prints: results, cycles of layers.")
 @click.argument("folder", type=PATH)
 @click.option("--port", type=PATH, help="Serial port.  [default: the only one there is]")
 @click.option("--baud", type=int, help="Baud rate.  [default: the board's]")

@@ -6,23 +6,24 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import PATH, console, explained, print_json
+from tinycompile.cli._help import command
+from tinycompile.cli._shared import PATH, console, explained, print_json, samples_option
 
 
-@click.command(short_help="Count the instructions of each layer; estimate cycles.")
+@command(short_help="Count the instructions of each layer; estimate cycles.")
 @click.argument("folder", type=PATH)
-@click.option("--input", "input_file", type=PATH, help="A sample: .npz or .npy.  [default: a fixed pattern]")
+@samples_option("A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 @explained
-def profile(folder: Path, input_file: Path | None, model: str | None, as_json: bool) -> None:
+def profile(folder: Path, samples_file: Path | None, model: str | None, as_json: bool) -> None:
     """Count the instructions of each layer of FOLDER's firmware in QEMU; estimate cycles."""
     from tinycompile.build import Build
     from tinycompile.profile import profile_build
     from tinycompile.report.profile import print_profile
 
     build = Build(folder, model=model)
-    samples = None if input_file is None else build.samples(input_file, 1)
+    samples = None if samples_file is None else build.samples(samples_file, 1)
     found = profile_build(build, samples)
     if as_json:
         print_json(found)

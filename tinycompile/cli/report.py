@@ -8,11 +8,24 @@ from pathlib import Path
 import click
 
 from tinycompile import choices
-from tinycompile.cli._shared import PATH, Bytes, Count, Shape, console, explained, print_json, progress, target_option
+from tinycompile.cli._help import command
+from tinycompile.cli._shared import (
+    PATH,
+    Bytes,
+    Count,
+    Shape,
+    console,
+    explained,
+    print_json,
+    progress,
+    say,
+    target_option,
+)
 from tinycompile.errors import UnsupportedError, UsageError
+from tinycompile.report.wrapping import fitted
 
 
-@click.command(short_help="Show what a model holds, and whether it can be compiled.")
+@command(short_help="Show what a model holds, and whether it can be compiled.")
 @click.argument("model", type=PATH)
 @target_option
 @click.option("--board-path", type=PATH, help="Folder with boards of your own.")
@@ -47,12 +60,12 @@ def inspect(
         print_json(found.as_dict())
     else:
         for line in found.lines():
-            click.echo(line)
+            say(line)
     if not found.supported:
         sys.exit(UnsupportedError.exit_code)
 
 
-@click.command(short_help="Compare a build with a budget.")
+@command(short_help="Compare a build with a budget.")
 @click.argument("folder", type=PATH)
 @click.option("--max-ram", type=Bytes(), help="Of the whole firmware, such as 64K.")
 @click.option("--max-flash", type=Bytes(), help="Of the whole firmware, such as 256K.")
@@ -85,12 +98,12 @@ def check(
         )
     else:
         for finding in found:
-            click.echo(finding.line())
+            say(finding.line())
     if any(finding.over for finding in found):
         sys.exit(1)
 
 
-@click.command(short_help="Show what changed between two builds or reports.")
+@command(short_help="Show what changed between two builds or reports.")
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH)
 @click.option("--model", help="Which one, where there are several.")
@@ -107,5 +120,6 @@ def diff(old: Path, new: Path, model: str | None, as_json: bool) -> None:
         print_json({"changes": [change.as_dict() for change in found], "remarks": notes})
         return
     for note in notes:
-        click.echo(note)
-    console().print(table(found, labels_of(before, after)))
+        say(note)
+    shown = console()
+    shown.print(fitted(table(found, labels_of(before, after)), shown))

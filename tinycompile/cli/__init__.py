@@ -9,7 +9,7 @@ import click
 from tinycompile.cli._help import Commands
 from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, cost, plan
-from tinycompile.cli.device import flash, monitor
+from tinycompile.cli.device import flash, monitor, new
 from tinycompile.cli.profile import profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
@@ -43,6 +43,7 @@ COMMANDS = (
     build,
     plan,
     cost,
+    new,
     run,
     verify,
     bisect,

@@ -43,6 +43,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("which width is worth searching", "spaces mobile --shape 1,8,8 --ram 16K --by width"),
         ("two spaces compared", "spaces mobile separable --shape 1,8,8"),
     ),
+    "new": (
+        ("an application that hears words, and how to try it", "new words --app kws --target stm32f746"),
+        ("one that reads digits", "new digits --app digits --target nrf52840"),
+    ),
     "run": (
         ("outputs of all samples", "run out --samples samples.npz --output y.npz"),
         ("sequences for a model with states", "run out --samples x.npz --sequence"),

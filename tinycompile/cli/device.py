@@ -1,4 +1,4 @@
-"""`flash` and `monitor`."""
+"""`new`, `flash` and `monitor`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,28 @@ from pathlib import Path
 import click
 
 from tinycompile.cli._help import command
-from tinycompile.cli._shared import PATH, explained
+from tinycompile.cli._shared import PATH, choice_option, explained, say, target_option
 from tinycompile.errors import UsageError
+
+
+@command(short_help="Write an example application, which is yours from then on.")
+@click.argument("folder", type=PATH)
+@choice_option("--app", ("kws", "digits"), "What it does: spoken words, or handwritten digits.")
+@target_option
+@click.option("--board-path", type=PATH, help="Folder with boards of your own.")
+@explained
+def new(folder: Path, app: str, target: str, board_path: Path | None) -> None:
+    """Write an application to FOLDER: source of inputs, model, decision, Makefile. It is yours: nothing is ever
+    overwritten, so FOLDER must not exist.
+    """
+    from tinycompile.application import load_app, new_application
+    from tinycompile.targets import load_board
+
+    board = load_board(target, board_path)
+    for name in new_application(folder, load_app(app), board):
+        say(f"{folder / name}")
+    run = "`make run` tries it in QEMU, `make` builds" if board.emulated() is not None else "`make` builds"
+    say(f"yours from now on; {run} firmware for the board")
 
 
 @command(short_help="Write the firmware of a build to its board.")

@@ -35,6 +35,7 @@ help:
 	@echo "make bench-property   instructions of a product in 300 random layers x 4 cores x 2 levels; layers that fell off the fast road"
 	@echo "make training-gradients   integer gradients of NETWORKS (300) random networks against PyTorch's (pip install tinycompile[training])"
 	@echo "make guides  GUIDES_PYTHON=python with torch, tensorflow or skl2onnx: the pages from_*.md as they stand"
+	@echo "make newcomer   the commands of docs/getting_started.md in a fresh environment, timed"
 	@echo "make api     docs/python_api.md from docstrings"
 	@echo "make bench-planner   how long planning takes"
 	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
@@ -144,7 +145,10 @@ training-gradients: setup
 
 # pages that need PyTorch, TensorFlow or skl2onnx, with a Python that has them and what `make setup` installs
 GUIDES_PYTHON ?= $(BIN)/python
-.PHONY: guides api
+.PHONY: guides api newcomer
+newcomer: setup
+	$(BIN)/python -m tests.docs.newcomer
+
 api:
 	$(BIN)/python -m tests.docs.python_api > docs/python_api.md
 

@@ -55,3 +55,14 @@ def test_the_interface_has_what_the_package_offers() -> None:
         re.search(rf"^## `(tinycompile\.)?{name}`$", text, re.MULTILINE)
         for name in {*tinycompile.__all__} - {"__version__"}
     )
+
+
+def test_the_way_of_a_newcomer_is_short_and_timed() -> None:
+    """`make newcomer` runs it; here: how many commands, and that each has its time."""
+    from tests.docs.newcomer import BEGIN, END, MOST, PAGE, commands
+
+    found = commands()
+    assert len(found) <= MOST and sum("--eval" in line for line in found) == 1
+    times = PAGE.read_text().partition(BEGIN)[2].partition(END)[0]
+    rows = re.findall(r"^\| `(\S+ \S+)` \| \d+ \| \d+ \|$", times, re.MULTILINE)
+    assert rows == [" ".join(line.split()[:2]) for line in found], "`make newcomer` times them anew"

@@ -65,6 +65,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "diff": (
         ("two builds", "diff out lean"),
         ("a report that was kept", "diff baseline.json out"),
+        ("as a page", "diff out lean --html changes.html"),
     ),
     "flash": (("the only probe", "flash out"), ("one of several", "flash out --probe 066DFF")),
     "monitor": (

@@ -16,6 +16,7 @@ from tinycompile.cli._shared import (
     Shape,
     console,
     explained,
+    force_option,
     print_json,
     progress,
     say,
@@ -23,6 +24,8 @@ from tinycompile.cli._shared import (
 )
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.report.wrapping import fitted
+from tinycompile.staging import may_write
+from tinycompile.written import OVERWRITE, is_page_of_ours
 
 
 @command(short_help="Show what a model holds, and whether it can be compiled.")
@@ -107,15 +110,22 @@ def check(
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH)
 @click.option("--model", help="Which one, where there are several.")
+@click.option("--html", type=PATH, help="Write a page to this file as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@force_option(OVERWRITE)
 @explained
-def diff(old: Path, new: Path, model: str | None, as_json: bool) -> None:
+def diff(old: Path, new: Path, model: str | None, html: Path | None, as_json: bool, force: bool) -> None:
     """Show what changed from OLD to NEW: report.json files, or output folders."""
     from tinycompile.report.difference import changes, labels_of, remarks, table
     from tinycompile.report.document import load_report
 
     before, after = load_report(old, model), load_report(new, model)
     found, notes = changes(before, after), sorted(remarks(before, after))
+    if html is not None:
+        from tinycompile.report.difference_page import difference_page
+
+        with may_write(html, is_page_of_ours, read=[old, new], force=force) as path:
+            path.write_text(difference_page(before, after, (str(old), str(new))), encoding="utf-8")
     if as_json:
         print_json({"changes": [change.as_dict() for change in found], "remarks": notes})
         return

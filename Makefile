@@ -34,6 +34,9 @@ help:
 	@echo "make quantisers   what nine quantisation tools write of twelve nets, and what tinycompile makes of it (10 GB, an hour)"
 	@echo "make bench-property   instructions of a product in 300 random layers x 4 cores x 2 levels; layers that fell off the fast road"
 	@echo "make training-gradients   integer gradients of NETWORKS (300) random networks against PyTorch's (pip install tinycompile[training])"
+	@echo "make guides  GUIDES_PYTHON=python with torch, tensorflow or skl2onnx: the pages from_*.md as they stand"
+	@echo "make newcomer   the commands of docs/getting_started.md in a fresh environment, timed"
+	@echo "make api     docs/python_api.md from docstrings"
 	@echo "make bench-planner   how long planning takes"
 	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
 	@echo "make bench-sliding   what a step of a sliding window takes"
@@ -139,6 +142,18 @@ quantisers: setup
 NETWORKS ?= 300
 training-gradients: setup
 	$(BIN)/python -m tests.training.autograd $(NETWORKS)
+
+# pages that need PyTorch, TensorFlow or skl2onnx, with a Python that has them and what `make setup` installs
+GUIDES_PYTHON ?= $(BIN)/python
+.PHONY: guides api newcomer
+newcomer: setup
+	$(BIN)/python -m tests.docs.newcomer
+
+api:
+	$(BIN)/python -m tests.docs.python_api > docs/python_api.md
+
+guides:
+	TESTS=full $(GUIDES_PYTHON) -m pytest tests/docs/test_pages.py -p no:cacheprovider -k "code_runs and (from_ or field_update or python_api or troubleshooting)" -rs
 
 clean:
 	rm -rf build dist *.egg-info

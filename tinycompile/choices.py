@@ -10,6 +10,8 @@ SCHEDULE_CHOICES = ("auto", "layer", "stream", "patch")
 INPUT_STREAM_CHOICES = ("none", "rows")
 ALIGN_CHOICES = ("auto", "strict")
 WEIGHTS_CHOICES = ("embedded", "separate")
+CALIB_METHOD_CHOICES = ("auto", "minmax", "percentile", "mse")
+CALIB_EFFORT_CHOICES = ("default", "high")
 
 HARNESS_CHOICES = ("mlperf-tiny",)
 

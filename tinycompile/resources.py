@@ -16,6 +16,15 @@ def templates_dir() -> Path:
     return _folder("templates") / "c"
 
 
+def apps_dir() -> Path:
+    return _folder("templates") / "app"
+
+
+def examples_dir() -> Path:
+    """The examples' models and samples that applications come with; a wheel has no others."""
+    return _folder("examples")
+
+
 def html_dir() -> Path:
     return _folder("templates") / "html"
 

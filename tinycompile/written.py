@@ -24,6 +24,11 @@ def is_archive_of_ours(path: Path) -> bool:
         return archive.comment == MARK.encode()
 
 
+def is_page_of_ours(path: Path) -> bool:
+    """Of HTML, with the mark in its second line."""
+    return f"<!-- {MARK} -->" in path.read_text(encoding="utf-8", errors="replace")[:200]
+
+
 def mark_model(proto: Any) -> Any:
     """An ONNX model with its producer."""
     proto.producer_name = MARK

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import onnx
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from tests.conftest import DIGITS
 from tests.frontend.models import X, Y, small_model
@@ -19,6 +22,7 @@ from tinycompile.frontend.survey import naive_peak, survey
 from tinycompile.options import Options
 from tinycompile.pipeline import compile_together
 from tinycompile.report.difference import Change, labels_of, remarks, table
+from tinycompile.report.table import print_report
 
 MODEL = DIGITS / "digits_int8.tflite"
 FLOAT = DIGITS / "digits.onnx"
@@ -209,3 +213,18 @@ def test_diff_explains_a_file_that_is_no_report(folder: Path, tmp_path: Path) ->
     result = invoke("diff", folder, tmp_path / "x.json")
     assert result.exit_code == 2
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_report_on_a_narrow_terminal(folder: Path, verbose: bool) -> None:
+    """Rows in place of a table whose names would be cut off; files and pipes have the table."""
+    report, shown = json.loads((folder / "report.json").read_text()), StringIO()
+    print_report(report, Console(file=shown, width=40, force_terminal=True, no_color=True), verbose=verbose)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown.getvalue()).splitlines()
+    assert all(len(line) <= 40 for line in lines if " " in line.strip())
+    assert not any("…" in line for line in lines)
+    heaviest = max(report["layers"], key=lambda layer: layer["instructions_estimate"])
+    assert any(f"{heaviest['macs']:,}" in line for line in lines)
+    piped = StringIO()
+    print_report(report, Console(file=piped, width=100, no_color=True), verbose=verbose)
+    assert any(re.search(r"MACs +(about )?instr", line) for line in piped.getvalue().splitlines())

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tests.conftest import DIGITS
 from tests.support.browser import load
 from tinycompile.build import Build
+from tinycompile.cli import main
 from tinycompile.options import Options
 from tinycompile.pipeline import compile_together
 from tinycompile.report.html import page as page_of
@@ -195,6 +197,7 @@ def test_it_loads_without_console_errors_and_its_numbers_equal_the_report(folder
         r"low_bits\.front\.1\..*(_bytes|_estimate|_db|agreement|\.accuracy)|low_bits\.front\.\d+\.weights_bytes",
         r"evaluation\.(samples|columns\.\d+\.(top1|auc)|confusion.*|classes\.\d+\.(samples|predicted|precision|recall|f1))",
         r"evaluation\.(agreement\.\d+\.(same_.*|outputs|largest_difference)|worst\.\d+\.sample)",
+        r"memories\.\d+\.(bytes|holds\..*)",
         r"pareto\.\d+\.(arena_bytes|macs|instructions_estimate)|stages\.\d+\.(macs|layer_macs)",
     ):
         paths = {path for path in everything if re.fullmatch(wanted, path)}
@@ -225,23 +228,84 @@ def test_names_are_escaped(folder: Path) -> None:
     assert "a &amp; b" in html
 
 
-@pytest.mark.parametrize("width", [360, 1200])
-def test_no_width_needs_sideways_scrolling_or_has_tiny_text(folder: Path, tmp_path: Path, width: int) -> None:
+LAYOUTS = [(360, "light"), (1280, "light"), (360, "dark"), (1280, "dark")]
+"""Width in pixels, and the system's colours."""
+
+MEASURE = """
+const overlap = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
+const box = element => element.getBoundingClientRect();
+const clashes = (root, selector) => {
+    const boxes = [...root.querySelectorAll(selector)].map(box).filter(one => one.width);
+    return boxes.filter((one, i) => boxes.some((other, j) => j < i && overlap(one, other))).length;
+};
+const luminance = colour => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(Number);
+    return Math.round(0.2126 * r + 0.7152 * g + 0.0722 * b);
+};
+const measure = frame => {
+    const inside = frame.contentDocument, all = selector => [...inside.querySelectorAll(selector)];
+    const labels = all(".bars").map(bars => [...bars.querySelectorAll(".label")]);
+    const body = getComputedStyle(inside.body);
+    return [
+        inside.documentElement.scrollWidth,
+        Math.floor(Math.min(...all(".front text").map(text => box(text).height))),
+        all(".node").reduce((sum, node) => sum + clashes(node, "text"), 0),
+        all(".map").reduce((sum, map) => sum + clashes(map, ".name"), 0),
+        labels.flat().filter(label => label.scrollWidth > label.clientWidth).length,
+        labels.filter(own => new Set(own.map(label => label.textContent)).size < own.length).length,
+        [luminance(body.color), luminance(body.backgroundColor)],
+        all(".node").filter(node => { const outer = box(node.querySelector("rect"));
+            return [...node.querySelectorAll("text")].some(text => box(text).right > outer.right + 1); }).length,
+    ];
+};
+onload = () => {
+    document.title = JSON.stringify([...document.querySelectorAll("iframe")].map(measure));
+};
+"""
+
+
+def test_labels_are_whole_and_apart_in_any_width_and_colours(folder: Path, tmp_path: Path) -> None:
+    """At a phone's and a desk's width: nothing scrolls sideways, no label is cut, covered or the same as another."""
     inner = escape((folder / "report.html").read_text(), quote=True)
-    script = """frame.onload = () => {
-        const inside = frame.contentDocument, texts = [...inside.querySelectorAll(".front text")];
-        const heights = texts.map(text => Math.floor(text.getBoundingClientRect().height));
-        document.title = `${inside.documentElement.scrollWidth}, ${Math.min(...heights)}`;
-    }"""
-    frame = f'<iframe id=frame width={width} height=900 style="border:0" srcdoc="{inner}"></iframe>'
+    frames = "".join(
+        f'<iframe width={width} height=900 style="border:0; color-scheme: {scheme}" srcdoc="{inner}"></iframe>'
+        for width, scheme in LAYOUTS
+    )
     wrapper = tmp_path / "frame.html"
-    wrapper.write_text(f"<!doctype html><meta charset=utf-8><title></title>{frame}<script>{script}</script>")
+    wrapper.write_text(f"<!doctype html><meta charset=utf-8><title></title>{frames}<script>{MEASURE}</script>")
     html, console = load(wrapper)
     assert console == []
-    found = re.search(r"<title>(\d+), (\d+)</title>", html)
+    found = re.search(r"<title>(.*)</title>", html)
     assert found is not None
-    assert int(found[1]) <= width
-    assert int(found[2]) >= 10
+    for (width, scheme), measured in zip(LAYOUTS, json.loads(found[1]), strict=True):
+        wide, height, in_nodes, in_maps, cut, same, (ink, paper), outside = measured
+        assert wide <= width and height >= 10, (width, scheme)
+        assert (in_nodes, in_maps, cut, same, outside) == (0, 0, 0, 0, 0), (width, scheme)
+        assert ink - paper > 150 if scheme == "dark" else paper - ink > 150, (width, scheme)
+
+
+def test_every_layer_of_the_graph_leads_to_all_of_it(folder: Path) -> None:
+    """By links alone: there are no scripts."""
+    report = json.loads((folder / "report.json").read_text())
+    html = (folder / "report.html").read_text()
+    page = Figures(html)
+    panels = [f"{report['model']}-layer-{number}" for number in range(len(report["layers"]))]
+    assert set(panels) <= set(page.ids)
+    assert {f"#{panel}" for panel in panels} <= set(re.findall(r'<a href="(#[^"]*)"><g class="node', html))
+    inner = {reference for reference in page.references if reference.startswith("#")}
+    assert inner <= {f"#{name}" for name in page.ids}
+    for number, layer in enumerate(report["layers"]):
+        panel = html.partition(f'id="{panels[number]}"')[2].partition("</aside>")[0]
+        shown = {path for path, _, _ in Figures(panel).figures}
+        for key in ("macs", "live_bytes", "code_bytes", "instructions", "outputs.0.bytes"):
+            assert f"layers.{number}.{key}" in shown
+        assert layer["kernel"] in panel and escape(layer["notes"].get("chosen", "")) in panel
+        for name, value in layer["attributes"].items():
+            assert f"<dt>{escape(name)}<dd>{escape(value)}" in panel
+        if layer["outputs"][0]["scale"] is not None:
+            assert f"layers.{number}.outputs.0.scale" in shown
+    attributes = [layer["attributes"] for layer in report["layers"] if "conv" in layer["op"]]
+    assert attributes and all("stride" in each or any("stride" in name for name in each) for each in attributes)
 
 
 def test_every_change_of_the_report_is_shown(folder: Path, tmp_path: Path) -> None:
@@ -284,7 +348,7 @@ def test_a_page_for_several_models(tmp_path: Path) -> None:
     again.write_bytes(model.read_bytes())
     compile_together([model, again], Options(), output=tmp_path / "out")
     page = Figures((tmp_path / "out" / "report.html").read_text())
-    assert page.ids == ["digits_int8", "other"]
+    assert [name for name in page.ids if "-" not in name] == ["digits_int8", "other"]
 
 
 def test_a_report_of_an_older_version_still_gets_a_page(folder: Path, tmp_path: Path) -> None:
@@ -296,3 +360,26 @@ def test_a_report_of_an_older_version_still_gets_a_page(folder: Path, tmp_path: 
     (tmp_path / "report.json").write_text(json.dumps(report))
     write_html(tmp_path)
     assert Figures((tmp_path / "report.html").read_text()).figures
+
+
+def test_the_difference_as_a_page(folder: Path, tmp_path: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    arena = report["ram"]["arena_bytes"]
+    report["ram"]["arena_bytes"], report["options"]["ram"] = arena - 100, 1024
+    report["layers"][0]["weights_bytes"] += 7
+    new, page = tmp_path / "new.json", tmp_path / "d.html"
+    new.write_text(json.dumps(report))
+    result = CliRunner().invoke(main, ["diff", str(folder), str(new), "--html", str(page)])
+    assert result.exit_code == 0, result.output
+    html = page.read_text()
+    parsed = Figures(html)
+    assert [r for r in parsed.references if not r.startswith(("data:", "#"))] == []
+    assert not parsed.tags & {"script", "img", "iframe"}
+    row = f'<td>arena<td class="n">{arena:,}<td class="n">{arena - 100:,}<td class="n good">-100<'
+    assert row in html and re.search(r'<td>weights<td class="n">[\d,]+<td class="n">[\d,]+<td class="n bad">\+7<', html)
+    assert "--ram: not given -&gt; 1,024" in html and html.count('class="map') == 2
+    again = CliRunner().invoke(main, ["diff", str(new), str(new), "--html", str(page)])
+    assert again.exit_code == 0 and "No layer's figures changed" in page.read_text()
+    page.write_text("mine")
+    refused = CliRunner().invoke(main, ["diff", str(folder), str(new), "--html", str(page)])
+    assert refused.exit_code == 2 and page.read_text() == "mine"

@@ -2,10 +2,11 @@
 
 * ```sh: a script, run by bash; ```python: run with the names of the page's earlier Python blocks;
 * ```console: commands after `$ `, each with the output that it prints, in which `...` stands for anything, lines
-  included;
+  included; what begins with `error: ` is a mistake's message;
 * a block with a file name after its language is written to that file;
 * ```text and everything else is not code that could run;
-* a block after `<!-- not run: reason -->` isn't run.
+* a block after `<!-- not run: reason -->` isn't run;
+* a page with a block after `<!-- needs: torch, sklearn -->` is run where these can be imported, by `make guides`.
 """
 
 from __future__ import annotations
@@ -15,34 +16,50 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from tests.conftest import ROOT
 
 RUN = ("sh", "python", "console")
 _FENCE = re.compile(
-    r"(?:^<!-- not run: (?P<reason>.+?) -->\n+)?^```(?P<language>\S*)[ ]?(?P<file>\S*)\n(?P<text>.*?)^```$",
+    r"(?:^<!-- (?:not run: (?P<reason>.+?)|needs: (?P<needs>.+?)) -->\n+)?"
+    r"^```(?P<language>\S*)[ ]?(?P<file>\S*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block. `reason`: why it isn't run; empty if it is."""
+    """A fenced block. `reason`: why it isn't run; empty if it is. `needs`: modules without which it can't be."""
 
     language: str
     file: str
     text: str
     reason: str
+    needs: tuple[str, ...]
     line: int
 
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text()
     return [
-        Block(m["language"], m["file"], m["text"], m["reason"] or "", text[: m.start("language")].count("\n") + 1)
+        Block(
+            m["language"],
+            m["file"],
+            m["text"],
+            m["reason"] or "",
+            tuple(name.strip() for name in (m["needs"] or "").split(",") if name.strip()),
+            text[: m.start("language")].count("\n") + 1,
+        )
         for m in _FENCE.finditer(text)
     ]
+
+
+def missing(page: Path) -> list[str]:
+    """Modules that blocks of a page need and that aren't there."""
+    needed = {name for block in blocks(page) for name in block.needs}
+    return sorted(name for name in needed if find_spec(name) is None)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -84,7 +101,10 @@ def _run(command: list[str], folder: Path, env: dict[str, str], where: str) -> s
 def _console(text: str, folder: Path, env: dict[str, str], where: str) -> None:
     for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        shown = _run(["bash", "-c", f"{command} || [ $? = 1 ]"], folder, env, where)
+        # A mistake that the page is about has exit code 2, and its message is on the standard error.
+        mistake = expected.startswith("error: ")
+        accepted = f"{{ {command}; }} 2>&1 || [ $? = 2 ]" if mistake else f"{command} || [ $? = 1 ]"
+        shown = _run(["bash", "-c", accepted], folder, env, where)
         pattern = re.escape(expected.rstrip() + "\n").replace(r"\.\.\.", "(?:.|\n)*?")
         lines = "".join(f"{line.rstrip()}\n" for line in shown.rstrip().splitlines())
         assert not expected.strip() or re.fullmatch(pattern, lines), f"{where}: `{command}` printed\n{shown}"

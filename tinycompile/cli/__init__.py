@@ -6,9 +6,10 @@ import gc
 
 import click
 
+from tinycompile.cli._help import Commands
 from tinycompile.cli.catalog import completion, ops, targets
 from tinycompile.cli.compile import build, cost, plan
-from tinycompile.cli.device import flash, monitor
+from tinycompile.cli.device import flash, monitor, new
 from tinycompile.cli.evaluate import evaluate
 from tinycompile.cli.profile import bench, profile
 from tinycompile.cli.quantize import calib, quantize
@@ -26,14 +27,7 @@ COLLECTED_AFTER = 20_000
 """Objects that are made until Python looks for those in circles that nobody needs."""
 
 
-class _InOrder(click.Group):
-    """Its help has the commands in the order in which a user meets them."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
-@click.group(cls=_InOrder, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.version_option(__version__, prog_name="tinycompile")
 def main() -> None:
     """Trained models to bare-metal C for microcontrollers, bit for bit."""
@@ -43,25 +37,26 @@ def main() -> None:
 
 COMMANDS = (
     inspect,
-    build,
-    plan,
-    cost,
     calib,
     quantize,
     search,
     spaces,
+    build,
+    plan,
+    cost,
+    new,
     run,
     verify,
     bisect,
     evaluate,
-    train,
     profile,
     bench,
+    train,
     check,
     diff,
+    targets,
     flash,
     monitor,
-    targets,
     ops,
     completion,
 )

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import click
 
 from tinycompile import choices
+from tinycompile.cli._help import Renamed
 from tinycompile.errors import TinycompileError
+from tinycompile.report.wrapping import for_stream
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,7 +30,7 @@ PATH = click.Path(path_type=Path)
 
 def _show_warning(message: Warning | str, *_args: object, **_kwargs: object) -> None:
     kind = "note" if type(message).__name__.endswith("Note") else "warning"
-    click.echo(f"{kind}: {message}", err=True)
+    click.echo(for_stream(f"{kind}: {message}", sys.stderr), err=True)
 
 
 def _shown_once() -> Callable[..., None]:
@@ -59,7 +61,7 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
                 warnings.simplefilter("always", UserWarning)
                 command(*args, **kwargs)
         except TinycompileError as error:
-            click.echo(f"error: {error}", err=True)
+            click.echo(for_stream(f"error: {error}", sys.stderr), err=True)
             sys.exit(error.exit_code)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
@@ -94,6 +96,11 @@ def progress(shown: bool = True) -> Generator[None]:
 
     with Console(stderr=True).status("starting") as status, listening(lambda what: status.update(escape(what))):
         yield
+
+
+def say(text: str) -> None:
+    """A result, wrapped where a terminal is narrower."""
+    click.echo(for_stream(text, sys.stdout))
 
 
 def print_json(content: Any) -> None:
@@ -213,6 +220,13 @@ def calibrated_option(command: Callable[P, None]) -> Callable[P, None]:
     return click.option("--calibrated-by", type=PATH, help=text)(command)
 
 
+def samples_option(text: str, required: bool = False) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """`--samples`, under one name for all commands; `--input` was another one."""
+    return click.option(
+        "--samples", "samples_file", cls=Renamed, earlier=["--input"], type=PATH, required=required, help=text
+    )
+
+
 STATE = "An input that is an output of the step before, kept in the model: in=out."
 TRAIN = "Learn on the device: all, last:K, head, biases, LAYER, LAYER:0.25, lite:K, with commas; FILE.toml; auto."
 KEEP_TOKENS = "Fewer tokens behind an attention: LAYER=K, or LAYER=K,first with the first one."
@@ -230,18 +244,22 @@ def options_of(
     return Options(**options, calibration=Calibration(calib, calib_method, evaluation, effort=calib_effort))
 
 
-def _choice(name: str, values: tuple[str, ...], text: str, default: str = "") -> Callable[[Any], Any]:
+def choice_option(name: str, values: tuple[str, ...], text: str, default: str = "") -> Callable[[Any], Any]:
     """An option with some values, the first one the default; what is wrong with others the command says itself."""
 
     def complete(_context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
         return [value for value in values if value.startswith(typed)]
 
-    return click.option(name, default=default or values[0], show_default=True, help=text, shell_complete=complete)
+    shown = "|".join(values)
+    first = default or values[0]
+    return click.option(name, default=first, show_default=True, metavar=shown, help=text, shell_complete=complete)
 
 
 def _fast(name: str, text: str) -> Callable[[Any], Any]:
     """An option for bytes in faster memory."""
-    return click.option(name, type=BytesOrAuto(), default=choices.AUTO, show_default=True, help=text)
+    return click.option(
+        name, type=BytesOrAuto(), default=choices.AUTO, show_default=True, metavar="auto|BYTES", help=text
+    )
 
 
 def complete_boards(context: click.Context, _parameter: click.Parameter, typed: str) -> list[str]:
@@ -265,38 +283,38 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
     for option in reversed(
         (
             target_option,
-            _choice("--io", choices.IO_CHOICES, "model: its own types; int8: no float edges."),
-            _choice("--optimize", choices.OPTIMIZE_CHOICES, "speed, balanced, size or ram.", "balanced"),
+            choice_option("--io", choices.IO_CHOICES, "Types at the edges: the model's own, or no floats."),
+            choice_option("--optimize", choices.OPTIMIZE_CHOICES, "What kernels are chosen by.", "balanced"),
             click.option("--ram", type=Bytes(), help="Limit for the arena, such as 64K.  [default: the target's RAM]"),
             click.option(
                 "--flash", type=Bytes(), help="Limit for the firmware, weights included.  [default: the target's flash]"
             ),
-            _choice("--schedule", choices.SCHEDULE_CHOICES, "auto; layer by layer; in streams of rows; in patches."),
-            _choice("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
+            choice_option("--schedule", choices.SCHEDULE_CHOICES, "Layer by layer, in streams of rows, or in patches."),
+            choice_option("--input-stream", choices.INPUT_STREAM_CHOICES, "rows: the input comes through a callback."),
             click.option("--board-path", type=PATH, help="Folder with boards of your own (docs/adding_a_board.md)."),
-            _choice("--layout", choices.LAYOUT_CHOICES, "Of images at the edges: model or nhwc."),
+            choice_option("--layout", choices.LAYOUT_CHOICES, "Of images at the edges: the model's, or channels last."),
             click.option(
                 "--shape", "shapes", type=Shape(), multiple=True, help="Of an input with dynamic sizes: x=1,3,64,64."
             ),
             click.option("--state", "states", type=StatePair(), multiple=True, help=STATE),
             click.option("--signature", help="Which one of a .tflite file is compiled.  [default: the main subgraph]"),
-            _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float models."),
-            _choice("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),
+            choice_option("--dtype", choices.DTYPE_CHOICES, "What a float model is compiled to."),
+            choice_option("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),
             click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
             click.option("--keep-tokens", multiple=True, help=KEEP_TOKENS),
             click.option("--train", help=TRAIN),
             click.option("--data", "train_data", type=PATH, help="Samples (.npz: x, y) for --train auto."),
             click.option("--export-gradient", help="With --train: messages for a server, such as topk=1%."),
             click.option("--classes", type=int, help="With --train: a head of so many classes."),
-            _choice("--loss", choices.LOSS_CHOICES, "What --train learns by."),
+            choice_option("--loss", choices.LOSS_CHOICES, "What --train learns by."),
             click.option(
                 "--learning-rate", type=float, default=0.01, show_default=True, help="The first one of --train."
             ),
             click.option("--accumulate", is_flag=True, help="--train can add up gradients of several samples."),
             click.option("--parameters", type=PATH, help="What --train begins with: a file that `train` wrote."),
             click.option("--strict-int8", is_flag=True, help="An operator that can't run in 8 bits is an error."),
-            _choice("--weights", choices.WEIGHTS_CHOICES, "embedded, or a separate file."),
-            _choice("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),
+            choice_option("--weights", choices.WEIGHTS_CHOICES, "In the code, or in a separate file."),
+            choice_option("--align", choices.ALIGN_CHOICES, "strict: no unaligned word; auto: as the board says."),
             click.option("--flash-offset", type=Address(), default=0, help="Where a bootloader ends, such as 32K."),
             _fast("--fast-code", "Code that start-up copies to RAM without wait states."),
             _fast("--fast-weights", "The same for weights and tables."),
@@ -305,8 +323,8 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             click.option("--backend", multiple=True, help=BACKEND),
             click.option("--updatable", is_flag=True, help="Keep channels that only these weights make constant."),
             click.option("--calib", type=PATH, help="Samples (.npz) to quantise a float model with."),
-            _choice("--calib-method", ("auto", "minmax", "percentile", "mse"), "minmax, percentile, mse or auto."),
-            _choice("--calib-effort", ("default", "high"), "default, or high: more is tried, in more time."),
+            choice_option("--calib-method", choices.CALIB_METHOD_CHOICES, "How ranges are found."),
+            choice_option("--calib-effort", choices.CALIB_EFFORT_CHOICES, "high tries more, in more time."),
             click.option("--eval", "evaluation", type=PATH, help=EVALUATION),
         )
     ):

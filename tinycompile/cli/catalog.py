@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycompile.cli._shared import PATH, explained, print_json
+from tinycompile.cli._help import command
+from tinycompile.cli._shared import PATH, explained, print_json, say
 from tinycompile.errors import UsageError
 
 if TYPE_CHECKING:
     from tinycompile.targets import Board
 
 
-@click.command()
+@command()
 @click.option("--board-path", type=PATH, help="Folder with boards of your own.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
@@ -26,7 +27,7 @@ def targets(board_path: Path | None, as_json: bool) -> None:
         print_json([_board(board) for board in all_boards(board_path).values()])
         return
     for name, board in all_boards(board_path).items():
-        click.echo(f"{name:14} {board.description}")
+        say(f"{name:14}  {board.description}")
 
 
 def _board(board: Board) -> dict[str, Any]:
@@ -48,7 +49,7 @@ def _board(board: Board) -> dict[str, Any]:
     }
 
 
-@click.command()
+@command()
 @click.option("--markdown", "as_markdown", is_flag=True, help="Print SUPPORTED_OPS.md.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
@@ -69,13 +70,13 @@ def ops(as_markdown: bool, as_json: bool) -> None:
         return
     for what, names in (("TFLite", tflite_operators()), ("ONNX", onnx_operators())):
         click.echo(f"{what} operators that are read:")
-        click.echo(textwrap.fill(", ".join(names), 100, initial_indent="  ", subsequent_indent="  ") + "\n")
+        say(textwrap.fill(", ".join(names), 100, initial_indent="  ", subsequent_indent="  ") + "\n")
     click.echo("What is compiled, and its rules:")
     for kind, op in all_ops().items():
-        click.echo(textwrap.fill(rule(op), 100, initial_indent=f"  {kind:24} ", subsequent_indent=" " * 27))
+        say(textwrap.fill(rule(op), 100, initial_indent=f"  {kind:24} ", subsequent_indent=" " * 27))
 
 
-@click.command(short_help="Print the script that completes commands and options.")
+@command(short_help="Print the script that completes commands and options.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 @explained

@@ -11,6 +11,7 @@ import click
 
 from tinycompile import choices
 from tinycompile.cli._bits import Percent, build_with_few_bits
+from tinycompile.cli._help import command
 from tinycompile.cli._shared import (
     PATH,
     calibrated_option,
@@ -21,6 +22,7 @@ from tinycompile.cli._shared import (
     options_of,
     print_json,
     progress,
+    say,
 )
 from tinycompile.errors import UsageError
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from tinycompile.targets import Board
 
 
-@click.command(short_help="Compile models to C, firmware and a report.")
+@command(short_help="Compile models to C, firmware and a report.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @click.option("-o", "--output", type=PATH, help="Folder to create, or of an earlier build.  [default: build/<model>]")
@@ -99,7 +101,7 @@ def build(
         print_json(load_document(folder))
     elif not quiet:
         for line in found:
-            click.echo(line)
+            say(line)
         _print_results([result.report for result in results], folder, verbose)
 
 
@@ -125,13 +127,13 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
         last = index == len(reports) - 1
         quantization: dict[str, Any] = report.get("quantization") or {}
         for line in quantization.get("summary", ()):
-            click.echo(line)
+            say(line)
         for raised in quantization.get("raised_channels", ()) if verbose else ():
             click.echo(f"  {raised['text']}")
         print_report(report, console(), verbose=verbose, folder=folder if last else None)
 
 
-@click.command(short_help="Print where everything would be in memory.")
+@command(short_help="Print where everything would be in memory.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
@@ -166,7 +168,7 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
         else:
             lines = plan_lines(*_planned(sources, board, chosen))
         for line in lines:
-            click.echo(line)
+            say(line)
 
 
 def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout, Estimate]:
@@ -178,7 +180,7 @@ def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[l
     return lowered, layout, Estimate.of([each.planned for each in lowered], layout, board, options)
 
 
-@click.command(short_help="Print RAM, flash, instructions and time, by estimates.")
+@command(short_help="Print RAM, flash, instructions and time, by estimates.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @calibrated_option
@@ -196,9 +198,9 @@ def cost(models: tuple[Path, ...], calibrated_by: Path | None, as_json: bool, **
         return
     for model, each in found:
         for line in cost_lines(model.stem, each):
-            click.echo(line)
+            say(line)
         if calibration is not None:
-            click.echo(_calibrated(each.instructions, calibration))
+            say(_calibrated(each.instructions, calibration))
 
 
 def _calibrated(instructions: int, calibration: Calibration) -> str:

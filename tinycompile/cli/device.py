@@ -1,4 +1,4 @@
-"""`flash` and `monitor`."""
+"""`new`, `flash` and `monitor`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,32 @@ from pathlib import Path
 
 import click
 
-from tinycompile.cli._shared import PATH, explained
+from tinycompile.cli._help import command
+from tinycompile.cli._shared import PATH, choice_option, explained, say, target_option
 from tinycompile.errors import UsageError
 
 
-@click.command(short_help="Write the firmware of a build to its board.")
+@command(short_help="Write an example application, which is yours from then on.")
+@click.argument("folder", type=PATH)
+@choice_option("--app", ("kws", "digits"), "What it does: spoken words, or handwritten digits.")
+@target_option
+@click.option("--board-path", type=PATH, help="Folder with boards of your own.")
+@explained
+def new(folder: Path, app: str, target: str, board_path: Path | None) -> None:
+    """Write an application to FOLDER: source of inputs, model, decision, Makefile. It is yours: nothing is ever
+    overwritten, so FOLDER must not exist.
+    """
+    from tinycompile.application import load_app, new_application
+    from tinycompile.targets import load_board
+
+    board = load_board(target, board_path)
+    for name in new_application(folder, load_app(app), board):
+        say(f"{folder / name}")
+    run = "`make run` tries it in QEMU, `make` builds" if board.emulated() is not None else "`make` builds"
+    say(f"yours from now on; {run} firmware for the board")
+
+
+@command(short_help="Write the firmware of a build to its board.")
 @click.argument("folder", type=PATH)
 @click.option("--probe", help="Serial number of the debug probe, where there are several.")
 @click.option(
@@ -31,7 +52,7 @@ def flash(folder: Path, probe: str | None, firmware: str) -> None:
         click.echo("`tinycompile monitor` shows what it prints; `verify --on serial` compares what it computes")
 
 
-@click.command(short_help="Show what the board prints: results, cycles of layers.")
+@command(short_help="Show what the board prints: results, cycles of layers.")
 @click.argument("folder", type=PATH)
 @click.option("--port", type=PATH, help="Serial port.  [default: the only one there is]")
 @click.option("--baud", type=int, help="Baud rate.  [default: the board's]")

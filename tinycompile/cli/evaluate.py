@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile.cli._help import command
 from tinycompile.cli._shared import PATH, console, explained, print_json, progress
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Measure(click.ParamType[tuple[str, float]]):
             self.fail(f"{value!r} is no limit; write top1=0.9", param, ctx)
 
 
-@click.command(short_help="Measure accuracy on labelled samples: firmware, reference, float.")
+@command(short_help="Measure accuracy on labelled samples: firmware, reference, float.")
 @click.argument("folder", type=PATH)
 @click.option("--data", type=PATH, required=True, help="Samples (.npz): input_0, ... and y (or label, labels, target).")
 @click.option("--on", type=click.Choice(("host", "qemu")), default="host", show_default=True, help="Where the C runs.")

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile.cli._help import command
 from tinycompile.cli._serial import SERIAL, place_of, serial_options
-from tinycompile.cli._shared import PATH, calibrated_option, console, explained, force_option, print_json
+from tinycompile.cli._shared import (
+    PATH,
+    calibrated_option,
+    console,
+    explained,
+    force_option,
+    print_json,
+    samples_option,
+)
 from tinycompile.written import OVERWRITE
 
 if TYPE_CHECKING:
@@ -17,9 +26,9 @@ if TYPE_CHECKING:
     from tinycompile.serial_link.console import Place
 
 
-@click.command(short_help="Count the instructions of each layer; estimate cycles, or measure them.")
+@command(short_help="Count the instructions of each layer; estimate cycles, or measure them.")
 @click.argument("folder", type=PATH)
-@click.option("--input", "input_file", type=PATH, help="A sample: .npz or .npy.  [default: a fixed pattern]")
+@samples_option("A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @serial_options("qemu")
 @calibrated_option
@@ -27,7 +36,7 @@ if TYPE_CHECKING:
 @explained
 def profile(
     folder: Path,
-    input_file: Path | None,
+    samples_file: Path | None,
     model: str | None,
     on: str,
     port: Path | None,
@@ -47,7 +56,7 @@ def profile(
 
     build, place = Build(folder, model=model), place_of(on, port, baud, timeout)
     calibration = None if calibrated_by is None else load_calibration(calibrated_by, build.board.name)
-    samples = None if input_file is None else build.samples(input_file, 1)
+    samples = None if samples_file is None else build.samples(samples_file, 1)
     if place is not None:
         _measure(build, place, samples, 1, layers=True, as_json=as_json)
         return
@@ -89,9 +98,9 @@ def _measure(build: Build, place: Place, samples: Any, repeat: int, *, layers: b
     return {"measured": measured, "profile": guess}
 
 
-@click.command(short_help="Measure an inference on the board, beside the estimate; calibrate later ones.")
+@command(short_help="Measure an inference on the board, beside the estimate; calibrate later ones.")
 @click.argument("folder", type=PATH)
-@click.option("--input", "input_file", type=PATH, help="A sample: .npz or .npy.  [default: a fixed pattern]")
+@samples_option("A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")
 @serial_options(SERIAL)
 @click.option("--repeat", type=click.IntRange(min=1), default=10, show_default=True, help="Inferences.")
@@ -101,7 +110,7 @@ def _measure(build: Build, place: Place, samples: Any, repeat: int, *, layers: b
 @explained
 def bench(
     folder: Path,
-    input_file: Path | None,
+    samples_file: Path | None,
     model: str | None,
     on: str,
     port: Path | None,
@@ -121,7 +130,7 @@ def bench(
     build, place = Build(folder, model=model), place_of(on, port, baud, timeout)
     if place is None:
         raise AssertionError("it is on a serial port")
-    samples = None if input_file is None else build.samples(input_file, 1)
+    samples = None if samples_file is None else build.samples(samples_file, 1)
     board = build.board
     before = Calibration(board.name, board.clock_hz, ())
     if output is not None and output.exists() and not force:
@@ -136,7 +145,7 @@ def bench(
         None if guess is None else round(sum(guess) / 2),
         None if profile is None else profile["instructions"],
     )
-    with may_write(output, is_calibration, read=[] if input_file is None else [input_file], force=force) as path:
+    with may_write(output, is_calibration, read=[] if samples_file is None else [samples_file], force=force) as path:
         path.write_text(before.with_entry(entry).as_text())
     if not as_json:
         click.echo(f"{output}: for --calibrated-by of `cost` and `profile`")

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile import choices
 from tinycompile.cli._bits import BytesOrPart, Percent, Prune, automatic_bits, few_values
+from tinycompile.cli._help import command
 from tinycompile.cli._shared import (
     EVALUATION,
     PATH,
@@ -16,6 +18,7 @@ from tinycompile.cli._shared import (
     Bytes,
     Shape,
     StatePair,
+    choice_option,
     explained,
     force_option,
     target_option,
@@ -84,12 +87,12 @@ def _write(result: Quantized, path: Path) -> None:
         onnx_module().save(mark_model(result.proto), str(path))
 
 
-@click.command(short_help="Quantise a float model, or give an int8 one fewer bits.")
+@command(short_help="Quantise a float model, or give an int8 one fewer bits.")
 @click.argument("model", type=PATH)
 @click.option("--calib", type=PATH, help="Samples (.npz) of real inputs; without them ranges are guessed.")
 @click.option("-o", "--output", type=PATH, required=True, help="The file to write (.onnx, .tflite).")
-@click.option("--calib-method", default="auto", show_default=True, help="minmax, percentile, mse or auto.")
-@click.option("--calib-effort", default="default", show_default=True, help="default, or high: more is tried.")
+@choice_option("--calib-method", choices.CALIB_METHOD_CHOICES, "How ranges are found.")
+@choice_option("--calib-effort", choices.CALIB_EFFORT_CHOICES, "high tries more, in more time.")
 @click.option("--eval", "evaluation", type=PATH, help=EVALUATION)
 @click.option(
     "--weight-bits",
@@ -103,7 +106,8 @@ def _write(result: Quantized, path: Path) -> None:
     "weight_method",
     default="auto",
     show_default=True,
-    help="Of weights with fewer bits: nearest, awq, learned or auto.",
+    metavar="auto|nearest|awq|learned",
+    help="How weights are given fewer bits.",
 )
 @click.option("--bits", type=Auto(), help="Choose each layer's bits within the limits that follow.")
 @click.option(
@@ -202,12 +206,12 @@ def quantize(
     click.echo(f"written to {output}")
 
 
-@click.command(short_help="Make a calibration file from images or arrays.")
+@command(short_help="Make a calibration file from images or arrays.")
 @click.argument("source", type=PATH)
 @click.option("--model", type=PATH, required=True, help="The model, which says the shape of a sample.")
 @click.option("-o", "--output", type=PATH, default=Path("calib.npz"), show_default=True, help="File to write.")
-@click.option("--scale", default="0-1", show_default=True, help="Of images: 0-255, 0-1, -1-1 or imagenet.")
-@click.option("--layout", default="auto", show_default=True, help="Of images: nhwc, nchw or auto.")
+@choice_option("--scale", ("0-1", "0-255", "-1-1", "imagenet"), "Of images.")
+@choice_option("--layout", ("auto", "nhwc", "nchw"), "Of images.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples.")
 @click.option("--shape", "shapes", type=Shape(), multiple=True, help="Of an input: x=1,3,64,64.")
 @force_option(OVERWRITE)

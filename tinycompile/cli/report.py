@@ -8,11 +8,27 @@ from pathlib import Path
 import click
 
 from tinycompile import choices
-from tinycompile.cli._shared import PATH, Bytes, Count, Shape, console, explained, print_json, progress, target_option
+from tinycompile.cli._help import command
+from tinycompile.cli._shared import (
+    PATH,
+    Bytes,
+    Count,
+    Shape,
+    console,
+    explained,
+    force_option,
+    print_json,
+    progress,
+    say,
+    target_option,
+)
 from tinycompile.errors import UnsupportedError, UsageError
+from tinycompile.report.wrapping import fitted
+from tinycompile.staging import may_write
+from tinycompile.written import OVERWRITE, is_page_of_ours
 
 
-@click.command(short_help="Show what a model holds, and whether it can be compiled.")
+@command(short_help="Show what a model holds, and whether it can be compiled.")
 @click.argument("model", type=PATH)
 @target_option
 @click.option("--board-path", type=PATH, help="Folder with boards of your own.")
@@ -47,12 +63,12 @@ def inspect(
         print_json(found.as_dict())
     else:
         for line in found.lines():
-            click.echo(line)
+            say(line)
     if not found.supported:
         sys.exit(UnsupportedError.exit_code)
 
 
-@click.command(short_help="Compare a build with a budget.")
+@command(short_help="Compare a build with a budget.")
 @click.argument("folder", type=PATH)
 @click.option("--max-ram", type=Bytes(), help="Of the whole firmware, such as 64K.")
 @click.option("--max-flash", type=Bytes(), help="Of the whole firmware, such as 256K.")
@@ -85,27 +101,35 @@ def check(
         )
     else:
         for finding in found:
-            click.echo(finding.line())
+            say(finding.line())
     if any(finding.over for finding in found):
         sys.exit(1)
 
 
-@click.command(short_help="Show what changed between two builds or reports.")
+@command(short_help="Show what changed between two builds or reports.")
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH)
 @click.option("--model", help="Which one, where there are several.")
+@click.option("--html", type=PATH, help="Write a page to this file as well.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@force_option(OVERWRITE)
 @explained
-def diff(old: Path, new: Path, model: str | None, as_json: bool) -> None:
+def diff(old: Path, new: Path, model: str | None, html: Path | None, as_json: bool, force: bool) -> None:
     """Show what changed from OLD to NEW: report.json files, or output folders."""
     from tinycompile.report.difference import changes, labels_of, remarks, table
     from tinycompile.report.document import load_report
 
     before, after = load_report(old, model), load_report(new, model)
     found, notes = changes(before, after), sorted(remarks(before, after))
+    if html is not None:
+        from tinycompile.report.difference_page import difference_page
+
+        with may_write(html, is_page_of_ours, read=[old, new], force=force) as path:
+            path.write_text(difference_page(before, after, (str(old), str(new))), encoding="utf-8")
     if as_json:
         print_json({"changes": [change.as_dict() for change in found], "remarks": notes})
         return
     for note in notes:
-        click.echo(note)
-    console().print(table(found, labels_of(before, after)))
+        say(note)
+    shown = console()
+    shown.print(fitted(table(found, labels_of(before, after)), shown))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile.cli._help import command
 from tinycompile.cli._serial import place_of, serial_options
-from tinycompile.cli._shared import PATH, P, explained, force_option, print_json, progress
+from tinycompile.cli._shared import PATH, explained, force_option, print_json, progress, samples_option
 from tinycompile.cli.training import verify_steps
 from tinycompile.errors import MismatchError, UsageError
 from tinycompile.staging import may_write
@@ -19,24 +20,19 @@ from tinycompile.written import OVERWRITE, is_archive_of_ours, mark_archive
 
 if TYPE_CHECKING:
     from tinycompile.build import Build
+    from tinycompile.emulator import Execution
     from tinycompile.ir import Array
     from tinycompile.serial_link.console import Place
-    from tinycompile.emulator import Execution
     from tinycompile.verify.outcome import Verification
-
-
-def _samples_option(text: str, required: bool = False) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """The same file serves all of these commands, so under either name."""
-    return click.option("--samples", "--input", "samples_file", type=PATH, required=required, help=text)
 
 
 BUDGET = "Also in steps of so many instructions, 0 for single ones: how long the longest takes. For --steps builds."
 SEQUENCE = "The arrays are (sequences, steps, ...), or (steps, ...) of one: states begin again before each."
 
 
-@click.command(short_help="Run the firmware in QEMU on every sample.")
+@command(short_help="Run the firmware in QEMU on every sample.")
 @click.argument("folder", type=PATH)
-@_samples_option("Samples: .npz with input_0, ... or the inputs' names, or one .npy.", required=True)
+@samples_option("Samples: .npz with input_0, ... or the inputs' names, or one .npy.", required=True)
 @click.option("-o", "--output", "output_file", type=PATH, help="Where to write output_0, ... (.npz).")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
 @click.option("--sequence", is_flag=True, help=SEQUENCE)
@@ -137,9 +133,9 @@ def _save_outputs(path: Path, outputs: list[Any], steps: int) -> None:
     mark_archive(path)
 
 
-@click.command(short_help="Compare the firmware with the reference, tensor by tensor.")
+@command(short_help="Compare the firmware with the reference, tensor by tensor.")
 @click.argument("folder", type=PATH)
-@_samples_option("Samples: .npz or .npy.")
+@samples_option("Samples: .npz or .npy.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
 @click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")
@@ -283,9 +279,9 @@ def _compared(found: dict[str, Any]) -> str:
     return f"{counts}; {found['reference']['name']} {found['reference']['version']}"
 
 
-@click.command(short_help="Find the first tensor that deviates from the reference.")
+@command(short_help="Find the first tensor that deviates from the reference.")
 @click.argument("folder", type=PATH)
-@_samples_option("Samples: .npz or .npy.", required=True)
+@samples_option("Samples: .npz or .npy.", required=True)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples, or sequences.")
 @click.option("--sequence", is_flag=True, help=SEQUENCE)
 @click.option("--model", help="Which one, where FOLDER has several.")

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from tinycompile.cli._shared import PATH, Bytes, explained, progress, target_option
+from tinycompile.cli._help import command
+from tinycompile.cli._shared import PATH, Bytes, choice_option, explained, progress, say, target_option
 from tinycompile.errors import UsageError
 
 
@@ -25,7 +26,7 @@ class Count(click.ParamType[int]):
             self.fail(f"{value!r} is no number such as 500K or 2M", param, ctx)
 
 
-@click.command(short_help="Search a space for the best network that fits a board.")
+@command(short_help="Search a space for the best network that fits a board.")
 @click.argument("space")
 @target_option
 @click.option("--data", type=PATH, required=True, help="Samples (.npz: x, y; x_test, y_test) to train and test with.")
@@ -43,7 +44,7 @@ class Count(click.ParamType[int]):
 @click.option("--shift", default=1, show_default=True, help="Pixels or steps by which samples are moved at the most.")
 @click.option("--noise", default=0.0, show_default=True, help="What is added to samples, of their standard deviation.")
 @click.option("--batch", default=32, show_default=True, help="Samples of a training step.")
-@click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
+@choice_option("--sampler", ("tpe", "random"), "How the next candidate is chosen.")
 @click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
 @click.option("--trainer", help="A Python file with a function train, in place of ours.")
@@ -61,7 +62,7 @@ def search(space: str, **options: Any) -> None:
     data: Path = options.pop("data")
     found = run(Search(space, data, limits=limits, recipe=recipe, **options), click.echo)
     for line in (*front_lines(found.front), *found.best.lines()):
-        click.echo(line)
+        say(line)
     click.echo(f"in {options['output']}: best.onnx, firmware/, index.html, front.json")
 
 
@@ -77,7 +78,7 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
         return name, tuple(each for each in values.split(",") if each)
 
 
-@click.command(short_help="Compare spaces of networks by what fits a board.")
+@command(short_help="Compare spaces of networks by what fits a board.")
 @click.argument("names", metavar="SPACE...", nargs=-1, required=True)
 @target_option
 @click.option("--shape", required=True, help="Of a sample: 1,8,8.")
@@ -109,7 +110,7 @@ def spaces(names: tuple[str, ...], output: Path | None, **options: Any) -> None:
             options["seed"],
         )
     for line in part_lines(found):
-        click.echo(line)
+        say(line)
     if output is not None:
         output.write_text(str(part_picture(found)))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycompile.cli._help import command
 from tinycompile.cli._serial import place_of, serial_options
 from tinycompile.cli._shared import PATH, explained, force_option, print_json, progress
 from tinycompile.errors import MismatchError, UsageError
@@ -26,7 +27,7 @@ STEPS = 20
 """That `verify --train` compares."""
 
 
-@click.command(short_help="Let a `build --train` learn from a file of samples.")
+@command(short_help="Let a `build --train` learn from a file of samples.")
 @click.argument("folder", type=PATH)
 @click.option("--data", type=PATH, required=True, help="Samples (.npz): input_0, ... and label (or y), or target.")
 @click.option("--eval", "evaluation", type=PATH, help="Other samples, to measure with.  [default: --data]")

@@ -207,7 +207,7 @@ _WHAT: dict[str, tuple[tuple[str, ...], str, Callable[[Path], str]]] = {
     "samples": (
         (".npz", ".npy"),
         "NumPy arrays, not a model",
-        lambda _: "give the model; samples go with --calib, --eval, --input or --samples",
+        lambda _: "give the model; samples go with --calib, --eval or --samples",
     ),
     "compiled": (
         (".mlir", ".pte", ".ptl", ".mlmodel", ".mlpackage", ".engine", ".xml", ".param", ".json", ".rknn", ".espdl"),

@@ -20,6 +20,7 @@ from tinycompile.lowered import Lowered
 from tinycompile.ops.identity import Identity
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
+from tinycompile.report.attributes import attributes
 from tinycompile.report.document import PARAMETERS
 from tinycompile.report.facts import (
     arena_facts,
@@ -237,6 +238,7 @@ def _layers(
             instructions=None,
             instructions_estimate=layer.kernel.instructions,
             weights_bytes=layer.kernel.constant_bytes,
+            attributes=attributes(layer.node),
             weights=weights[step].count,
             weight_bits=weights[step].bits,
             scratch_bytes=layer.kernel.scratch_bytes,

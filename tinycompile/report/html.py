@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from markupsafe import Markup
 
+from tinycompile.report.advice import advice
 from tinycompile.report.document import CERTIFICATE, load_document, replace_file
 from tinycompile.report.evaluation import NAMES, column_names
 from tinycompile.report.layer_labels import layer_labels
@@ -44,8 +45,13 @@ def page(document: Mapping[str, Any], certificate: Mapping[str, Any] | None = No
     return (
         environment()
         .get_template("report.html.j2")
-        .render(title=document["model"], models=models, css=_css("page.css") + _css("map.css"), mix=MIX)
+        .render(title=document["model"], models=models, css=stylesheet(), mix=MIX)
     )
+
+
+def stylesheet() -> Markup:
+    """Of all pages."""
+    return _css("page.css") + _css("map.css")
 
 
 def memory_svg(report: Mapping[str, Any]) -> str:
@@ -79,7 +85,26 @@ class _Model:
 
     @property
     def compiled(self) -> Markup:
-        return compiled_picture(self.report)
+        return compiled_picture(self.report, self.panel)
+
+    def panel(self, layer: int) -> str:
+        """The name of what the page says of a layer when it is chosen."""
+        return f"{self.report['model']}-layer-{layer}"
+
+    def sources(self, layer: int) -> list[tuple[str, int | None]]:
+        """(name, layer) of what a layer reads: layers, and inputs, which have no number."""
+        graph: dict[str, Any] = self.report["graphs"]["compiled"]
+        nodes, edges = cast(list[dict[str, Any]], graph["nodes"]), cast(list[tuple[int, int]], graph["edges"])
+        found = list[tuple[str, int | None]]()
+        for made, reader in edges:
+            if nodes[reader]["layer"] == layer:
+                number: int | None = nodes[made]["layer"]
+                found.append((nodes[made]["name"] if number is None else self.labels[number], number))
+        return found
+
+    @property
+    def advice(self) -> list[str]:
+        return advice(self.report)
 
     @property
     def fronts(self) -> list[Markup]:
@@ -112,6 +137,11 @@ class _Model:
     def num(self, path: str, decimals: int | None = None) -> Markup:
         """A figure of the report, with where it is from."""
         return _figure(_at(self.report, path), path, decimals)
+
+    def exact(self, path: str) -> Markup:
+        """A figure with all of its digits, such as a scale."""
+        value = _at(self.report, path)
+        return Markup('<data value="{}" data-path="{}">{}</data>').format(repr(value), path, repr(value))
 
     def proof(self, path: str) -> Markup:
         """A figure of the certificate."""

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.summary import duration, range_text
+from tinycompile.report.wrapping import fitted, wrapped
 
 _UNBOUNDED = 10_000
 
@@ -33,9 +34,9 @@ def print_profile(report: dict[str, Any], console: Console) -> None:
     whole = _table(report, {**times, **mix})
     wanted = console.measure(whole, options=console.options.update(max_width=_UNBOUNDED)).maximum
     for table in [whole] if wanted <= console.width or not mix else [_table(report, times), _table(report, mix)]:
-        console.print(table)
+        console.print(fitted(table, console))
     for line in profile_lines(report):
-        console.print(line, soft_wrap=True)
+        console.print(wrapped(line, console.width) if console.is_terminal else line, soft_wrap=True)
 
 
 def _table(report: dict[str, Any], cells: Cells) -> Table:

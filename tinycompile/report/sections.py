@@ -232,6 +232,7 @@ class LayerSection:
         stage: index in `stages`; None for a layer by itself.
         traced: whether its result is seen apart from the next, in an inference.
         phase: "forward", or of a step of training "backward" or "update".
+        attributes: the operator's, as text.
         weights: how many there are. weight_bits: of each of them, in the model; None without weights. weights_bytes: of
             all constants, as the kernel stores them.
         weights_in: bytes of constants by memory, of one that several layers share in each of them.
@@ -249,6 +250,7 @@ class LayerSection:
     instructions: int | None
     instructions_estimate: int
     weights_bytes: int
+    attributes: Mapping[str, str]
     weights: int
     weight_bits: int | None
     scratch_bytes: int

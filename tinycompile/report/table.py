@@ -24,6 +24,7 @@ from tinycompile.report.summary import (
     work,
 )
 from tinycompile.report.weights import by_bits
+from tinycompile.report.wrapping import fitted, wrapped
 
 BAR = 32
 HEAVIEST = 3
@@ -44,9 +45,10 @@ def print_report(
     console.print(f"[dim]{escape(report['board']['description'])}[/dim]\n")
     pairs = [*_memory(report, console), *_work(report), *(_details(report) if verbose else ())]
     for name, value in pairs:
-        console.print(f"{name:13} {value}", soft_wrap=True)
+        line = f"{name:13} {value}"
+        console.print(wrapped(line, console.width) if console.is_terminal else line, soft_wrap=True)
     console.print()
-    console.print(_all_layers(report) if verbose else _heaviest(report))
+    console.print(fitted(_all_layers(report) if verbose else _heaviest(report), console))
     if folder is not None:
         console.print(f"\n[bold]report[/bold]        {escape(str(folder / 'report.html'))}", soft_wrap=True)
 

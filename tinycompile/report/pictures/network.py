@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from tinycompile.codegen.names import short_name
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.pictures import beginning, draw, shape_text, shortened
 from tinycompile.report.pictures.layers import Sizes, layered
 from tinycompile.report.summary import layer_counts, rows
@@ -41,6 +43,7 @@ class Box:
     shape: str
     name: str
     title: str
+    link: str
 
 
 def source_picture(report: dict[str, Any]) -> Markup:
@@ -48,13 +51,21 @@ def source_picture(report: dict[str, Any]) -> Markup:
     return _picture(report["graphs"]["source"], [_source_look(node) for node in report["graphs"]["source"]["nodes"]])
 
 
-def compiled_picture(report: dict[str, Any]) -> Markup:
-    """What is executed, the darker the more instructions."""
+def compiled_picture(report: dict[str, Any], link: Callable[[int], str] | None = None) -> Markup:
+    """What is executed, the darker the more instructions, by the layers' labels.
+
+    Args:
+        link: from a layer's number to the name of the place on the page that says more of it.
+    """
     layers, graph = report["layers"], report["graphs"]["compiled"]
     counts = _instructions(report)
     most = max(counts, default=1) or 1
     looks = [_compiled_look(node, layers, counts, most) for node in graph["nodes"]]
-    return _picture(graph, looks)
+    labels = layer_labels(layers)
+    numbers: list[int | None] = [node["layer"] for node in graph["nodes"]]
+    names = [None if number is None else labels[number] for number in numbers]
+    links = ["" if number is None or link is None else f"#{link(number)}" for number in numbers]
+    return _picture(graph, looks, names, links)
 
 
 def _instructions(report: dict[str, Any]) -> list[int]:
@@ -79,7 +90,11 @@ def _compiled_look(node: dict[str, Any], layers: list[dict[str, Any]], counts: l
     return Look("" if layer["stage"] is None else "staged", round(count / most, 3), more)
 
 
-def _picture(graph: dict[str, Any], looks: list[Look]) -> Markup:
+def _picture(
+    graph: dict[str, Any], looks: list[Look], names: Sequence[str | None] = (), links: Sequence[str] = ()
+) -> Markup:
+    if not names:
+        names, links = [None] * len(looks), [""] * len(looks)
     drawing = layered(len(graph["nodes"]), [(a, b) for a, b in graph["edges"]], SIZES)
     nodes = [
         Box(
@@ -90,10 +105,11 @@ def _picture(graph: dict[str, Any], looks: list[Look]) -> Markup:
             op=beginning(node["op"], TITLE_LENGTH - len(shape_text(node["shape"]))),
             input=node["op"] == "input",
             shape=shape_text(node["shape"]),
-            name=shortened(short_name(node["name"]), NAME_LENGTH),
+            name=shortened(name or short_name(node["name"]), NAME_LENGTH),
+            link=link,
             title=f"{node['op']} {node['name']}: {shape_text(node['shape'])}{look.more}",
         )
-        for node, look, (x, y) in zip(graph["nodes"], looks, drawing.centres, strict=True)
+        for node, look, name, link, (x, y) in zip(graph["nodes"], looks, names, links, drawing.centres, strict=True)
     ]
     return draw(
         "network.svg.j2",

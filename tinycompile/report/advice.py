@@ -1,0 +1,88 @@
+"""What other options would change, by figures that a report has: conversions at the edges, and planned schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+LITTLE = 0.05
+"""So much more work is little for less RAM."""
+
+WORTH = 0.1
+"""A part of RAM or work that is worth a line."""
+
+Report = dict[str, Any]
+
+
+def advice(report: Report) -> list[str]:
+    """Sentences, each with the option that it is about; none where nothing is known to be better."""
+    if report.get("training") is not None:
+        return []
+    return [*_edges(report), *_schedules(report)]
+
+
+def edge_conversions(report: Report) -> list[int]:
+    """Layers that only convert floats at the model's inputs and outputs: without them callers give and get integers."""
+    if "graphs" not in report or report["options"].get("io") != "model":
+        return []
+    nodes, edges = report["graphs"]["compiled"]["nodes"], report["graphs"]["compiled"]["edges"]
+    floats = {tensor["name"] for group in ("inputs", "outputs") for tensor in report[group] if _is_float(tensor)}
+    begin = {reader for made, reader in edges if nodes[made]["layer"] is None and nodes[made]["name"] in floats}
+    found = list[int]()
+    for index, node in enumerate(nodes):
+        layer = None if node["layer"] is None else report["layers"][node["layer"]]
+        if layer is None or len(layer["outputs"]) != 1:
+            continue
+        output = layer["outputs"][0]
+        first = node["op"] == "quantize" and index in begin
+        if first or (node["op"] == "dequantize" and output["name"] in floats):
+            found.append(node["layer"])
+    return found
+
+
+def _is_float(tensor: dict[str, Any]) -> bool:
+    return str(tensor["dtype"]).startswith("float")
+
+
+def _instructions(layer: dict[str, Any]) -> int:
+    return layer["instructions_estimate"] if layer["instructions"] is None else layer["instructions"]
+
+
+def _edges(report: Report) -> Iterator[str]:
+    saved = sum(_instructions(report["layers"][index]) for index in edge_conversions(report))
+    if saved:
+        everything = sum(_instructions(layer) for layer in report["layers"])
+        part = f"{100 * saved / everything:.1f} %"
+        yield f"--io int8 saves {saved:,} instructions ({part}): the caller then gives and gets the integers themselves"
+
+
+def _schedules(report: Report) -> Iterator[str]:
+    """Of the front that was planned: much less RAM for little more work, and less work where there is RAM."""
+    points: list[dict[str, Any]] = report.get("pareto") or []
+    now = next((point for point in points if point["arena_bytes"] == report["ram"]["arena_bytes"]), None)
+    if now is None:
+        return
+    most = (1 + LITTLE) * now["instructions_estimate"]
+    leaner = [p for p in points if p["arena_bytes"] < now["arena_bytes"] and p["instructions_estimate"] <= most]
+    if leaner:
+        best = min(leaner, key=lambda point: point["arena_bytes"])
+        saved = 1 - best["arena_bytes"] / now["arena_bytes"]
+        if saved >= WORTH:
+            yield (
+                f"--ram {best['arena_bytes']} saves {100 * saved:.0f} % of the arena ({best['schedule']}) "
+                f"for {_more(best, now)} instructions"
+            )
+    room = report["ram"]["limit_bytes"] - report["ram"]["total_bytes"] + now["arena_bytes"]
+    faster = [point for point in points if now["arena_bytes"] < point["arena_bytes"] <= room]
+    if faster:
+        best = min(faster, key=lambda point: point["instructions_estimate"])
+        if best["instructions_estimate"] <= (1 - WORTH) * now["instructions_estimate"]:
+            yield (
+                f"an arena of {best['arena_bytes']:,} bytes ({best['schedule']}) would take {_more(best, now)} "
+                "instructions: a larger --ram, or another --optimize"
+            )
+
+
+def _more(point: dict[str, Any], now: dict[str, Any]) -> str:
+    part = point["instructions_estimate"] / now["instructions_estimate"] - 1
+    return f"{100 * abs(part):.1f} % {'more' if part >= 0 else 'fewer'}"

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -32,12 +34,24 @@ _RESOLVERS: list[tuple[Oracle, OpResolverType]] = [
 def measured() -> Iterator[tuple[str, Support]]:
     """(operator, what holds of it)."""
     for name in sorted(IMPORTERS):
+        if name.startswith("Signal"):
+            yield name, of_signals(name)
+            continue
         columns = [typed_model(name, dtype) for dtype in COLUMNS]
         found = [
             None if model is None else oracle_of(name, model, dtype)
             for model, dtype in zip(columns, COLUMNS, strict=True)
         ]
         yield name, Support(*found, None if any(found) else oracle_of(name, MODELS[name](), "other"))
+
+
+def of_signals(name: str) -> Support:
+    """Of an operator that only TFLM has; its own tests compare it."""
+    kind = "signal_" + re.sub("(?<=[a-z])(?=[A-Z])", "_", name.removeprefix("Signal")).lower()
+    module = import_module("tests.frontend.test_tflite_signal" if kind == "signal_delay" else f"tests.ops.test_{kind}")
+    taken = {form.inputs[0][1] for form in (*module.FORMS, *getattr(module, "FLOATS", ()))}
+    int16, floats = ("tflm" if dtype in taken else None for dtype in ("int16", "float32"))
+    return Support(None, int16, floats, None if int16 else "tflm")
 
 
 def oracle_of(name: str, model: OptionModel, dtype: str) -> Oracle:

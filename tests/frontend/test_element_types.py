@@ -17,7 +17,7 @@ from tinycompile.errors import UnsupportedError
 from tinycompile.frontend import load
 from tinycompile.frontend.survey import survey
 from tinycompile.frontend.tflite import import_tflite
-from tinycompile.frontend.tflite_file import COMPILED, DTYPES, STORED, TYPE_NAMES, read_model
+from tinycompile.frontend.tflite_file import COMPILED, DTYPES, STORED, TYPE_NAMES, UNSIGNED, read_model
 from tinycompile.ir import TensorType
 
 SHAPE = (3, 5)
@@ -68,7 +68,7 @@ def test_weights_of_another_type_are_refused_by_its_name(dtype: DType) -> None:
         import_tflite(fully_connected(dtype), "m", "m.tflite")
 
 
-@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES.values() if dtype not in COMPILED], ids=str)
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES.values() if dtype not in (*COMPILED, *UNSIGNED)], ids=str)
 @pytest.mark.parametrize("kind", ["input", "output"])
 def test_no_operator_moves_what_it_does_not_know(dtype: DType, kind: str) -> None:
     """RESHAPE copies bytes, and asks for no type."""
@@ -82,6 +82,17 @@ def test_no_operator_moves_what_it_does_not_know(dtype: DType, kind: str) -> Non
         given = [b.tensor((1,), 1.0)]
     with pytest.raises(UnsupportedError, match=f"has the type {dtype.name.upper()}"):
         import_tflite(b.build(given, [y]), "m", "m.tflite")
+
+
+@pytest.mark.parametrize("dtype", UNSIGNED, ids=str)
+def test_operators_take_the_unsigned_integers_that_litert_has_them_for(dtype: DType) -> None:
+    b = TfliteBuilder()
+    x, y, z = (b.tensor((6,), dtype=dtype.name, name=name) for name in "xyz")
+    b.op("RESHAPE", [x, b.constant(np.array([6], np.int32))], [y])
+    assert import_tflite(b.build([x], [y]), "m", "m.tflite").nodes
+    b.op("ADD", [x, y], [z], FusedActivationFunction=0)
+    with pytest.raises(UnsupportedError, match=f"ADD 'z' .* has the type {dtype.name.upper()}"):
+        import_tflite(b.build([x], [z]), "m", "m.tflite")
 
 
 @pytest.mark.parametrize("dtype", [INT4, UINT4, INT16, BOOL], ids=str)

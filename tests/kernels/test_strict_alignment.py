@@ -36,6 +36,7 @@ from tests.kernels import (
     test_mve_packed,
     test_paired,
     test_rvv,
+    test_signals,
     test_svdf,
     test_trained_layers,
     test_training,
@@ -116,6 +117,11 @@ SEVERAL_RESULTS = {
     "lstm",
     "non_max_suppression",
     "rnn",
+    "signal_fft_auto_scale",
+    "signal_filter_bank_spectral_subtraction",
+    "signal_framer",
+    "signal_overlap_add",
+    "signal_stacker",
     "svdf",
     "top_k",
 }
@@ -227,7 +233,14 @@ def apart_cases() -> list[tuple[Factory, Site]]:
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
     wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases(), *test_float_blocks.cases()]
     wide += [*test_attention.cases(), *test_layer_norm.cases(), *test_linear_attention.cases()]
-    return [*wide, *test_float_fused.cases(), *test_hybrid.cases(), *test_lstm.cases(), *test_svdf.cases()]
+    return [
+        *wide,
+        *test_float_fused.cases(),
+        *test_hybrid.cases(),
+        *test_lstm.cases(),
+        *test_svdf.cases(),
+        *test_signals.several(),
+    ]
 
 
 def generic_cases() -> list[tuple[Factory, Site]]:

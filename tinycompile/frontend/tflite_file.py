@@ -15,7 +15,21 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, INT2, INT4, INT8, INT16, INT32, INT64, UINT8, DType
+from tinycompile.dtypes import (
+    BOOL,
+    FLOAT16,
+    FLOAT32,
+    INT2,
+    INT4,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    UINT8,
+    UINT32,
+    UINT64,
+    DType,
+)
 from tinycompile.errors import ModelFileError, UsageError
 from tinycompile.frontend.tflite_blocks import Blocks, blocks_of, dequantized_blocks
 from tinycompile.frontend.tflite_bodies import FIELDS, bodies_of
@@ -48,6 +62,8 @@ TYPE_NAMES = _LATER_TYPES | {code: name for name, code in vars(tflite.TensorType
 DTYPES = {code: dtype for code, name in TYPE_NAMES.items() if (dtype := DType.find(name.lower())) is not None}
 COMPILED = (FLOAT32, INT8, UINT8, INT16, INT32, INT64, BOOL)
 """Element types that operators can have; tensors of the others are read, and whatever touches them is refused."""
+UNSIGNED = (UINT32, UINT64)
+"""The same for signal operators, and the few others that LiteRT has for them."""
 STORED = (FLOAT16, INT4, INT2)
 """The same for constants, which importers make others of."""
 
@@ -370,7 +386,7 @@ class _Reader:
             raise self.fail(f"{here} has {len(data)} bytes of data", f"{dtype}{list(shape)} needs {size}")
         value = None if data is None else dtype.unpack(data, prod(shape)).reshape(shape)
         quant = self.quantization(tensor, shape, dtype, value is not None, here)
-        known = dtype in COMPILED or (dtype in STORED and value is not None)
+        known = dtype in (*COMPILED, *UNSIGNED) or (dtype in STORED and value is not None)
         reason = "" if known else f"has the type {TYPE_NAMES[tensor.Type()]}"
         if value is None and size > MAX_RAM_BYTES:
             reason = f"has {size:,} bytes, supported are {MAX_RAM_BYTES:,}"

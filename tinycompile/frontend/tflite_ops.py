@@ -19,6 +19,7 @@ from tinycompile.frontend import (
     tflite_moves,
     tflite_recurrent,
     tflite_reductions,
+    tflite_signal,
     tflite_variables,
     tflite_volumes,
 )
@@ -71,6 +72,7 @@ FAMILIES = (
     tflite_moves,
     tflite_recurrent,
     tflite_reductions,
+    tflite_signal,
     tflite_variables,
     tflite_volumes,
 )

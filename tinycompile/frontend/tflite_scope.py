@@ -10,16 +10,30 @@ from typing import Any
 import numpy as np
 
 from tinycompile.choices import Runtime
-from tinycompile.dtypes import FLOAT32, INT2, INT4, INT8, INT32, INT64, DType
+from tinycompile.dtypes import FLOAT32, INT2, INT4, INT8, INT32, INT64, UINT32, DType
 from tinycompile.errors import ModelFileError
 from tinycompile.frontend.builder import GraphBuilder, results_of
-from tinycompile.frontend.tflite_file import SourceModel, SourceOperator, SourceTensor
+from tinycompile.frontend.tflite_file import UNSIGNED, SourceModel, SourceOperator, SourceTensor
 from tinycompile.frontend.tflite_options import OptionTable, schema_name
 from tinycompile.ir import Array, Graph, ImpossibleSizeError, Op, Signature, Source, State, TensorType
 from tinycompile.ops._typed import Typed
 
 MAX_STEP = 1024
 """Largest stride, dilation and pooling window: more is either damage or bigger than a microcontroller's images."""
+
+
+_UNSIGNED: Mapping[str, tuple[DType, ...]] = {
+    "CAST": (UINT32,),
+    "CONCATENATION": (UINT32,),
+    "RESHAPE": UNSIGNED,
+    "SLICE": UNSIGNED,
+    "STRIDED_SLICE": UNSIGNED,
+}
+"""Operators that LiteRT has for unsigned integers, beside TFLM's for signals."""
+
+
+def _takes(operator: str, dtype: DType) -> bool:
+    return operator.startswith("Signal") or dtype in _UNSIGNED.get(operator, ())
 
 
 class Rejected(Exception):  # noqa: N818 - not an error of ours: it is collected and reported with the others
@@ -56,6 +70,8 @@ class Values:
         self._names: dict[int, str] = {}
         self._states: dict[int, tuple[str, str]] = {}
         self._named: dict[str, tuple[str, str]] = {}
+        self.kept: list[tuple[str, str]] = []
+        """States that operators have without a variable in the file: the value before, and the next one."""
 
     def known(self, index: int) -> Array | None:
         """The value of tensor `index`, if it doesn't depend on the model's inputs."""
@@ -114,6 +130,9 @@ class Values:
             t = self.builder.types[first]
             zero = t.zero_point if t.quant is not None and t.dtype == INT8 else 0
             found.append(State(first, np.full(t.shape, zero, t.dtype.carrier), last))
+        for first, last in self.kept:
+            t = self.builder.types[first]
+            found.append(State(first, np.zeros(t.shape, t.dtype.carrier), last))
         initial = self.model.resources.initial
         return (*found, *(State(first, initial[name], last) for name, (first, last) in self._named.items()))
 
@@ -146,7 +165,11 @@ class Scope:
     def reject_strange_tensors(self) -> None:
         for index in (*self.operator.inputs, *self.operator.outputs):
             if index >= 0 and index not in self.values.model.resources.handles:
-                self.values.type(index)
+                t = self.values.type(index)
+                if t.dtype in UNSIGNED and not _takes(self.operator.importer, t.dtype):
+                    raise Rejected(
+                        f"tensor {self.values.model.tensors[index].name!r} has the type {str(t.dtype).upper()}"
+                    )
         for tensor in (self.values.model.tensors[index] for index in self.operator.outputs):
             if tensor.is_variable:
                 raise Rejected(
@@ -267,6 +290,17 @@ class Scope:
     def derived(self, suffix: str, t: TensorType, data: Array) -> str:
         """A constant that the file doesn't have in this form."""
         return self.values.builder.value(f"{self._named()}_{suffix}", t, None, data)
+
+    def keep(self, before: str, after: str) -> None:
+        """A state that the file doesn't name: what was `before` is `after` in the next step; it begins with zeros."""
+        self.values.kept.append((before, after))
+
+    def replaced(self, result: int) -> str:
+        """A value for a result of which the runtime leaves elements undefined, so that nobody compares it."""
+        index = self.operator.outputs[result]
+        value = self.values.builder.value(self.values.model.tensors[index].name, self.values.type(index))
+        self.values.bind(index, value)
+        return value
 
     def _named(self) -> str:
         """The first result, which gives others their names."""

@@ -1,0 +1,78 @@
+"""Kernels of TFLM's signal operators against their definitions."""
+
+from __future__ import annotations
+
+from tests.ops.signal_models import signal_sites
+from tests.support.emulated_kernel import check_emulated
+from tests.support.full import FULL, some
+from tests.support.kernel_checks import M7, check
+from tests.support.several_results import check_results, first_result
+from tinycompile.dtypes import FLOAT32, INT16
+from tinycompile.ir import Site
+from tinycompile.kernels.base import Factory
+from tinycompile.kernels.signal_fft import signal_fft, signal_fft_pairs
+from tinycompile.kernels.signals import (
+    signal_energy,
+    signal_fft_auto_scale,
+    signal_filter_bank,
+    signal_filter_bank_log,
+    signal_filter_bank_spectral_subtraction,
+    signal_filter_bank_square_root,
+    signal_framer,
+    signal_overlap_add,
+    signal_pcan,
+    signal_stacker,
+    signal_window,
+)
+
+FACTORIES: list[Factory] = [
+    signal_energy,
+    signal_filter_bank,
+    signal_filter_bank_log,
+    signal_filter_bank_square_root,
+    signal_pcan,
+    signal_window,
+]
+SEVERAL: list[Factory] = [
+    signal_fft_auto_scale,
+    signal_filter_bank_spectral_subtraction,
+    signal_framer,
+    signal_overlap_add,
+    signal_stacker,
+]
+
+
+def sites(factory: Factory) -> list[Site]:
+    return signal_sites(factory.__name__)
+
+
+def transforms() -> list[tuple[Factory, Site]]:
+    """Of both kinds; those of words first."""
+    every = [*signal_sites("signal_rfft"), *signal_sites("signal_irfft")]
+    words = [site for site in every if site.sig.input.dtype == INT16 and signal_fft_pairs(site, M7) is not None]
+    return [*((signal_fft_pairs, site) for site in words), *((signal_fft, site) for site in every)]
+
+
+def single() -> list[tuple[Factory, Site]]:
+    return [*((factory, site) for factory in FACTORIES for site in sites(factory)), *transforms()]
+
+
+def several() -> list[tuple[Factory, Site]]:
+    """Of the strict alignment's test, too."""
+    return first_result([(factory, site) for factory in SEVERAL for site in sites(factory)])
+
+
+def test_on_this_machine() -> None:
+    """Under the sanitisers."""
+    cases = [*single(), *((factory, site) for factory in SEVERAL for site in sites(factory))]
+    cases = [case for case in cases if case[1].sig.input.dtype != FLOAT32]  # whose sums have another order
+    for factory, site in cases if FULL else cases[:: len(cases)]:
+        (check_results if factory in SEVERAL else check)(factory, site)
+
+
+def test_dual_products() -> None:
+    check_emulated(some([*single(), *several()], 100))
+
+
+def test_portable_twins_of_dual_products() -> None:
+    check_emulated(some([*single(), *several()], 100), "mps2-an385", isa=M7)

@@ -1,0 +1,179 @@
+"""Fourier transforms of audio front ends."""
+
+from __future__ import annotations
+
+import cmath
+from collections.abc import Sequence
+from math import pi, prod
+
+import numpy as np
+
+from tinycompile.dtypes import FLOAT32, INT16, INT32, DType
+from tinycompile.ir import Array, Site
+from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
+from tinycompile.kernels.generic_c import Fields, Struct, struct_call
+from tinycompile.kernels.render import Later
+from tinycompile.numerics import fixed_fft
+from tinycompile.ops.signal_irfft import SignalIrfft
+from tinycompile.ops.signal_rfft import SignalRfft
+from tinycompile.targets.core import Core
+
+STAGES = 16
+"""`TC_SIGNAL_STAGES`."""
+
+_SUFFIX = {INT16: "s16", INT32: "s32", FLOAT32: "f32"}
+
+
+@kernel_for(SignalRfft, SignalIrfft, dtype=None)
+def signal_fft(site: Site, core: Core) -> Kernel | None:
+    """`tc_signal_rfft`, `tc_signal_irfft`: any type and length, in plain C."""
+    op, t = site.node.op, site.sig.input
+    if not isinstance(op, SignalRfft | SignalIrfft) or any(value is not None for value in site.constants):
+        return None
+    inverse, points = isinstance(op, SignalIrfft), op.length // 2
+    stages = tuple(reversed(fixed_fft.factors(points)))
+    ctype, suffix = t.dtype.ctype, _SUFFIX[t.dtype]
+    fields: Fields = {
+        "frames": prod(t.shape[:-1]),
+        "samples": t.shape[-1],
+        "points": points,
+        "stages": len(stages),
+        "factor": (*stages, *[0] * (STAGES - len(stages))),
+    }
+    constants = (
+        Constant(
+            "order", "uint16_t", fixed_fft.order(points).astype(np.uint16), "numbers in the order of the stages", True
+        ),
+        Constant("twiddles", ctype, _twiddles(points, t.dtype, stages, inverse=inverse), "stage by stage", True),
+        Constant("turns", ctype, _turns(points, t.dtype, inverse=inverse), "between even and odd samples", True),
+        Constant("roots", ctype, _roots(points, t.dtype, inverse=inverse), "of factors 5 and 3", True),
+    )
+    parameters = [f"const {ctype} *input", f"{ctype} *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)]
+    arguments = ["input", "output", *(constant.suffix for constant in constants)]
+    scratch = -(-2 * points * t.dtype.item_bytes // 8) * 8 if inverse else 0
+    if inverse:
+        parameters, arguments = [*parameters, "void *scratch"], [*arguments, f"({ctype} *)scratch"]
+    callee = f"tc_signal_{'scaled_' if inverse and t.dtype == FLOAT32 else ''}{'irfft' if inverse else 'rfft'}_{suffix}"
+    function = struct_call(
+        f"{op.kind}_{op.length}_{suffix}",
+        callee,
+        "tc_signal_fft.h",
+        parameters,
+        (Struct("tc_signal_fft_shape", fields),),
+        f"{'Inverse Fourier' if inverse else 'Fourier'} transform of {op.length} samples.",
+        arguments,
+    )
+    return Kernel(
+        "signal_fft",
+        function,
+        constants,
+        scratch_bytes=scratch,
+        instructions=50 + prod(t.shape[:-1]) * points * _per_number(core, t.dtype, stages),
+        code_bytes=1200,
+        notes={"reason": "plain C"},
+    )
+
+
+def _per_number(core: Core, dtype: DType, stages: Sequence[int]) -> int:
+    """Instructions of all stages for a complex number."""
+    product = {INT16: 6, INT32: 18 if core.has("long_multiply") else 200, FLOAT32: 6 if core.has("fpu") else 250}[dtype]
+    return 20 + product + len(stages) * (10 + 2 * product)
+
+
+@kernel_for(SignalRfft, SignalIrfft, dtype=None, needs={"dsp"})
+def signal_fft_pairs(site: Site, core: Core) -> Kernel | None:
+    """`tc_signal_fft_pairs.h`: powers of two with the DSP extension."""
+    op, t = site.node.op, site.sig.input
+    if not isinstance(op, SignalRfft | SignalIrfft) or t.dtype != INT16:
+        return None
+    inverse, points = isinstance(op, SignalIrfft), op.length // 2
+    first, *others = reversed(fixed_fft.factors(points))
+    if site.constants[0] is not None or t.shape[-1] % 2 or first not in (2, 4) or any(factor != 4 for factor in others):
+        return None
+    stages, words, step = list[dict[str, int]](), list[Array](), first
+    for _ in others:
+        stages.append({"at": sum(map(len, words)), "step": step})
+        words.append(_stage_twiddles(points, step, inverse=inverse))
+        step *= 4
+    order = 2 * fixed_fft.order(points)[::first]
+    turns = _turns(points, INT16, inverse=inverse).view(np.uint32)
+    constants = (
+        Constant("order", "uint16_t", order.astype(np.uint16), "where each group of the first stage begins", True),
+        *([Constant("twiddles", "uint32_t", np.concatenate(words), "stage by stage", True)] if words else []),
+        Constant("turns", "uint32_t", turns, "between even and odd samples", True),
+    )
+    parameters = ["const int16_t *input", "int16_t *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)]
+    frames = prod(t.shape[:-1])
+    text = Later(
+        "kernels/signal_fft.c.j2",
+        frames=frames,
+        inverse=int(inverse),
+        source="joined" if inverse else "input",
+        points=points,
+        samples=2 * points if inverse else t.shape[-1],
+        first=first,
+        stages=stages,
+        input_size=t.shape[-1],
+        output_size=site.sig.output.shape[-1],
+    )
+    function = Function(
+        f"{op.kind}_pairs_{op.length}",
+        (*parameters, *(["void *scratch"] if inverse else [])),
+        text,
+        ("kernels/tc_signal_fft_pairs.h",),
+        f"{'Inverse Fourier' if inverse else 'Fourier'} transform of {op.length} samples, a complex number in a word.",
+    )
+    return Kernel(
+        "signal_fft_pairs",
+        function,
+        constants,
+        scratch_bytes=-(-4 * points // 8) * 8 if inverse else 0,
+        instructions=60 + frames * points * (22 + 13 * len(others)),
+        code_bytes=400 + 420 * len(others),
+        notes={"reason": "dual products of complex numbers"},
+    )
+
+
+def _stage_twiddles(points: int, step: int, *, inverse: bool) -> Array:
+    """Words of a stage of four, three for each position but the first."""
+    angles = fixed_fft.twiddles(points, 16, inverse=inverse)
+    apart = points // (4 * step)
+    places = np.arange(1, step)[:, None] * np.arange(1, 4) * apart % points
+    return angles[places].astype(np.int16).ravel().view(np.uint32)
+
+
+def _angles(points: int, dtype: DType, *, inverse: bool) -> Array:
+    """Roots of 1 in this type, (points, 2)."""
+    if dtype != FLOAT32:
+        return fixed_fft.twiddles(points, dtype.bits, inverse=inverse).astype(dtype.carrier)
+    found = [cmath.exp((2j if inverse else -2j) * pi * i / points) for i in range(points)]
+    return np.array([(z.real, z.imag) for z in found], np.float32)
+
+
+def _twiddles(points: int, dtype: DType, stages: Sequence[int], *, inverse: bool) -> Array:
+    """For each stage and position those of all rows but the first."""
+    angles, step, found = _angles(points, dtype, inverse=inverse), 1, list[Array]()
+    for factor in stages:
+        places = np.arange(step)[:, None] * np.arange(1, factor) * (points // (factor * step)) % points
+        found.append(angles[places].ravel())
+        step *= factor
+    return np.concatenate(found)
+
+
+def _turns(points: int, dtype: DType, *, inverse: bool) -> Array:
+    """Between a transform of complex numbers and one of real ones."""
+    if dtype != FLOAT32:
+        return fixed_fft.real_twiddles(points, dtype.bits, inverse=inverse).astype(dtype.carrier).ravel()
+    sign = 1 if inverse else -1
+    found = [cmath.exp(sign * 1j * pi * ((i + 1) / points + 0.5)) for i in range(points // 2)]
+    return np.array([(z.real, z.imag) for z in found], np.float32).ravel()
+
+
+def _roots(points: int, dtype: DType, *, inverse: bool) -> Array:
+    """Of a fifth and two fifths of the circle, the sine of a third; 0 where no stage has that factor."""
+    angles, found = _angles(points, dtype, inverse=inverse), np.zeros(5, dtype.carrier)
+    if points % 5 == 0:
+        found[:4] = angles[[points // 5, 2 * points // 5]].ravel()
+    if points % 3 == 0:
+        found[4] = angles[points // 3, 1]
+    return found

@@ -37,12 +37,14 @@ class Count(click.ParamType[int]):
 @click.option("--epochs", default=30, show_default=True, help="Of a candidate.")
 @click.option("--final-epochs", default=120, show_default=True, help="Of the best.")
 @click.option("--finalists", default=4, show_default=True, help="Candidates of the front that are trained at length.")
+@click.option("--supernet", default=0, help="Epochs of networks that share weights, which candidates begin with.")
 @click.option(
     "--folds", type=int, help="So often a candidate is trained and judged.  [default: 3, 1 with many samples]"
 )
 @click.option("--shift", default=1, show_default=True, help="Pixels or steps by which samples are moved at the most.")
 @click.option("--noise", default=0.0, show_default=True, help="What is added to samples, of their standard deviation.")
 @click.option("--batch", default=32, show_default=True, help="Samples of a training step.")
+@click.option("--rate", default=4e-3, show_default=True, help="The highest learning rate.")
 @click.option("--sampler", default="tpe", show_default=True, help="tpe or random.")
 @click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
@@ -57,7 +59,7 @@ def search(space: str, **options: Any) -> None:
     from tinycompile.search.trainer import Recipe
 
     limits = Limits(*(options.pop(name) for name in ("ram", "flash", "instructions")))
-    recipe = Recipe(**{name: options.pop(name) for name in ("epochs", "batch", "shift", "noise")})
+    recipe = Recipe(**{name: options.pop(name) for name in ("epochs", "batch", "rate", "shift", "noise")})
     data: Path = options.pop("data")
     found = run(Search(space, data, limits=limits, recipe=recipe, **options), click.echo)
     for line in (*front_lines(found.front), *found.best.lines()):

@@ -19,7 +19,9 @@ from tinycompile.search import Network, NoNetwork, Space, load_space
 from tinycompile.search.pricing import price
 from tinycompile.search.space import READY
 
-SHAPES = {"mobile": (1, 8, 8), "separable": (3, 1, 20), "hybrid": (1, 8, 8)}
+SHAPES = {"mobile": (1, 8, 8), "plain": (1, 8, 8), "separable": (3, 1, 20), "hybrid": (1, 8, 8)}
+
+ROLES = ("weights", "scale", "shift", "mean", "variance")
 
 
 @pytest.mark.parametrize("name", READY)
@@ -100,6 +102,24 @@ def test_what_is_no_space_says_so(content: str, message: str, tmp_path: Path) ->
         load_space(str(tmp_path / "space.py"))
     with pytest.raises(UsageError, match="no space 'nothing'"):
         load_space("nothing")
+
+
+def test_elastic_parameters_are_numbers_of_the_space(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(SPACE + '\nELASTIC = ("width",)\n')
+    assert load_space(str(file)).restricted({"deep": [True]}).elastic == ("width",)
+    for wrong, message in (('("deep",)', "has 'deep'"), ('("depth",)', "has 'depth'"), ('"width"', "is no list")):
+        file.write_text(SPACE + f"\nELASTIC = {wrong}\n")
+        with pytest.raises(UsageError, match=message):
+            load_space(str(file))
+
+
+def test_layers_have_names_of_their_own() -> None:
+    net = Network((1, 8, 8)).named("stem").conv(4, 3).named("head").global_average().dense(2)
+    names = [each.name for each in net.model().graph.initializer]
+    assert names == [*(f"stem/{role}_{i}" for i, role in enumerate(ROLES)), "head/weights_0", "head/bias_1"]
+    with pytest.raises(ValueError, match="a second layer named 'stem'"):
+        net.named("stem")
 
 
 def test_a_network_that_is_none() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.support.labelled import samples
 from tinycompile.errors import UnsupportedError
 from tinycompile.search import Network, load_space
-from tinycompile.search.data import Part
+from tinycompile.search.space import READY
 from tinycompile.search.torch_network import Trainable, as_proto
 from tinycompile.search.trainer import Recipe, accuracy_of, train
 
@@ -21,18 +22,11 @@ onnxruntime: Any = pytest.importorskip("onnxruntime")
 def networks() -> list[tuple[str, Any]]:
     """One of each ready space, with different values, and one with what these don't have."""
     found = [("pooled", Network((2, 6, 7)).conv(4, (3, 2), (2, 1), activation="relu6").max_pool(2).flatten().dense(3))]
-    for name in ("mobile", "separable", "hybrid"):
+    for name in READY:
         space = load_space(name)
         config = {key: values[min(1, len(values) - 1)] for key, values in space.parameters.items()} | {"blocks": 1}
         found.append((name, space.build(config, (1, 8, 8), 3)))
     return [(name, net.model()) for name, net in found]
-
-
-def samples(shape: tuple[int, ...], count: int = 48) -> Part:
-    """Three classes, told apart by their mean."""
-    random, y = np.random.default_rng(0), np.arange(count) % 3
-    x = random.normal(0, 0.3, (count, *shape)) + y.reshape(-1, *[1] * len(shape)) - 1
-    return Part(x.astype(np.float32), y.astype(np.int64))
 
 
 def ran(proto: Any, x: Any) -> Any:

@@ -38,6 +38,7 @@ class Count(click.ParamType[int]):
 @click.option("--epochs", default=30, show_default=True, help="Of a candidate.")
 @click.option("--final-epochs", default=120, show_default=True, help="Of the best.")
 @click.option("--finalists", default=4, show_default=True, help="Candidates of the front that are trained at length.")
+@click.option("--supernet", default=0, help="Epochs of networks that share weights, which candidates begin with.")
 @click.option(
     "--folds", type=int, help="So often a candidate is trained and judged.  [default: 3, 1 with many samples]"
 )
@@ -45,6 +46,7 @@ class Count(click.ParamType[int]):
 @click.option("--noise", default=0.0, show_default=True, help="What is added to samples, of their standard deviation.")
 @click.option("--batch", default=32, show_default=True, help="Samples of a training step.")
 @choice_option("--sampler", ("tpe", "random"), "How the next candidate is chosen.")
+@click.option("--rate", default=4e-3, show_default=True, help="The highest learning rate.")
 @click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
 @click.option("--trainer", help="A Python file with a function train, in place of ours.")
@@ -58,7 +60,7 @@ def search(space: str, **options: Any) -> None:
     from tinycompile.search.trainer import Recipe
 
     limits = Limits(*(options.pop(name) for name in ("ram", "flash", "instructions")))
-    recipe = Recipe(**{name: options.pop(name) for name in ("epochs", "batch", "shift", "noise")})
+    recipe = Recipe(**{name: options.pop(name) for name in ("epochs", "batch", "rate", "shift", "noise")})
     data: Path = options.pop("data")
     found = run(Search(space, data, limits=limits, recipe=recipe, **options), click.echo)
     for line in (*front_lines(found.front), *found.best.lines()):

@@ -18,7 +18,10 @@ from tinycompile.search.prices import Prices
 from tinycompile.search.settings import Search
 from tinycompile.search.space import load_space
 from tinycompile.search.study import Candidate, Study, front_of
-from tinycompile.search.tasks import Bench, Result, Task
+from tinycompile.search.tasks import Bench, Result, Shared, Task
+
+POPULATION = 128
+"""Networks that fit, among which those are drawn that a supernet trains."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,17 +60,21 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
     candidates = searched(search, progress)
     front = front_of(candidates)
     if not front:
-        raise UsageError(
-            f"nothing in the space fits {search.target} within the limits",
-            where=search.space,
-            hint="larger --ram, --flash or --instructions, or smaller values of the space's parameters",
-        )
+        raise _nothing_fits(search)
     progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
     best = finished(Bench.of(search.setup), front[: search.finalists], search, progress)
     outcome = Outcome(candidates, front, best)
     outcome.save(search.output)
     save_page(search, candidates, best)
     return outcome
+
+
+def _nothing_fits(search: Search) -> UsageError:
+    return UsageError(
+        f"nothing in the space fits {search.target} within the limits",
+        where=search.space,
+        hint="larger --ram, --flash or --instructions, or smaller values of the space's parameters",
+    )
 
 
 def searched(search: Search, progress: Callable[[str], None] = step) -> list[Candidate]:
@@ -77,10 +84,24 @@ def searched(search: Search, progress: Callable[[str], None] = step) -> list[Can
     prices = Prices(space, data.shape, data.classes, search.target, search.limits)
     study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices)
     with Pool(search.setup, search.workers) as pool:
+        _share(search, data, prices, pool, progress)
         while found := study.round(search.trials):
             _train(search, study, found, pool, progress)
             save_page(search, _candidates(search, study), None)
     return _candidates(search, study)
+
+
+def _share(search: Search, data: Data, prices: Prices, pool: Pool, progress: Callable[[str], None]) -> None:
+    """Train the supernets: one for each fold, which never sees what candidates are judged on, and one for the end."""
+    folds = (*range(len(data.folds)), None) if search.supernet else ()
+    missing = [fold for fold in folds if not Shared.path(search.output, fold).exists()]
+    population = tuple(prices.population(POPULATION, search.seed)) if missing else ()
+    if missing and not population:
+        raise _nothing_fits(search)
+    if missing:
+        progress(f"training {len(missing)} supernets for {len(population)} networks that fit ...")
+    for _ in pool.run([Shared(fold, population) for fold in missing]):
+        pass
 
 
 def _train(
@@ -95,6 +116,8 @@ def _train(
             study.tell(by_number[number], result.accuracy)
     tasks = [Task(each.number, each.config, _bar(each, done)) for each in found if results[each.number] is None]
     for result in pool.run(tasks):
+        if not isinstance(result, Result):
+            raise AssertionError("a candidate's task has a result")
         candidate = by_number[result.number]
         study.tell(candidate, result.accuracy)
         count = sum(each.accuracy is not None for each in study.candidates())

@@ -113,7 +113,7 @@ def _finalist(bench: Bench, candidate: Candidate, search: Search) -> Finalist:
     recipe, reached = replace(search.recipe, epochs=search.final_epochs), list[tuple[float, float]]()
     for fold, (part, judged) in enumerate(bench.data.folds):
         seed = search.seed + fold
-        trained, accuracy = bench.trainer(bench.model(candidate.config), part, judged, recipe, seed, None, 0)
+        trained, accuracy = bench.trainer(bench.model(candidate.config, fold), part, judged, recipe, seed, None, 0)
         reached.append((accuracy, _quantized_accuracy(trained, part, judged, known.with_suffix(f".{fold}"))))
     found = Finalist(candidate, *(sum(each) / len(each) for each in zip(*reached, strict=True)))
     known.write_text(json.dumps([found.accuracy, found.int8_accuracy]))
@@ -141,7 +141,7 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
     folder, data, limits = search.output, bench.data, search.limits
     recipe = replace(search.recipe, epochs=search.final_epochs)
     judged = data.test or data.folds[0][1]
-    model = bench.model(finalist.candidate.config)
+    model = bench.model(finalist.candidate.config, None)
     trained, accuracy = bench.trainer(model, data.known, judged, recipe, search.seed, None, 0)
     onnx_module().save(trained, str(folder / "best.onnx"))
     calib = save_calibration(folder / "calib.npz", data.known, CALIBRATION)

@@ -36,6 +36,18 @@ class Network:
         self._random = np.random.default_rng(seed)
         self._nodes = list[Any]()
         self._constants = dict[str, Array]()
+        self._layer, self._first = "", 0
+
+    def named(self, layer: str) -> Network:
+        """What follows, until the next name, is called so: a supernet's networks share weights of the same name.
+
+        Raises:
+            ValueError: the name was there before.
+        """
+        if not layer or any(name.startswith(f"{layer}/") for name in self._constants):
+            raise ValueError(f"a second layer named {layer!r}")
+        self._layer, self._first = f"{layer}/", len(self._constants)
+        return self
 
     def conv(
         self,
@@ -197,7 +209,7 @@ class Network:
         return self._constant("weights", self._random.normal(0, sqrt(2 / inputs), shape).astype(np.float32))
 
     def _constant(self, role: str, value: Array) -> str:
-        name = f"{role}_{len(self._constants)}"
+        name = f"{self._layer}{role}_{len(self._constants) - self._first}"
         self._constants[name] = value
         return name
 

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from tinycompile.errors import ToolFailedError
-from tinycompile.search.tasks import Bench, Result, Setup, Task
+from tinycompile.search.tasks import AnyTask, Bench, Done, Setup
 
 ATTEMPTS = 3
 """Workers that may die of a task."""
@@ -23,9 +23,9 @@ class _Worker:
         self.process = context.Process(target=_serve, args=(theirs, setup), daemon=True)
         self.process.start()
         theirs.close()
-        self.task: Task | None = None
+        self.task: AnyTask | None = None
 
-    def give(self, task: Task) -> None:
+    def give(self, task: AnyTask) -> None:
         self.task = task
         self.connection.send(task)
 
@@ -71,7 +71,7 @@ class Pool:
         """Their ids."""
         return [worker.process.pid or 0 for worker in self._workers]
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Result]:
+    def run(self, tasks: Sequence[AnyTask]) -> Iterator[Done]:
         """Results, in the order in which they are finished.
 
         Raises:
@@ -96,7 +96,7 @@ class Pool:
                 waiting -= 1
                 yield found
 
-    def _lost(self, worker: _Worker, attempts: dict[int, int]) -> Task:
+    def _lost(self, worker: _Worker, attempts: dict[int, int]) -> AnyTask:
         """The task of a worker that died."""
         task = worker.task
         if task is None:
@@ -113,7 +113,7 @@ class Pool:
         return task
 
 
-def _received(worker: _Worker) -> Result | None:
+def _received(worker: _Worker) -> Done | None:
     """None where the worker died. Raises what its task raised."""
     try:
         found: Any = worker.connection.recv()

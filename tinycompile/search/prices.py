@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tinycompile.copy_choice import STACK_BYTES
 from tinycompile.costing import OTHER_RAM_BYTES, Cost
 from tinycompile.errors import DoesNotFitError
@@ -18,6 +20,9 @@ from tinycompile.targets import Board
 
 _FAR = 10.0
 """Times its limit that something exceeds which has no figures."""
+
+_DRAWN = 8
+"""Choices that are looked at for one that fits."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,17 @@ class Prices:
         if key not in self._known:
             self._known[key] = self._priced(proto, key)
         return self._known[key]
+
+    def population(self, count: int, seed: int) -> list[Config]:
+        """Choices that fit, at random; fewer where few do."""
+        random, found = np.random.default_rng(seed), list[Config]()
+        for _ in range(_DRAWN * count):
+            config = self.space.sampled(random)
+            if self(config).fits:
+                found.append(config)
+            if len(found) == count:
+                break
+        return found
 
     def _priced(self, proto: Any, key: str) -> Priced:
         try:

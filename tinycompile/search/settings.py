@@ -28,6 +28,7 @@ class Search:
         finalists: of the front, which are trained at length.
         final_epochs: so long.
         storage: Optuna's; None for a file in the folder.
+        supernet: as `Setup` has it.
     """
 
     space: str
@@ -45,12 +46,13 @@ class Search:
     workers: int = 1
     trainer: str | None = None
     storage: str | None = None
+    supernet: int = 0
 
     @property
     def setup(self) -> Setup:
         """For the workers."""
         paths = str(self.data), str(self.output)
-        return Setup(self.space, paths[0], self.folds, self.recipe, self.trainer, self.seed, paths[1])
+        return Setup(self.space, paths[0], self.folds, self.recipe, self.trainer, self.seed, paths[1], self.supernet)
 
     def begin(self) -> None:
         """Make the folder, or see that it is of this search."""
@@ -64,6 +66,7 @@ class Search:
             "folds": self.folds,
             "sampler": self.sampler,
             "seed": self.seed,
+            "supernet": self.supernet,
             "trainer_sha256": None if self.trainer is None else _digest(Path(self.trainer)),
         }
         file = self.output / SETTINGS

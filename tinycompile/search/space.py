@@ -1,7 +1,9 @@
 """Spaces of networks: parameters with the values that each may have, and a function from a choice to a network.
 
 A space is a module: `PARAMETERS`, a dictionary from names to lists, and `build(config, shape, classes)`, which returns
-a `Network`, an ONNX ModelProto, or a PyTorch module. `tinycompile.search.spaces` has three; others are Python files.
+a `Network`, an ONNX ModelProto, or a PyTorch module. `ELASTIC`, where it has one, names the parameters whose smaller
+networks are parts of larger ones, in the order in which a supernet shrinks. `tinycompile.search.spaces` has three;
+others are Python files.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ Value = int | float | str | bool
 Config = Mapping[str, Value]
 """A value for each parameter."""
 
-READY = ("mobile", "separable", "hybrid")
+READY = ("mobile", "plain", "separable", "hybrid")
 """The modules of `tinycompile.search.spaces`."""
 
 
@@ -38,12 +40,14 @@ class Space:
         parameters: what each may be, in order.
         build: from a choice, a sample's shape (channels first) and the number of classes.
         where: its file or name, for messages.
+        elastic: parameters of numbers; a network with less of one has a part of the weights of one with more.
     """
 
     name: str
     parameters: Mapping[str, tuple[Value, ...]]
     build: Callable[[Config, tuple[int, ...], int], Any]
     where: str
+    elastic: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -85,7 +89,7 @@ class Space:
                     hint=f"{name}: {self.parameters[name]}" if name in self.parameters else ", ".join(self.parameters),
                 )
         found = {name: tuple(values.get(name, known)) for name, known in self.parameters.items()}
-        return Space(self.name, found, self.build, self.where)
+        return Space(self.name, found, self.build, self.where, self.elastic)
 
 
 def load_space(given: str) -> Space:
@@ -128,4 +132,17 @@ def _space_of(module: Any, name: str, where: str) -> Space:
         if not known or len(set(several)) < len(several):
             raise UsageError(f"PARAMETERS[{key!r}] has values that are no numbers or texts, or twice", where=where)
         found[str(key)] = several
-    return Space(name, found, build, where)
+    return Space(name, found, build, where, _elastic(module, found, where))
+
+
+def _elastic(module: Any, parameters: Mapping[str, tuple[Value, ...]], where: str) -> tuple[str, ...]:
+    """Raises UsageError: what isn't a parameter of numbers."""
+    found = getattr(module, "ELASTIC", ())
+    if isinstance(found, str) or not isinstance(found, Sequence):
+        raise UsageError("ELASTIC is no list of parameters", where=where, hint='ELASTIC = ("kernel", "depth", "width")')
+    names = tuple(str(name) for name in cast(Sequence[Any], found))
+    for name in names:
+        values = parameters.get(name, ("",))
+        if any(isinstance(value, str | bool) for value in values):
+            raise UsageError(f"ELASTIC has {name!r}, which is no parameter of numbers", where=where)
+    return names

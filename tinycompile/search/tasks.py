@@ -1,4 +1,4 @@
-"""A candidate's training as a task: what a worker is told, and the file that it leaves.
+"""Trainings as tasks, of candidates and of supernets: what a worker is told, and the file that it leaves.
 
 The file is written before anybody is told, so that neither a killed worker nor a killed driver loses what is finished.
 """
@@ -9,13 +9,17 @@ import importlib.util
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from tinycompile.errors import UsageError
-from tinycompile.search.data import Data
+from tinycompile.ir import Array
+from tinycompile.search.data import Data, Part
 from tinycompile.search.space import Config, Space, Value, load_space
+from tinycompile.search.supernet import train_supernet, with_inherited
 from tinycompile.search.torch_network import torch_module
 from tinycompile.search.trainer import Recipe, train
 
@@ -33,6 +37,7 @@ class Setup:
         space, trainer: as the user named them; None for our own trainer.
         data: the `.npz`. folds: as `Data.read`.
         folder: for the results.
+        supernet: epochs of a network of which candidates inherit weights; 0 for none.
     """
 
     space: str
@@ -42,6 +47,7 @@ class Setup:
     trainer: str | None
     seed: int
     folder: str
+    supernet: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,37 @@ class Result:
         temporary.replace(path)
 
 
+@dataclass(frozen=True)
+class Shared:
+    """A supernet to be trained.
+
+    Attributes:
+        number: negative, as candidates' are not. fold: None for all known samples.
+        population: choices that fit the board.
+    """
+
+    fold: int | None
+    population: tuple[Mapping[str, Value], ...]
+
+    @property
+    def number(self) -> int:
+        return -1 if self.fold is None else -2 - self.fold
+
+    @property
+    def config(self) -> Mapping[str, Value]:
+        """Nothing is chosen."""
+        return {}
+
+    @staticmethod
+    def path(folder: str | Path, fold: int | None) -> Path:
+        """Where its weights are."""
+        return Path(folder) / "supernet" / f"{'all' if fold is None else fold}.npz"
+
+
+AnyTask = Task | Shared
+Done = Result | Shared
+"""A task's result; of a supernet it is its file."""
+
 Trainer = Callable[..., tuple[Any, float]]
 """As `trainer.train`: (model, samples, judged samples, recipe, seed, stop, every) to (trained model, accuracy)."""
 
@@ -132,18 +169,42 @@ class Bench:
     space: Space
     data: Data
     trainer: Trainer
+    _shared: dict[int | None, dict[str, Array]] = field(default_factory=dict[int | None, dict[str, Array]])
 
     @staticmethod
     def of(setup: Setup) -> Bench:
         data = Data.read(Path(setup.data), setup.folds)
         return Bench(setup, load_space(setup.space), data, load_trainer(setup.trainer))
 
-    def model(self, config: Config) -> Any:
-        """The candidate without training."""
-        return self.space.network(config, self.data.shape, self.data.classes)
+    def model(self, config: Config, fold: int | None) -> Any:
+        """A candidate before its own training, with what a supernet of the fold learned; None for all known samples."""
+        proto = self.space.network(config, self.data.shape, self.data.classes)
+        if not self.setup.supernet:
+            return proto
+        if fold not in self._shared:
+            with np.load(Shared.path(self.setup.folder, fold), allow_pickle=False) as file:
+                self._shared[fold] = {key: file[key] for key in file.files}
+        return with_inherited(proto, self._shared[fold], self._part(fold))
 
-    def run(self, task: Task) -> Result:
-        """Train a candidate in each fold, and save what it reached."""
+    def _part(self, fold: int | None) -> Part:
+        return self.data.known if fold is None else self.data.folds[fold][0]
+
+    def run(self, task: AnyTask) -> Done:
+        """Do what a task says, and save what came of it."""
+        return self._candidate(task) if isinstance(task, Task) else self._supernet(task)
+
+    def _supernet(self, task: Shared) -> Shared:
+        recipe = replace(self.setup.recipe, epochs=self.setup.supernet)
+        part, seed = self._part(task.fold), self.setup.seed - task.number
+        found = train_supernet(self.space, task.population, part, self.data.classes, recipe, seed)
+        path = Shared.path(self.setup.folder, task.fold)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.npz")
+        np.savez(temporary, **cast(Any, found))
+        temporary.replace(path)
+        return task
+
+    def _candidate(self, task: Task) -> Result:
         recipe, reached, given_up = self.setup.recipe, list[float](), False
         least = task.bar - MARGIN
 
@@ -155,7 +216,7 @@ class Bench:
         for fold, (part, judged) in enumerate(self.data.folds):
             seed = self.setup.seed + _SEED_STEP * (1 + task.number) + fold
             half = max(1, recipe.epochs // 2)
-            _, accuracy = self.trainer(self.model(task.config), part, judged, recipe, seed, behind, half)
+            _, accuracy = self.trainer(self.model(task.config, fold), part, judged, recipe, seed, behind, half)
             reached.append(accuracy)
             given_up = given_up or sum(reached) / len(reached) < least
             if given_up:

@@ -18,7 +18,7 @@ from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 
-_MOMENTUM = 0.1
+MOMENTUM = 0.1
 """Of a batch normalisation's running statistics, PyTorch's default."""
 _STATISTICS = (3, 4)
 """Operands of BatchNormalization that aren't trained by gradients."""
@@ -71,7 +71,7 @@ class Trainable:
                 self.weights[each.name] = torch.tensor(value.copy(), requires_grad=True)
             else:
                 self._constants[each.name] = value
-        self.training = True
+        self.training, self.momentum = True, MOMENTUM
 
     def parameters(self) -> list[Any]:
         """What gradients change."""
@@ -85,9 +85,10 @@ class Trainable:
             **self.statistics,
             **self._constants,
         }
+        momentum = self.momentum if self.training else None
         for node, attributes in self._nodes:
             operands = [values[name] for name in node.input if name]
-            values[node.output[0]] = _OPERATORS[node.op_type](self._torch, operands, attributes, self.training)
+            values[node.output[0]] = _OPERATORS[node.op_type](self._torch, operands, attributes, momentum)
         return values[self.proto.graph.output[0].name]
 
     def values(self) -> Iterator[tuple[str, Any]]:
@@ -176,7 +177,7 @@ def as_proto(network: Any, shape: Sequence[int]) -> Any:
     return found.model_proto
 
 
-def _conv(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+def _conv(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _momentum: float | None) -> Any:
     x, weights = operands[:2]
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
     functional = torch.nn.functional
@@ -187,32 +188,33 @@ def _conv(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _t
     return functional.conv2d(x, weights, bias, strides, (top, left), 1, attributes.get("group", 1))
 
 
-def _normalized(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], training: bool) -> Any:
+def _normalized(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], momentum: float | None) -> Any:
     x, scale, shift, mean, variance = operands
     epsilon = attributes.get("epsilon", 1e-5)
-    return torch.nn.functional.batch_norm(x, mean, variance, scale, shift, training, _MOMENTUM, epsilon)
+    statistics = momentum is not None, momentum or 0.0
+    return torch.nn.functional.batch_norm(x, mean, variance, scale, shift, *statistics, epsilon)
 
 
-def _layer_norm(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+def _layer_norm(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _momentum: float | None) -> Any:
     x, scale, shift = operands
     return torch.nn.functional.layer_norm(x, scale.shape, scale, shift, attributes.get("epsilon", 1e-5))
 
 
-def _gemm(_torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+def _gemm(_torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _momentum: float | None) -> Any:
     x, weights, bias = operands
     return x @ (weights.T if attributes.get("transB") else weights) + bias
 
 
-def _pooled(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _training: bool) -> Any:
+def _pooled(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _momentum: float | None) -> Any:
     return torch.nn.functional.max_pool2d(operands[0], tuple(attributes["kernel_shape"]), tuple(attributes["strides"]))
 
 
-def _reshaped(_torch: Any, operands: Sequence[Any], _attributes: Mapping[str, Any], _training: bool) -> Any:
+def _reshaped(_torch: Any, operands: Sequence[Any], _attributes: Mapping[str, Any], _momentum: float | None) -> Any:
     x, shape = operands
     return x.reshape([x.shape[i] if size == 0 else int(size) for i, size in enumerate(shape)])
 
 
-_OPERATORS: dict[str, Callable[[Any, Sequence[Any], Mapping[str, Any], bool], Any]] = {
+_OPERATORS: dict[str, Callable[[Any, Sequence[Any], Mapping[str, Any], float | None], Any]] = {
     "Conv": _conv,
     "BatchNormalization": _normalized,
     "LayerNormalization": _layer_norm,
@@ -233,4 +235,5 @@ _OPERATORS: dict[str, Callable[[Any, Sequence[Any], Mapping[str, Any], bool], An
     "Transpose": lambda _torch, operands, a, _t: operands[0].permute(*a["perm"]),
     "Identity": lambda _torch, operands, _a, _t: operands[0],
 }
-"""What each operator computes, given PyTorch, operands, attributes, and whether statistics are those of the batch."""
+"""What each operator computes, given PyTorch, operands, attributes, and how much a batch changes running statistics;
+None where these are what counts."""

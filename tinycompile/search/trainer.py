@@ -12,7 +12,7 @@ from typing import Any
 from tinycompile.search.data import Part
 from tinycompile.search.torch_network import Trainable, TrainableModule, torch_module, trainable
 
-_WARM = 0.2
+WARM = 0.2
 """The part of the steps in which the rate rises."""
 _CHECKED = 1000
 """Samples of a batch that is only looked at."""
@@ -62,9 +62,9 @@ def train(
     net.training = True
     x, y = torch.tensor(part.x), torch.tensor(part.y)
     steps = -(-len(x) // recipe.batch)
-    optimizer = torch.optim.AdamW(_groups(net.parameters(), recipe.decay), recipe.rate)
+    optimizer = torch.optim.AdamW(parameter_groups(net.parameters(), recipe.decay), recipe.rate)
     total = recipe.epochs * steps
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=total, pct_start=_WARM)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=total, pct_start=WARM)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
     kept, keep = net.state(), max(0.0, 1 - 1 / (recipe.averaged * steps))
     deviation = float(x.std())
@@ -72,7 +72,7 @@ def train(
         for chosen in torch.randperm(len(x), generator=generator).split(recipe.batch):
             if len(chosen) < 2:
                 continue  # a batch normalisation needs two
-            loss = loss_of(net(_varied(torch, x[chosen], recipe, deviation, generator)), y[chosen])
+            loss = loss_of(net(varied(torch, x[chosen], recipe, deviation, generator)), y[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -92,7 +92,7 @@ def accuracy_of(proto: Any, part: Part) -> float:
     return _accuracy(net, net.state(), part)
 
 
-def _groups(parameters: Sequence[Any], decay: float) -> list[dict[str, Any]]:
+def parameter_groups(parameters: Sequence[Any], decay: float) -> list[dict[str, Any]]:
     """Scales and biases don't decay."""
     return [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
@@ -119,7 +119,7 @@ def _accuracy(net: Trainable | TrainableModule, state: dict[str, Any], part: Par
     return float((found == torch.tensor(part.y)).double().mean())
 
 
-def _varied(torch: Any, x: Any, recipe: Recipe, deviation: float, generator: Any) -> Any:
+def varied(torch: Any, x: Any, recipe: Recipe, deviation: float, generator: Any) -> Any:
     """Samples moved by some pixels, each by others, and with noise."""
     shift = recipe.shift
     if shift and x.ndim == 4:

@@ -14,6 +14,7 @@ PARAMETERS = {
     "blocks": [0, 1, 2, 3],
     "expansion": [1, 2, 4],
 }
+ELASTIC = ("blocks", "expansion", "layers", "width", "stem")
 
 _MOST_TOKENS = 256
 
@@ -24,15 +25,16 @@ def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
         raise ValueError(f"samples of shape {shape} are no images (channels, height, width)")
     width, patch, heads = (int(config[name]) for name in ("width", "patch", "heads"))
     net = Network(shape)
-    for _ in range(int(config["layers"])):
-        net.conv(int(config["stem"]), 3)
-    net.conv(width, patch, patch)
+    for layer in range(int(config["layers"])):
+        net.named(f"stem_{layer}").conv(int(config["stem"]), 3)
+    net.named(f"patch_{patch}").conv(width, patch, patch)
     if width % heads or net.shape[1] * net.shape[2] > _MOST_TOKENS:
         raise NoNetwork(f"{net.shape[1] * net.shape[2]} tokens of {width} elements, {heads} heads")
     net.tokens().positions()
-    for _ in range(int(config["blocks"])):
+    for block in range(int(config["blocks"])):
         before = net.at
+        net.named(f"block_{block}_of_{heads}_heads")
         net.layer_norm().attention(heads).add(before)
         before = net.at
         net.layer_norm().dense(int(config["expansion"]) * width, "relu").dense(width).add(before)
-    return net.layer_norm().global_average().dense(classes)
+    return net.named("head").layer_norm().global_average().dense(classes)

@@ -23,6 +23,7 @@ PARAMETERS = {
     "expansion": [2, 3, 4, 6],
     "kernel": [3, 5],
 }
+ELASTIC = ("kernel", "stem_kernel", "depth", "expansion", "width_3", "width_2", "width_1", "stem")
 
 _SMALLEST = 4
 """Rows and columns of an image that is still halved."""
@@ -33,12 +34,13 @@ def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
     if len(shape) != 3:
         raise ValueError(f"samples of shape {shape} are no images (channels, height, width)")
     net = Network(shape)
-    net.conv(int(config["stem"]), int(config["stem_kernel"]), int(config["stem_stride"]))
+    net.named("stem").conv(int(config["stem"]), int(config["stem_kernel"]), int(config["stem_stride"]))
     for stage in range(1, int(config["stages"]) + 1):
         for layer in range(int(config["depth"])):
             stride = 2 if layer == 0 and min(net.shape[1:]) >= _SMALLEST else 1
+            net.named(f"stage_{stage}.{layer}.{config[f'block_{stage}']}")
             _block(net, str(config[f"block_{stage}"]), int(config[f"width_{stage}"]), stride, config)
-    return net.global_average().dense(classes)
+    return net.named("head").global_average().dense(classes)
 
 
 def _block(net: Network, kind: str, width: int, stride: int, config: Config) -> None:

@@ -17,6 +17,7 @@ PARAMETERS = {
     "kernel": [3, 5],
     "halved": [0, 1, 2],
 }
+ELASTIC = ("kernel", "stem_kernel", "depth", "width", "stem")
 
 
 def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
@@ -28,11 +29,11 @@ def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
     if len(shape) != 3:
         raise ValueError(f"samples of shape {shape} are no windows (channels, 1, steps) and no images")
     net = Network(shape)
-    net.conv(int(config["stem"]), *_window(net, int(config["stem_kernel"]), int(config["stem_stride"])))
+    net.named("stem").conv(int(config["stem"]), *_window(net, int(config["stem_kernel"]), int(config["stem_stride"])))
     for layer in range(int(config["depth"])):
         stride = 2 if layer < int(config["halved"]) else 1
-        net.depthwise(*_window(net, int(config["kernel"]), stride)).conv(int(config["width"]))
-    return net.global_average().dense(classes)
+        net.named(f"layer_{layer}").depthwise(*_window(net, int(config["kernel"]), stride)).conv(int(config["width"]))
+    return net.named("head").global_average().dense(classes)
 
 
 def _window(net: Network, kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:

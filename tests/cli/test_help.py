@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from tinycompile.cli import COMMANDS, main
 from tinycompile.cli._examples import EXAMPLES
 from tinycompile.cli._help import COMMAND_GROUPS, OTHER, UNGROUPED, Command, Renamed, example_lines, term_lines
-from tinycompile.cli.samples import verify
+from tinycompile.cli.profile import profile
 from tinycompile.report.wrapping import wrapped
 
 NAMES = [command.name or "" for command in COMMANDS]
@@ -104,5 +104,5 @@ def test_lines_are_aligned_behind_their_labels() -> None:
 
 
 def test_help_of_a_command_that_has_few_options_is_one_list() -> None:
-    assert len(options(verify)) <= UNGROUPED
-    assert "\nOptions:\n" in help_of("verify", 80)
+    assert len(options(profile)) <= UNGROUPED
+    assert "\nOptions:\n" in help_of("profile", 80)

@@ -61,6 +61,7 @@ def test_every_command_is_here() -> None:
     arguments = {
         name: [p.name for p in c.params if p.param_type_name == "argument"] for name, c in main.commands.items()
     }
+    del arguments["new"]  # makes its folder
     folders = {name for name, found in arguments.items() if "folder" in found}
     models = {name for name, found in arguments.items() if {"model", "models"} & set(found)}
     assert folders == set(TAKES_FOLDER)

@@ -62,6 +62,14 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("with a sample of your own", "profile out --samples x.npz"),
     ),
     "check": (("in CI", "check out --max-ram 64K --max-flash 256K --max-instructions 20M"),),
+    "evaluate": (
+        ("accuracy, and what is taken for what", "evaluate out --data labelled.npz"),
+        ("beside the float model, for CI", "evaluate out --data labelled.npz --float net.onnx --at-least top1=0.9"),
+    ),
+    "bench": (
+        ("cycles on the board, beside the estimate", "bench out --port /dev/ttyACM0"),
+        ("for later estimates", "bench out --port /dev/ttyACM0 -o board.json"),
+    ),
     "diff": (
         ("two builds", "diff out lean"),
         ("a report that was kept", "diff baseline.json out"),

@@ -14,15 +14,17 @@ from tinycompile.cli._examples import EXAMPLES
 
 OPTION_GROUPS: Mapping[str, str] = {
     "Model": "--shape --state --signature --dtype --layout --io --match --input-stream --slide --keep-tokens --labels"
-    " --model --scale --frontend --harness --app",
-    "Target": "--target --board-path --align --flash-offset --probe --on --port --baud --cores --calibrated-by",
+    " --model --scale --frontend --backend --harness --app",
+    "Target": "--target --board-path --align --flash-offset --probe --on --port --baud --timeout --cores"
+    " --calibrated-by",
     "Memory and speed": "--ram --flash --optimize --schedule --weights --compress-weights --fast-code --fast-weights"
-    " --pareto --instructions --weight-bytes --slower --compatible-with --updatable",
+    " --pareto --steps --instructions --weight-bytes --slower --compatible-with --updatable",
     "Quantisation": "--calib --calib-method --calib-effort --eval --strict-int8 --accuracy-loss --prune --weight-bits"
     " --group --method --bits --cluster",
-    "Training": "--train --data --classes --loss --learning-rate --lr --accumulate --parameters --export-gradient"
-    " --epochs --batch --final-epochs --folds --shift --noise --trainer --seed",
-    "Samples": "--samples --limit --sequence --check-certificate",
+    "Training": "--train --classes --loss --learning-rate --lr --accumulate --parameters --export-gradient"
+    " --epochs --batch --rate --supernet --final-epochs --folds --shift --noise --trainer --seed",
+    "Samples": "--samples --data --limit --sequence --repeat --check-certificate --jobs",
+    "Measures": "--float --no-reference --task --output-index --threshold --at-least --at-most",
     "Search": "--trials --finalists --sampler --workers --storage --by",
     "Output": "--output --force --single-file --quiet --verbose --json --help",
 }

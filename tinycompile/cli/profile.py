@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tinycompile.serial_link.console import Place
 
 
-@command(short_help="Count the instructions of each layer; estimate cycles, or measure them.")
+@command(short_help="Count instructions of layers; estimate or measure cycles.")
 @click.argument("folder", type=PATH)
 @samples_option("A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")
@@ -98,7 +98,7 @@ def _measure(build: Build, place: Place, samples: Any, repeat: int, *, layers: b
     return {"measured": measured, "profile": guess}
 
 
-@command(short_help="Measure an inference on the board, beside the estimate; calibrate later ones.")
+@command(short_help="Measure inferences on the board; calibrate estimates.")
 @click.argument("folder", type=PATH)
 @samples_option("A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")

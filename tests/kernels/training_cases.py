@@ -23,6 +23,7 @@ from tinycompile.kernels import (
     master_layer_products,
     master_weights,
     recomputed_gradients,
+    trained_depthwise,
     trained_lanes,
     trained_weights,
     training_functions,
@@ -40,7 +41,15 @@ from tinycompile.training.step import training_step
 MODULES = {
     module.__name__
     for module in (
-        *(trained_lanes, trained_weights, training_functions, training_gradients, training_layers, training_products),
+        *(
+            trained_depthwise,
+            trained_lanes,
+            trained_weights,
+            training_functions,
+            training_gradients,
+            training_layers,
+            training_products,
+        ),
         *(recomputed_gradients, master_weights, input_gradient_in_place),
         *(gathered_windows, gradients_in_two_passes, master_gradient_products, master_layer_products),
     )

@@ -29,7 +29,7 @@ typedef struct tc_gathered_windows_shape {
 TC_INLINE void tc_gather_windows(const int8_t *input, int8_t *windows, const tc_gathered_windows_shape *shape)
 {
     const tc_window *window = &shape->window;
-    const size_t bytes = (size_t)shape->channels;
+    const uint32_t bytes = (uint32_t)shape->channels;
     for (int32_t oy = 0; oy < window->output_height; ++oy) {
         for (int32_t ox = 0; ox < window->output_width; ++ox) {
             const int32_t top = oy * window->stride_y - window->padding_top;
@@ -39,7 +39,7 @@ TC_INLINE void tc_gather_windows(const int8_t *input, int8_t *windows, const tc_
                 for (int32_t i = 0; i < window->kernel_width; ++i, windows += shape->channels) {
                     const int32_t column = left + i * window->dilation_x;
                     if (tc_window_holds(window, row, column)) {
-                        memcpy(windows, input + (row * window->input_width + column) * shape->channels, bytes);
+                        tc_memcpy(windows, input + (row * window->input_width + column) * shape->channels, bytes);
                     } else {
                         memset(windows, shape->zero_point, bytes);
                     }

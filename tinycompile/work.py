@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from tinycompile.ir import Graph
+from tinycompile.ops._training.trained_layer import TrainedLayer
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,11 @@ def work_of(graph: Graph) -> dict[str, Work]:
         node.name: Work(
             channels=graph.signature(node).output.shape[-1],
             macs=macs,
-            weight_bytes=sum(graph.types[name].bytes for name in node.inputs[1:2] if name in graph.constants),
+            weight_bytes=sum(
+                graph.types[name].bytes
+                for name in node.inputs[1:2]
+                if name in graph.constants or isinstance(node.op, TrainedLayer)
+            ),
         )
         for node in graph.nodes
         if (macs := node.op.macs(graph.signature(node)))

@@ -23,6 +23,7 @@ from tinycompile.kernels.depthwise_strips import depthwise_strips
 from tinycompile.kernels.few_channels import SHARE
 from tinycompile.kernels.master_layer_products import master_layer_products
 from tinycompile.kernels.trained_bias import OFFERED
+from tinycompile.kernels.trained_depthwise import trained_depthwise
 from tinycompile.kernels.trained_lanes import trained_lanes, trained_lanes_straight
 from tinycompile.kernels.trained_weights import trained_masters, trained_products
 from tinycompile.numerics.block_floating import BIAS_LIMIT
@@ -80,8 +81,17 @@ def packed_weights() -> list[tuple[Factory, Site]]:
         layer(Conv2D((2, 1), (1, 2), (1, 0, 1, 2)), (1, 5, 4, 3), (6, 3, 1, 3), 0, 1),
         layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0)), (1, 2, 4, 8), (1, 1, 1, 8), 0, 2),
     )
-    found = [(trained_lanes, of_weights(site, limit)) for site, limit in zip(sites, (99, 1 << 19, 0), strict=True)]
-    return [*found, (trained_lanes_straight, found[0][1])]
+    depthwise = (
+        layer(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1), (-60, 70)), (1, 5, 4, 6), (1, 3, 3, 6), 3, 3),
+        layer(DepthwiseConv2D((2, 1), (1, 2), (0, 0, 0, 0)), (1, 5, 7, 4), (1, 2, 3, 4), 3, 4),
+    )
+    apart = [(trained_depthwise, of_weights(site, limit)) for site, limit in zip(depthwise, (1 << 19, 99), strict=True)]
+    found = [*apart, *lanes(sites)]
+    return [*found, (trained_lanes_straight, of_weights(sites[0], 99))]
+
+
+def lanes(sites: Sequence[Site]) -> list[tuple[Factory, Site]]:
+    return [(trained_lanes, of_weights(site, limit)) for site, limit in zip(sites, (99, 1 << 19, 0), strict=True)]
 
 
 @cache

@@ -15,6 +15,7 @@ from tinycompile.interpreter import initial, run
 from tinycompile.ir import Array, Graph, Node, Signature, Site, TensorType
 from tinycompile.kernels import (
     base,
+    gathered_windows,
     gradients_in_two_passes,
     input_gradient_in_place,
     kernels_of,
@@ -22,6 +23,7 @@ from tinycompile.kernels import (
     master_layer_products,
     master_weights,
     recomputed_gradients,
+    trained_depthwise,
     trained_lanes,
     trained_weights,
     training_functions,
@@ -39,9 +41,17 @@ from tinycompile.training.step import training_step
 MODULES = {
     module.__name__
     for module in (
-        *(trained_lanes, trained_weights, training_functions, training_gradients, training_layers, training_products),
+        *(
+            trained_depthwise,
+            trained_lanes,
+            trained_weights,
+            training_functions,
+            training_gradients,
+            training_layers,
+            training_products,
+        ),
         *(recomputed_gradients, master_weights, input_gradient_in_place),
-        *(gradients_in_two_passes, master_gradient_products, master_layer_products),
+        *(gathered_windows, gradients_in_two_passes, master_gradient_products, master_layer_products),
     )
 }
 

@@ -17,6 +17,7 @@ from tinycompile.training.learnable import Learnable
 from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
+from tinycompile.work import work_of
 
 CHAIN = ["clamped", "depthwise", "clamped", "average", "convolution"]
 PART_OF_DEPTHWISE = "{2}:0.5"
@@ -57,6 +58,8 @@ def test_what_is_left_learns_the_same(seed: int) -> None:
         left = Learnable.of(graph, scheme)
         smaller += left.graph.macs() < graph.macs()
         steps = training_step(graph, scheme, rate=0.05), training_step(left.graph, left.scheme, rate=0.05)
+        work = work_of(steps[1].graph)
+        assert {name: work[name] for name in names} == work_of(left.graph)  # what the report takes from the model's
         whole, part = map(Trainer, steps)
         assert whole.predict(samples[0])[y].tolist() == part.predict(samples[0])[y].tolist()
         for number, sample in enumerate(samples):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tinycompile.ir import Array, Site
+from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.linear_layer import LinearLayer
@@ -54,11 +54,14 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, DepthwiseConv2D) or site.constants[1] is None:
         return None
-    (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     layer = LinearLayer.of(site)
-    plan = requantized(layer) if depth == channels else None
-    if plan is None:
-        return None
+    plan = requantized(layer) if sig.input.shape[3] == sig.output.shape[3] else None
+    return None if plan is None else pairs_of_taps(sig, op, layer, plan)
+
+
+def pairs_of_taps(sig: Signature, op: DepthwiseConv2D, layer: LinearLayer, plan: RequantPlan) -> Kernel:
+    """With depth multiplier 1. Of the layer's weights only the constant array is made."""
+    (_, height, width, _), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     kernel_height, kernel_width = layer.window
     rows = (kernel_height - 1) * op.dilation[0] + 1
     columns = (out_width - 1) * op.stride[1] + (kernel_width - 1) * op.dilation[1] + 1

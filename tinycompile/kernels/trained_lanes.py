@@ -73,20 +73,26 @@ def _packing(inner: Kernel, lanes: Lanes, finish: TrainedFinish) -> Kernel:
         f"    int32_t *const behind = tc_trained_lanes(weights, {finish.bias}, parameters, stream, &shape);\n"
         f"    $0({', '.join(arguments)});\n"
     )
-    parameters = (
-        *("const int8_t *input", "const int8_t *weights"),
-        *(["const int32_t *bias"] if finish.has_bias else []),
-        *("int8_t *output", "const int32_t *parameters", "void *scratch"),
-    )
     comment = "Weights that are trained are packed for the byte-lane product."
     cost = layer.channels * (40 + PACKING * lanes.groups)
     return replace(
         inner,
-        function=Function(f"{own.stem}_of_trained", parameters, text, (HEADER,), comment, callees=(own,)),
+        function=Function(
+            f"{own.stem}_of_trained", trained_parameters(finish), text, (HEADER,), comment, callees=(own,)
+        ),
         constants=(finish.parameters,),
         scratch_bytes=room + inner.scratch_bytes,
         instructions=inner.instructions + cost,
         cycles=None if inner.cycles is None else inner.cycles + cost,
         code_bytes=inner.code_bytes + 250,
         requant=None,
+    )
+
+
+def trained_parameters(finish: TrainedFinish) -> tuple[str, ...]:
+    """What a function that packs weights is given."""
+    return (
+        *("const int8_t *input", "const int8_t *weights"),
+        *(["const int32_t *bias"] if finish.has_bias else []),
+        *("int8_t *output", "const int32_t *parameters", "void *scratch"),
     )

@@ -149,7 +149,7 @@ class TrainedFinish:
         if len(site.constants) > 2 and not has_bias:
             bias = np.clip(site.constant(2).astype(np.int64), -op.bias_limit, op.bias_limit)
         zero_point, rule = site.sig.input.zero_point, op.layer.requant(site.sig)
-        furthest = prod(geometry.weights[1:]) * LARGEST_WEIGHT * max(127 - zero_point, 128 + zero_point)
+        furthest = op.terms(site.sig) * LARGEST_WEIGHT * max(127 - zero_point, 128 + zero_point)
         low, high = bias - furthest, bias + furthest
         added = added_range(rule, low, high, op.bias_limit) if has_bias else (0, 0)
         low, high = low + added[0], high + added[1]

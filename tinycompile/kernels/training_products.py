@@ -149,8 +149,11 @@ class InputProducts:
 def input_gradient_products(site: Site, core: Core) -> Kernel | None:
     """`tc_input_gradient_products`: two positions times four input channels in registers."""
     products = InputProducts.of(site)
-    if products is None:
-        return None
+    return None if products is None else input_products(products)
+
+
+def input_products(products: InputProducts) -> Kernel:
+    """Two positions times four input channels in registers."""
     rows, columns, _ = products.geometry.image
     comment = "The gradient of a layer's input: two positions times four channels in registers."
     return Kernel(
@@ -301,7 +304,11 @@ def weight_update_products(site: Site, core: Core) -> Kernel | None:
     gradient = first.node.op
     if not isinstance(gradient, WeightGradient) or not is_pointwise(gradient.geometry):
         return None
-    geometry = as_row(gradient.geometry)
+    return row_update(site, as_row(gradient.geometry))
+
+
+def row_update(site: Site, geometry: LinearGeometry) -> Kernel | None:
+    """The same of a pointwise layer with all positions in a row; None where there are too few, or too many inputs."""
     inputs, positions = geometry.image[2], geometry.image[1]
     if positions < 2 or not 4 <= inputs <= LONGEST_PITCH or geometry.outputs < 2:
         return None

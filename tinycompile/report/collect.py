@@ -203,7 +203,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         stages=[_stage(stage, program) for stage in planned.stages],
         steps=None if lowered.steps is None else steps_facts(lowered.steps, planned.graph),
         macs=MacsSection(total(lowered.nominal).macs, planned.macs),
-        eliminated=Work() if does_else else total(lowered.nominal) - total(executed),
+        eliminated=_eliminated(layers) if does_else else total(lowered.nominal) - total(executed),
         notes=program.graph.notes,
         requantisation=dict(sorted(forms.items())),
         layers=layers,
@@ -260,6 +260,11 @@ def _saved(layer: Layer, nominal: dict[str, Work], executed: dict[str, Work]) ->
     """What a layer's parts don't compute of what the file asks for."""
     parts = [part.name for part in part_nodes(layer.node)]
     return sum((nominal[part] - executed[part] for part in parts if part in nominal and part in executed), Work())
+
+
+def _eliminated(layers: Sequence[LayerSection]) -> Work:
+    """Of the model's own layers: a head for more classes has more than before, and is none of them."""
+    return sum((each.eliminated for each in layers if min(each.eliminated.as_dict().values()) >= 0), Work())
 
 
 def _weights_in(layer: Layer, project: Project, program: Program) -> dict[str, int]:

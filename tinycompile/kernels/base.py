@@ -9,7 +9,7 @@ decisions; the C is in the headers of `runtime/`: a kernel's function calls one 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
 from math import prod
@@ -171,6 +171,19 @@ class Sweeps:
     between: int = 0
 
 
+@dataclass(frozen=True)
+class CodeSize:
+    """Machine code in bytes, as GCC makes it for an Arm core.
+
+    Attributes:
+        own: of the function and of those that are made for it.
+        shared: of block functions that others call as well, by name: a firmware has each of them once.
+    """
+
+    own: int
+    shared: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """A node's implementation.
@@ -193,7 +206,9 @@ class Kernel:
         fetches: the same for its code.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
-        code_bytes: estimated machine code of the function.
+        code_bytes: estimated machine code of the function, by which kernels are chosen: with some of the block
+            functions that it shares with others.
+        code: what builds have of it; None where nobody has measured, for `code_bytes`.
         hot: the functions whose loops are long; all others have loops of a few hundred bytes. None where nobody has
             counted.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
@@ -229,6 +244,7 @@ class Kernel:
     fetches: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
+    code: CodeSize | None = None
     hot: tuple[HotFunction, ...] | None = None
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False

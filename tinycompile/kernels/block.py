@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -99,7 +100,6 @@ def _conv2d(site: Site, core: Core, after: After | None = None, *, bits: int = B
     if not isinstance(op, Convolution) or not is_dense(site):
         return None
     window = op.window_of(sig)
-    steps = pixel_steps(window, sig.input.shape, sig.output.shape)
     return _kernel(
         site,
         core,
@@ -108,7 +108,7 @@ def _conv2d(site: Site, core: Core, after: After | None = None, *, bits: int = B
         sig.input.shape[3],
         int(np.prod(sig.output.shape[1:3])),
         window_rows(window, sig.input.shape, sig.output.shape),
-        safe_distance(steps),
+        pixel_distance(window, sig.input.shape, sig.output.shape),
         after,
         bits=bits,
     )
@@ -238,6 +238,12 @@ def _layout(bits: int) -> str:
     if bits == BYTE:
         return "w + 128, pairs of channels side by side"
     return "w + 8, pairs of channels in a byte" if bits == 4 else "w + 2, two taps of pairs of channels in a byte"
+
+
+@lru_cache
+def pixel_distance(window: Window, x: tuple[int, ...], y: tuple[int, ...], together: int = 2) -> int:
+    """How far an image of shape `x` has to lie in front of results of shape `y` that overwrite it."""
+    return safe_distance(pixel_steps(window, x, y, together))
 
 
 def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...], together: int = 2) -> Iterator[tuple[int, int]]:

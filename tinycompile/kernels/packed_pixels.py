@@ -39,20 +39,20 @@ def group_ends(matrix: Array, longest: int = LONGEST_GROUP) -> Array:
     """
     together = matrix.reshape(len(matrix), -1, matrix.shape[-1])
     channels, common, taps = together.shape
-    ends = np.zeros((channels, taps), bool)
-    positive, negative = np.zeros((2, channels, common), np.int64)
-    length = np.zeros(channels, np.int64)
-    for tap in range(taps):
-        more, less = np.maximum(together[..., tap], 0), np.maximum(-together[..., tap], 0)
-        larger, smaller = positive + more, negative + less
-        over = (128 * larger + 127 * smaller > LARGEST_SUM) | (127 * larger + 128 * smaller > LARGEST_SUM)
-        full = over.any(axis=1) | (length == longest)
-        if tap:
-            ends[:, tap - 1] = full
-        alone = full[:, None]
-        positive, negative = np.where(alone, more, larger), np.where(alone, less, smaller)
-        length = np.where(full, 1, length + 1)
-    ends[:, -1] = True
+    more, less = np.maximum(together, 0), np.maximum(-together, 0)
+    sides = np.stack([128 * more + 127 * less, 127 * more + 128 * less]).reshape(-1, taps)
+    # All rows of sums one behind the other, each on a step of its own that no sum reaches: found by one search.
+    step = int(sides.sum(axis=1).max(initial=0)) + LARGEST_SUM + 1
+    rows = step * np.arange(len(sides))
+    sums = np.concatenate([np.zeros((len(sides), 1), np.int64), sides.cumsum(axis=1)], axis=1) + rows[:, None]
+    flat, first = sums.ravel(), (taps + 1) * np.arange(len(sides))
+    ends, begin = np.zeros((channels, taps), bool), np.zeros(channels, np.int64)
+    while begin.size and begin.min() < taps:
+        at = first + np.tile(np.repeat(begin, common), 2)
+        last = np.searchsorted(flat, flat[at] + LARGEST_SUM, "right") - 1 - first
+        end = np.minimum(last.reshape(2, channels, common).min(axis=(0, 2)), begin + longest)
+        begin = np.minimum(np.maximum(end, begin + 1), taps)  # a weight alone is a group
+        ends[np.arange(channels), begin - 1] = True
     return ends
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from tinycompile.ir import Site
 from tinycompile.kernels.after import After
-from tinycompile.kernels.base import Kernel, safe_distance
-from tinycompile.kernels.block import is_dense, pixel_steps, row_window
+from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.block import is_dense, pixel_distance, row_window
 from tinycompile.kernels.generic_c import Fields, Function, Struct, names_of, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
@@ -88,7 +88,7 @@ def pixel_layer(site: Site, core: Core, name: str, at_once: int, comment: str) -
         kind, size, depth = "conv2d", window_stem(window, sig.input, sig.output), sig.input.shape[3]
         fields, copied = window_fields(window, sig.input, sig.output), copied_bytes(site, window)
         read_rows = pair_rows(window, sig.input.shape, sig.output.shape)
-        distance = safe_distance(pixel_steps(window, sig.input.shape, sig.output.shape, at_once))
+        distance = pixel_distance(window, sig.input.shape, sig.output.shape, at_once)
     elif isinstance(op, FullyConnected):
         outputs, depth = sig.inputs[1].shape
         rows = sig.input.elements // depth

@@ -10,6 +10,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,7 +113,7 @@ class Board:
     fetch: Fetch | None = None
     link_flags: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def memory_system(self) -> MemorySystem:
         """What waiting for its memories costs."""
         return MemorySystem(self.memories, self.caches)

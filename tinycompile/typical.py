@@ -79,7 +79,7 @@ def _kept(priced: Priced) -> tuple[Kernel, ...]:
 
 def without_values(kernel: Kernel) -> Kernel:
     """The same with the sizes of its constants, and the values of those alone that follow from shapes."""
-    return replace(kernel, constants=tuple(map(_without_values, kernel.constants)))
+    return kernel.but(constants=tuple(map(_without_values, kernel.constants)))
 
 
 def _without_values(constant: Constant) -> Constant:

@@ -127,8 +127,10 @@ def constant_saving(
 ) -> dict[Memory, float]:
     """Cycles that a copy of a constant array saves, by memory; `asked` as for functions."""
     flash, system, sweeps = layout.flash, board.memory_system, sweeps_of(kernel, macs)
-    waits = {memory: swept(system, memory, constant.bytes, sweeps) for memory in (flash, *memories)}
     least = LEAST * constant.bytes * sweeps.times if asked else 0.0
+    if system.is_free:
+        return dict.fromkeys(memories, least)
+    waits = {memory: swept(system, memory, constant.bytes, sweeps) for memory in (flash, *memories)}
     return {memory: waits[flash] - waits[memory] + least for memory in memories}
 
 
@@ -141,8 +143,10 @@ def code_saving(
         asked: copies are wanted, so that those that are executed most count where the memories cost nothing.
     """
     system, core = board.memory_system, board.core
-    waits = {memory: code.wait(memory, system, core).middle for memory in (layout.flash, *memories)}
     least = LEAST * code.share * code.kernel.instructions if asked else 0.0
+    if system.is_free:
+        return dict.fromkeys(memories, least)
+    waits = {memory: code.wait(memory, system, core).middle for memory in (layout.flash, *memories)}
     return {memory: waits[layout.flash] - waits[memory] + least for memory in memories}
 
 

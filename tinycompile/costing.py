@@ -1,7 +1,7 @@
 """`tinycompile.cost`: what a model would take of a board, without building it.
 
 The memory is the planner's own: what `compile` would do. Instructions are the kernels' estimates, stack and code are
-estimates from what builds of the benchmarks take; only a build and a run know those.
+estimates from what builds take: functions and those that layers share (`CodeSize`); only a build and a run know those.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Constant, Kernel
+from tinycompile.kernels.base import CodeSize, Constant, Kernel
 from tinycompile.layout import Layout, cold_constants, initial_bytes
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.memory_time import layers_waiting, total
@@ -32,11 +32,11 @@ from tinycompile.work import node_macs
 OTHER_RAM_BYTES = 84
 """What the firmware keeps beside arena, states and stack."""
 
-FIRMWARE_CODE_BYTES = 4500
-"""Start-up, semihosting, the C library and the block functions that layers share."""
+FIRMWARE_CODE_BYTES = 2000
+"""Start-up, semihosting, what the C library has of it, and `invoke` without its layers."""
 
-CODE_FACTOR = 1.0
-"""Times the kernels' own figures, which leave out what calls them."""
+LAYER_CODE_BYTES = 48
+"""What calls a layer, and what its function takes of tables and paddings."""
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
         other_estimate_bytes=OTHER_RAM_BYTES,
         ram_limit_bytes=internal + external,
         weights_bytes=_file_bytes(planned) if separate else _weights_bytes(planned, cold, exact),
-        code_estimate_bytes=_code_bytes(planned.kernels),
+        code_estimate_bytes=_code_bytes(planned.kernels, exact),
         flash_limit_bytes=sum(memory.bytes for memory in flash),
         instructions=planned.instructions,
         macs=planned.macs,
@@ -273,10 +273,14 @@ def _file_bytes(planned: Planned) -> int:
     return HEADER_BYTES + content_bytes(len(graph.inputs) + len(graph.outputs), [*states, *constants])
 
 
-def _code_bytes(kernels: Sequence[Kernel]) -> int:
-    """Layers whose functions have the same name and size share one."""
-    functions = {(k.function.stem, k.variant): k.code_bytes for k in kernels if k.function is not None}
-    return FIRMWARE_CODE_BYTES + round(CODE_FACTOR * sum(functions.values()))
+def _code_bytes(kernels: Sequence[Kernel], exact: bool) -> int:
+    """Layers with equal functions share one, which of typical weights names and sizes have to tell; and block functions
+    of the same name."""
+    called = [(kernel.function, kernel) for kernel in kernels if kernel.function is not None]
+    sizes = [(f, kernel.variant, kernel.code or CodeSize(kernel.code_bytes)) for f, kernel in called]
+    functions = {f if exact else (f.stem, variant): size.own for f, variant, size in sizes}
+    blocks = {name: size for _, _, code in sizes for name, size in code.shared.items()}
+    return FIRMWARE_CODE_BYTES + LAYER_CODE_BYTES * len(called) + sum(functions.values()) + sum(blocks.values())
 
 
 def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: Layout, board: Board) -> tuple[int, int]:

@@ -52,12 +52,13 @@ class Priced:
     def __init__(self, site: Site, core: Core) -> None:
         self.site, self.core = site, core
         self.signature = signature_of(site), core, site.latitude
+        self._hash = hash(self.signature)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Priced) and self.signature == other.signature
+        return isinstance(other, Priced) and self._hash == other._hash and self.signature == other.signature
 
     def __hash__(self) -> int:
-        return hash(self.signature)
+        return self._hash
 
 
 def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
@@ -78,7 +79,7 @@ def _kept(priced: Priced) -> tuple[Kernel, ...]:
 
 def without_values(kernel: Kernel) -> Kernel:
     """The same with the sizes of its constants, and the values of those alone that follow from shapes."""
-    return replace(kernel, constants=tuple(map(_without_values, kernel.constants)))
+    return kernel.but(constants=tuple(map(_without_values, kernel.constants)))
 
 
 def _without_values(constant: Constant) -> Constant:

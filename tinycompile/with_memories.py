@@ -7,7 +7,7 @@ to RAM first. Where memories cost nothing, or nobody has said what, the kernels 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from tinycompile.choices import AUTO
@@ -16,7 +16,7 @@ from tinycompile.kernels import Offer, copying_kernels_of
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.kernels.fetching import priced_code
-from tinycompile.kernels.waiting import with_stalls
+from tinycompile.kernels.waiting import stalls_of
 from tinycompile.layout import CODE_BYTES, SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.targets import Board, Core, Memory
@@ -129,7 +129,7 @@ class WithMemories:
         fetch = self._board.fetch
         places = 2 if fetch is not None and memory.name in fetch.memories else 1
         codable = max(kernel.codable for kernel in kernels)
-        copies = [replace(kernel, codable=codable) for kernel in copying_kernels_of(site, core, kernels, places)]
+        copies = [kernel.but(codable=codable) for kernel in copying_kernels_of(site, core, kernels, places)]
         copying = [self._priced(self._with_fetches(kernel, core), macs, memory) for kernel in copies]
         better = [_with_note(kernel, "instead of", _price(fastest)) for kernel in worthwhile(copying, plain)]
         return [*plain, *better]
@@ -138,18 +138,18 @@ class WithMemories:
         if kernel.function is None:
             return kernel
         code, flash = self._code, self._board.flash
-        return replace(kernel, fetches=round(priced_code(kernel, flash, code.memory, code.byte, self._system, core)))
+        return kernel.but(fetches=round(priced_code(kernel, flash, code.memory, code.byte, self._system, core)))
 
     def _priced(self, kernel: Kernel, macs: int, memory: Memory) -> Kernel:
         scratch = self._scratch_memory(kernel.scratch_bytes)
-        found = with_stalls(kernel, macs, self._system, memory, scratch)
-        if not found.stalls:
-            return found
-        found = _with_note(found, "waiting", f"about {found.stalls:,} cycles with constants in {memory.name}")
-        if BOUND * found.stalls < found.price:
-            return found
-        fewer = with_stalls(kernel, macs, self._system, memory, scratch, bits=4).stalls
-        return _with_note(found, "with 4-bit weights", f"about {fewer:,} cycles of waiting")
+        stalls = stalls_of(kernel, macs, self._system, memory, scratch)
+        if not stalls:
+            return kernel.but(stalls=stalls)
+        notes = {**kernel.notes, "waiting": f"about {stalls:,} cycles with constants in {memory.name}"}
+        if BOUND * stalls >= kernel.price - kernel.stalls + stalls:
+            fewer = stalls_of(kernel, macs, self._system, memory, scratch, bits=4)
+            notes["with 4-bit weights"] = f"about {fewer:,} cycles of waiting"
+        return kernel.but(stalls=stalls, notes=notes)
 
     def _memory_of(self, node: Node) -> Memory:
         external = self._board.external_flash
@@ -168,7 +168,7 @@ def _price(kernel: Kernel) -> str:
 
 
 def _with_note(kernel: Kernel, key: str, text: str) -> Kernel:
-    return replace(kernel, notes={**kernel.notes, key: text})
+    return kernel.but(notes={**kernel.notes, key: text})
 
 
 def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kernel]:

@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+import tinycompile
 from tinycompile.costing import cost_of
 from tinycompile.errors import UsageError
 from tinycompile.frontend import load
@@ -54,6 +55,24 @@ def test_a_price_is_that_of_the_calibrated_model(name: str, tmp_path: Path) -> N
     assert [(layer.op, layer.kernel) for layer in found.layers] == [(layer.op, layer.kernel) for layer in real.layers]
     assert (found.arena_bytes, found.weights_bytes) == (real.arena_bytes, real.weights_bytes)
     assert found.instructions == pytest.approx(real.instructions, rel=0.01)
+
+
+def test_a_price_is_near_what_the_firmware_has_and_executes(tmp_path: Path) -> None:
+    """RAM exactly; the rest as `make bench-search-prices` finds for others."""
+    net = Network((1, 9, 8)).conv(8, 3).depthwise(3).conv(12).depthwise(5, 2).conv(24).depthwise(3)
+    model, options = net.global_average().dense(5).model(), Options("stm32f103", io="int8")
+    found = price(model, options.board(), options)
+    onnx.save(model, tmp_path / "model.onnx")
+    np.savez(tmp_path / "calib.npz", input_0=np.random.default_rng(0).normal(0, 1, (4, 1, 9, 8)).astype("f4"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        samples = {"calib": tmp_path / "calib.npz", "calib_method": "minmax", "io": "int8"}
+        build = tinycompile.compile(tmp_path / "model.onnx", "stm32f103", output=tmp_path / "out", **samples)
+    ram, flash = build.report["ram"], build.report["flash"]
+    assert (found.arena_bytes, found.scratch_bytes) == (ram["arena_bytes"], ram["scratch_bytes"])
+    assert found.flash_bytes == pytest.approx(flash["total_bytes"], rel=0.06)
+    (executed,) = build.execute([np.zeros((1, 1, 1, 9, 8), np.int8)]).instructions
+    assert found.instructions == pytest.approx(executed, rel=0.03)
 
 
 def test_a_price_depends_on_no_weights() -> None:

@@ -171,6 +171,19 @@ class Sweeps:
     between: int = 0
 
 
+@dataclass(frozen=True)
+class CodeSize:
+    """Machine code in bytes, as GCC makes it for an Arm core.
+
+    Attributes:
+        own: of the function and of those that are made for it.
+        shared: of block functions that others call as well, by name: a firmware has each of them once.
+    """
+
+    own: int
+    shared: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
 @dataclass(frozen=True, eq=False)
 class Half:
     """What one of two cores computes of a layer.
@@ -207,7 +220,9 @@ class Kernel:
         fetches: the same for its code.
         spared_by_rows: of these, what a kernel for some rows of the image hasn't to do: padding above and below, making
             room for more rows.
-        code_bytes: estimated machine code of the function.
+        code_bytes: estimated machine code of the function, by which kernels are chosen: with some of the block
+            functions that it shares with others.
+        code: what builds have of it; None where nobody has measured, for `code_bytes`.
         hot: the functions whose loops are long; all others have loops of a few hundred bytes. None where nobody has
             counted.
         overlap: per operand index, the distance d in bytes such that output 0 may share memory with that operand
@@ -245,6 +260,7 @@ class Kernel:
     fetches: int = 0
     spared_by_rows: int = 0
     code_bytes: int = 0
+    code: CodeSize | None = None
     hot: tuple[HotFunction, ...] | None = None
     overlap: dict[int, int] = field(default_factory=dict[int, int])
     in_place: bool = False
@@ -270,6 +286,14 @@ class Kernel:
         are about as many as other kernels' instructions, and what they wait for the board's memories.
         """
         return (self.instructions if self.cycles is None else self.cycles) + self.stalls + self.fetches
+
+    def but(self, **fields: Any) -> Kernel:
+        """With these fields; `dataclasses.replace` takes ten times as long, and prices make kernels of kernels."""
+        copy = object.__new__(Kernel)
+        copy.__dict__.update(self.__dict__, **fields)
+        if "constants" in fields:
+            copy.__dict__.pop("constant_bytes", None)
+        return copy
 
     def repeated(self, times: int) -> Kernel:
         """Called so many times."""

@@ -111,7 +111,7 @@ def batch_matmul(site: Site, core: Core) -> Kernel | None:
 def batch_matmul_instructions(site: Site, finish: Finish, core: Core) -> int:
     """Of `tc_batch_matmul_s8`."""
     outputs, macs = site.sig.output.elements, site.node.op.macs(site.sig)
-    return _on(core, 30 + outputs * (12 + finish.instructions) + macs * 7)
+    return _on(core, 30 + outputs * finish.instructions + macs * 7)
 
 
 def reachable_sums(site: Site) -> tuple[np.ndarray, np.ndarray]:

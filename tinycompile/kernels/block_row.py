@@ -83,6 +83,8 @@ def _kernel(site: Site, core: Core, after: After | None = None, *, bits: int = B
     size = fours * TOGETHER * taps * bits // BYTE
     weights = Deferred(size, np.uint8, lambda: weights_of_fours(layer.matrix, bits))
     products = 9 if core.has("multiply_accumulate") else 13 if bits == BYTE else 17
+    fixed, copied, four = (60, 2.5, 34) if core.has("multiply_accumulate") else (100, 4, 50)
+    work = fixed + int(copied * taps) + fours * (four + products * taps + taps // 2) + outputs * requant.instructions
     kernel = Kernel(
         f"fully_connected_row{kind}",
         struct_call(stem, callee, header, parameters, (shape,), comment),
@@ -91,7 +93,7 @@ def _kernel(site: Site, core: Core, after: After | None = None, *, bits: int = B
             requant.channels(extra),
         ),
         scratch_bytes=-(-taps // 8) * 8,
-        instructions=100 + 4 * taps + fours * (50 + products * taps + taps // 2) + outputs * requant.instructions,
+        instructions=work,
         code_bytes=500,
         overlap={0: 0},
         notes={"requantisation": requant.form} | ({} if bits == BYTE else {"weights": f"{bits} bits each"}),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Function, Kernel, kernel_for
+from tinycompile.kernels.base import CodeSize, Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
 from tinycompile.kernels.linear_layer import has_wide_weights
+from tinycompile.kernels.window_rows import taps_inside
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
@@ -42,8 +43,9 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
         "conv2d_generic",
         _convolution_function(site, op, "conv2d", fields, finish),
         (weight_constant(weights), finish.constant),
-        instructions=_on(core, _conv2d_instructions(site, window, finish)),
+        instructions=_on(core, _conv2d_instructions(site, window, finish, core)),
         code_bytes=600,
+        code=CodeSize(290),
         overlap={0: window_distance(op.access(sig, 0), sig.input, sig.output)},
         notes={"requantisation": finish.form, **REASON},
     )
@@ -70,6 +72,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         (weight_constant(site.constant(1)), finish.constant),
         instructions=_on(core, _depthwise_instructions(site, window, finish)),
         code_bytes=300,
+        code=CodeSize(260),
         overlap={0: channelwise_distance(op.access(sig, 0), sig.input, sig.output)},
         notes={"requantisation": finish.form, **REASON},
     )
@@ -103,8 +106,9 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
         "fully_connected_wide" if wide else "fully_connected_generic",
         function,
         (weight_constant(weights), finish.constant),
-        instructions=_on(core, rows * (outputs * per_output + outputs // 4 * inputs * 12 + outputs % 4 * inputs * 5)),
+        instructions=_on(core, rows * (outputs * (per_output + 3) + (outputs // 4 * 11 + outputs % 4 * 5) * inputs)),
         code_bytes=300,
+        code=CodeSize(390),
         overlap={0: rowwise_distance(rows, inputs, outputs)},
         notes={"requantisation": finish.form, **REASON},
     )
@@ -137,33 +141,27 @@ def _on(core: Core, instructions: int) -> int:
     return instructions if core.has("multiply_accumulate") else 3 * instructions
 
 
-def _conv2d_instructions(site: Site, window: Window, finish: Finish) -> int:
+def _conv2d_instructions(site: Site, window: Window, finish: Finish, core: Core) -> int:
     """Windows inside the image take four output channels at a time, those at its border go tap by tap."""
     sig = site.sig
     _, kh, kw, depth = sig.inputs[1].shape
     _, rows, columns, channels = sig.output.shape
     inside = _inside(rows, window, 0, sig.input.shape[1]) * _inside(columns, window, 1, sig.input.shape[2])
-    direct = finish.instructions + kh * 8 + kh * kw * depth * 13 // 4
-    at_border = finish.instructions + kh * kw * (15 + 5 * depth)
-    return channels * (inside * direct + (rows * columns - inside) * at_border)
+    direct = finish.instructions + (kh - 1) * 8 + kh * kw * depth * (13 if core.has("dsp") else 11) // 4
+    at_border = finish.instructions + kh * kw * (9 + depth * 27 // 5)
+    return rows * columns * 13 + channels * (inside * direct + (rows * columns - inside) * at_border)
 
 
 def _depthwise_instructions(site: Site, window: Window, finish: Finish) -> int:
     """Taps outside the image cost nothing."""
     sig = site.sig
     _, height, width, channels = sig.output.shape
-    rows = int(_taps_inside(height, window, 0, sig.input.shape[1]).sum())
-    columns = int(_taps_inside(width, window, 1, sig.input.shape[2]).sum())
-    return channels * (height * width * finish.instructions + rows * width * 8 + rows * columns * 7)
+    rows = int(taps_inside(height, window, 0, sig.input.shape[1]).sum())
+    columns = int(taps_inside(width, window, 1, sig.input.shape[2]).sum())
+    loops = rows * width * 5 if window.kernel[0] > 1 else 0
+    return channels * (height * width * finish.instructions + loops + rows * columns * 77 // 10)
 
 
 def _inside(outputs: int, window: Window, axis: int, size: int) -> int:
     """How many windows lie inside the image along an axis."""
-    return int(np.sum(_taps_inside(outputs, window, axis, size) == window.kernel[axis]))
-
-
-def _taps_inside(outputs: int, window: Window, axis: int, size: int) -> Array:
-    """How many taps of each window lie inside the image along an axis."""
-    origins = np.arange(outputs) * window.stride[axis] - window.padding[2 * axis]
-    positions = origins[:, None] + np.arange(window.kernel[axis]) * window.dilation[axis]
-    return np.sum((positions >= 0) & (positions < size), axis=1)
+    return int(np.sum(taps_inside(outputs, window, axis, size) == window.kernel[axis]))

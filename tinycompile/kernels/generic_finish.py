@@ -79,7 +79,7 @@ def step_finish(rule: StepRequant, bias: Array, acc_min: Array, acc_max: Array) 
         return _finish("search", "int32_t", steps.ravel(), "smallest sum of each output", rule, 80, "search")
     offset = line.offset + line.multiplier.astype(np.int64) * bias
     channels = structured(offset=offset, multiplier=line.multiplier, shift=line.shift)
-    name, cost = ("step_even", 26) if line.ties else ("step", 18)
+    name, cost = ("step_even", 38) if line.ties else ("step", 30)
     text = "offset, multiplier, shift"
     return _finish(name, "tc_step_channel", channels, text, rule, cost, "exact", line.zero_point_after)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.lane import Lanes
@@ -27,6 +27,9 @@ SHORTEST_BY_ROWS = 16
 
 BLOCKS = ("lane_block_4", "lane_block_3")
 """Kinds of block functions, in the order in which `tc_lane_conv2d_s8` takes them."""
+
+BLOCK_BYTES = {4: 790, 3: 640}
+"""Of these, by their pixels, where they aren't made for a layer."""
 
 
 @dataclass(frozen=True)
@@ -285,6 +288,13 @@ class Convolution:
     def code_bytes(self) -> int:
         return (500 if self.gathers else 140) + sum(each.code_bytes for each in self.made.values())
 
+    @property
+    def shared_code(self) -> dict[str, int]:
+        """Block functions that aren't made for the layer."""
+        kinds = zip(BLOCKS, BLOCK_BYTES.items(), strict=True)
+        sizes = {kind: size for kind, (pixels, size) in kinds if pixels not in self.made}
+        return {name: sizes[kind] for kind, (name, _) in self._functions.items() if kind in sizes}
+
     def hot(self) -> tuple[HotFunction, ...]:
         """Block functions that are made for the layer."""
         made = ((self.made[pixels], count) for pixels, count in self.blocks.counts if pixels in self.made)
@@ -317,6 +327,7 @@ class Convolution:
             cycles=work.cycles_on(self.core),
             spared_by_rows=self.edges[1] * self.edge_cost,
             code_bytes=self.code_bytes,
+            code=CodeSize(self.code_bytes, self.shared_code),
             hot=self.hot(),
             sweeps=Sweeps(len(self.blocks.sizes), between=self.scratch_bytes),
             overlap={0: safe_distance(safe_steps(self.op, sig.input.shape, sig.output.shape, self.blocks))},

@@ -40,8 +40,8 @@ def layer_normalization(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_layer_normalization_shape", fields),),
         _COMMENT,
     )
-    each = 19 if core.has("long_multiply") else 110
-    root = 110 if core.has("dsp") else 150 if core.has("long_multiply") else 900
+    each = 23 if core.has("long_multiply") else 110
+    root = 110 if core.has("dsp") else 100 if core.has("long_multiply") else 900
     row = root + (10 * depth + 9 * (depth % 8) if core.has("dsp") else each * depth)
     return Kernel(
         "layer_normalization",

@@ -41,7 +41,7 @@ def onnx_binary(site: Site, core: Core) -> Kernel | None:
         "range": range_fields(sig.output.zero_point, op.clamp),
     }
     struct = Struct("tc_onnx_binary_form", fields, "form")
-    cost = RunCost.one_by_one(12, 24 if core.has("fpu") else 400)
+    cost = RunCost.one_by_one(12, 24 if core.has("fpu") else 360 if core.has("multiply_accumulate") else 400)
     return binary_kernel(site, op, Routine(f"onnx_{op.kind}", "tc_onnx_binary.h", cost), struct)
 
 
@@ -73,7 +73,7 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
         if helium
         else 95 + each * depth
         if core.has("dsp")
-        else 130 + 29 * depth
+        else 115 + 24 * depth
         if core.has("long_multiply")
         else 400 + 64 * depth
     )

@@ -8,12 +8,13 @@ import numpy as np
 
 from tinycompile.ir import Site
 from tinycompile.kernels.after import After
-from tinycompile.kernels.base import Kernel, safe_distance
-from tinycompile.kernels.block import is_dense, pixel_steps, row_window
+from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.block import is_dense, pixel_distance, row_window
 from tinycompile.kernels.generic_c import Fields, Function, Struct, names_of, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
 from tinycompile.kernels.scalar_requant import ScalarRequant
+from tinycompile.kernels.window_rows import PairRows, pair_rows
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
 from tinycompile.ops.fully_connected import FullyConnected
@@ -32,7 +33,8 @@ class PixelLayer:
     Attributes:
         kind, stem: names of the kernel and of its function. comment: of the function.
         callee: the function of the runtime, in the header of its name, with a `tc_packed_conv2d_shape`.
-        at_once: pixels. copied: bytes of rows of windows, as `copied_bytes`.
+        each_sum: instructions per output of a sum behind the layer.
+        at_once: pixels. copied: bytes of rows of windows, as `copied_bytes`. rows: of pairs of windows.
         distance: of the input in front of the output, where they overlap.
     """
 
@@ -43,8 +45,10 @@ class PixelLayer:
     comment: str
     callee: str
     shape: Struct
+    each_sum: int
     at_once: int
     copied: int
+    rows: PairRows
     distance: int
     pixels: int
 
@@ -61,7 +65,7 @@ class PixelLayer:
         if after is None:
             return kernel
         finish, definition = self.requant.packed_finish
-        each, header = 12 if after.table else 28, f"{self.callee.removesuffix('_s8')}.h"
+        each, header = 12 if after.table else self.each_sum, f"{self.callee.removesuffix('_s8')}.h"
         function = after.function(
             self.callee, self.stem, header, _PARAMETERS, self.shape, self.comment, [finish], [definition]
         )
@@ -83,7 +87,8 @@ def pixel_layer(site: Site, core: Core, name: str, at_once: int, comment: str) -
         window = op.window_of(sig)
         kind, size, depth = "conv2d", window_stem(window, sig.input, sig.output), sig.input.shape[3]
         fields, copied = window_fields(window, sig.input, sig.output), copied_bytes(site, window)
-        distance = safe_distance(pixel_steps(window, sig.input.shape, sig.output.shape, at_once))
+        read_rows = pair_rows(window, sig.input.shape, sig.output.shape)
+        distance = pixel_distance(window, sig.input.shape, sig.output.shape, at_once)
     elif isinstance(op, FullyConnected):
         outputs, depth = sig.inputs[1].shape
         rows = sig.input.elements // depth
@@ -91,7 +96,7 @@ def pixel_layer(site: Site, core: Core, name: str, at_once: int, comment: str) -
             return None
         kind, size, fields, copied = "fully_connected", f"{rows}x{depth}_{outputs}", row_window(rows), 0
         read = (at_once * (np.arange(-(-rows // at_once)) + 1)).clip(max=rows)
-        distance = ordered_distance(read * depth, read * outputs)
+        distance, read_rows = ordered_distance(read * depth, read * outputs), PairRows(1, depth, -(-rows // 2))
     else:
         return None
     if site.latitude is not None or any(constant is None for constant in site.constants[1:]):
@@ -103,7 +108,8 @@ def pixel_layer(site: Site, core: Core, name: str, at_once: int, comment: str) -
     kind = f"{kind}_{name}"
     shape = Struct("tc_packed_conv2d_shape", _fields(site, layer, fields, depth, requant))
     callee, pixels = f"tc_{name}_conv2d_s8", sig.output.elements // layer.channels
-    return PixelLayer(layer, requant, kind, f"{kind}_{size}", comment, callee, shape, at_once, copied, distance, pixels)
+    stem, names, each_sum = f"{kind}_{size}", (comment, callee), 14 if core.has("multiply_accumulate") else 28
+    return PixelLayer(layer, requant, kind, stem, *names, shape, each_sum, at_once, copied, read_rows, distance, pixels)
 
 
 def _fields(site: Site, layer: LinearLayer, window: Fields, depth: int, requant: ScalarRequant) -> Fields:

@@ -9,7 +9,7 @@ from math import prod
 import numpy as np
 
 from tinycompile.ir import Array, Site, TensorType
-from tinycompile.kernels.base import Kernel, kernel_for
+from tinycompile.kernels.base import CodeSize, Kernel, kernel_for
 from tinycompile.kernels.generic_c import (
     NO_SHORT_REQUANT,
     Fields,
@@ -149,7 +149,7 @@ def _mean_step(site: Site, finish: Finish, fields: Fields, loops: ReduceLoops, c
     words, rest = outputs // inner * (inner // 4), outputs // inner * (inner % 4)
     per_pixel = _sum_instructions(core)
     work = round(
-        words * (count * per_pixel + 4 * finish.instructions + 24) + rest * (count * 6 + finish.instructions + 12)
+        words * (count * per_pixel + 4 * finish.instructions + 32) + rest * (count * 6 + finish.instructions + 12)
     )
     kind = site.node.op.kind
     function = struct_call(
@@ -165,8 +165,9 @@ def _mean_step(site: Site, finish: Finish, fields: Fields, loops: ReduceLoops, c
         f"{kind}_step",
         function,
         (finish.constant,),
-        instructions=40 + work,
+        instructions=20 + work,
         code_bytes=200,
+        code=CodeSize(300),
         overlap={0: loops.distance},
         notes={"requantisation": finish.form},
     )

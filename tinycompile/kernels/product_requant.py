@@ -48,6 +48,12 @@ class ProductRequant:
             "high": plan.high,
         }
 
+    @property
+    def beyond(self) -> int:
+        """Instructions per output on Thumb-2 beyond a product, an addition, a shift and SSAT to int8."""
+        clamped = (self.plan.low > -128) + (self.plan.high < 127)
+        return 2 * (self.plan.form == "smmla_signed") + 2 * (self.plan.form == "smmla_shift") + 3 * clamped
+
     def vectors(self, lanes: int) -> Constant:
         """int32 per `lanes` channels: starts, multipliers, offsets and, where the form has any, extras."""
         plan = self.plan

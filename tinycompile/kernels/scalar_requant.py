@@ -79,6 +79,11 @@ class ScalarRequant:
             return 18 if self.way.line.signed else 16
         return self.instructions
 
+    @property
+    def finish_instructions(self) -> float:
+        """The same by a product on Thumb-2, as GCC compiles `tc_packed_finish_portable`."""
+        return 9.5 if isinstance(self.way, SplitRequant) else 9.5 + self.way.beyond
+
     def channels(self, extra: Array | int = 0) -> Constant:
         """Constants per channel."""
         return self.way.channels(extra) if isinstance(self.way, SplitRequant) else self.way.vectors(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps
+from tinycompile.kernels.base import CodeSize, Constant, Function, Kernel, Sweeps
 from tinycompile.kernels.generic_c import names_of
 from tinycompile.kernels.work import Work
 
@@ -56,6 +56,7 @@ def staged(kernel: Kernel) -> Kernel | None:
         instructions=kernel.instructions + work.instructions,
         cycles=cycles,
         code_bytes=kernel.code_bytes + 24 + 16 * len(copied),
+        code=None if kernel.code is None else CodeSize(kernel.code.own + 60, kernel.code.shared),
         sweeps=Sweeps(1),
         copies=kernel.sweeps or Sweeps(1),
         notes={**kernel.notes, "weights": f"copied to {size:,} bytes of RAM, then read from there"},

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tinycompile.kernels.base import Kernel, Sweeps
 from tinycompile.kernels.staged import copy_work
 from tinycompile.targets.memory import Memory
@@ -54,10 +52,10 @@ def streamed(system: MemorySystem, memory: Memory, size: int) -> float:
     return size / (cache.line if cache else WORD) * (access.fill if cache else access.read).middle
 
 
-def with_stalls(
+def stalls_of(
     kernel: Kernel, macs: int, system: MemorySystem, constants: Memory, scratch: Memory, *, bits: int = 8
-) -> Kernel:
-    """The kernel with its `stalls`.
+) -> int:
+    """For `Kernel.stalls`.
 
     Args:
         macs: of its node.
@@ -75,4 +73,11 @@ def with_stalls(
         if kernel.cycles is None and not kernel.ahead:  # LDM and STM: an instruction each, a cycle for each word
             work = copy_work(kernel.constant_bytes)
             found += work.cycles - work.instructions
-    return replace(kernel, stalls=round(found))
+    return round(found)
+
+
+def with_stalls(
+    kernel: Kernel, macs: int, system: MemorySystem, constants: Memory, scratch: Memory, *, bits: int = 8
+) -> Kernel:
+    """The kernel with its `stalls`; arguments as of `stalls_of`."""
+    return kernel.but(stalls=stalls_of(kernel, macs, system, constants, scratch, bits=bits))

@@ -10,6 +10,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -121,7 +122,7 @@ class Board:
     link_flags: tuple[str, ...] = ()
     cores: int = 1
 
-    @property
+    @cached_property
     def memory_system(self) -> MemorySystem:
         """What waiting for its memories costs."""
         return MemorySystem(self.memories, self.caches)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from tinycompile.targets.access_time import NONE, Cycles
@@ -52,7 +53,7 @@ class MemorySystem:
     memories: tuple[Memory, ...]
     caches: tuple[Cache, ...] = ()
 
-    @property
+    @cached_property
     def is_free(self) -> bool:
         """Whether the core waits for none of its memories, as far as is known."""
         return all(memory.access is None or memory.access.is_free for memory in self.memories)
@@ -64,6 +65,17 @@ class MemorySystem:
 
     def cache(self, memory: Memory, serves: Literal["instructions", "data"]) -> Cache | None:
         """The cache in front of a memory, None where there is none."""
+        place = memory.origin, memory.bytes, serves
+        if place not in self._in_front:
+            self._in_front[place] = self._cache(memory, serves)
+        return self._in_front[place]
+
+    @cached_property
+    def _in_front(self) -> dict[tuple[int, int, str], Cache | None]:
+        """Of `cache`, what is known: prices ask for the same few memories again and again."""
+        return {}
+
+    def _cache(self, memory: Memory, serves: Literal["instructions", "data"]) -> Cache | None:
         parts = [m for m in self.memories if m.origin < memory.end and memory.origin < m.end]
         if not parts:
             return None

@@ -34,6 +34,7 @@ help:
 	@echo "make quantisers   what nine quantisation tools write of twelve nets, and what tinycompile makes of it (10 GB, an hour)"
 	@echo "make bench-property   instructions of a product in 300 random layers x 4 cores x 2 levels; layers that fell off the fast road"
 	@echo "make training-gradients   integer gradients of NETWORKS (300) random networks against PyTorch's (pip install tinycompile[training])"
+	@echo "make search-engines   a search on local clusters of Dask and Ray finds what local workers find (pip install tinycompile[cluster])"
 	@echo "make bench-planner   how long planning takes"
 	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
 	@echo "make bench-sliding   what a step of a sliding window takes"
@@ -139,6 +140,10 @@ quantisers: setup
 NETWORKS ?= 300
 training-gradients: setup
 	$(BIN)/python -m tests.training.autograd $(NETWORKS)
+
+.PHONY: search-engines
+search-engines: setup
+	$(BIN)/python -m tests.search.engines
 
 clean:
 	rm -rf build dist *.egg-info

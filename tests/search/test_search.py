@@ -115,7 +115,7 @@ class InProcess:
 
 
 def test_the_same_is_found_whoever_works_and_whatever_dies(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "Pool", InProcess)
+    monkeypatch.setattr(driver, "opened", lambda _engine, setup, workers: InProcess(setup, workers))
     whole = driver.searched(search, str)
     assert [each.number for each in whole] == list(range(search.trials))
     assert all(each.figures["ram_bytes"] <= 4096 and each.figures["instructions"] <= 60_000 for each in whole)

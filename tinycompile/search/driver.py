@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinycompile.errors import UsageError
 from tinycompile.progress import step
+from tinycompile.search.cluster import Cluster, opened
 from tinycompile.search.data import Data
 from tinycompile.search.finish import Finished, finished
 from tinycompile.search.page import save_page
@@ -83,7 +84,7 @@ def searched(search: Search, progress: Callable[[str], None] = step) -> list[Can
     data, space = Data.read(search.data, search.folds), load_space(search.space)
     prices = Prices(space, data.shape, data.classes, search.target, search.limits)
     study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices)
-    with Pool(search.setup, search.workers) as pool:
+    with opened(search.engine, search.setup, search.workers) as pool:
         _share(search, data, prices, pool, progress)
         while found := study.round(search.trials):
             _train(search, study, found, pool, progress)
@@ -91,7 +92,7 @@ def searched(search: Search, progress: Callable[[str], None] = step) -> list[Can
     return _candidates(search, study)
 
 
-def _share(search: Search, data: Data, prices: Prices, pool: Pool, progress: Callable[[str], None]) -> None:
+def _share(search: Search, data: Data, prices: Prices, pool: Pool | Cluster, progress: Callable[[str], None]) -> None:
     """Train the supernets: one for each fold, which never sees what candidates are judged on, and one for the end."""
     folds = (*range(len(data.folds)), None) if search.supernet else ()
     missing = [fold for fold in folds if not Shared.path(search.output, fold).exists()]
@@ -105,7 +106,7 @@ def _share(search: Search, data: Data, prices: Prices, pool: Pool, progress: Cal
 
 
 def _train(
-    search: Search, study: Study, found: Sequence[Candidate], pool: Pool, progress: Callable[[str], None]
+    search: Search, study: Study, found: Sequence[Candidate], pool: Pool | Cluster, progress: Callable[[str], None]
 ) -> None:
     """Train a round; what an interrupted search had finished is read."""
     done = [each for each in _candidates(search, study) if each.accuracy is not None]

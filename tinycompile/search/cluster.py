@@ -24,6 +24,8 @@ from tinycompile.search.tasks import AnyTask, Bench, Done, Setup, Shared
 
 Files = Mapping[str, bytes]
 """By their place in a worker's folder."""
+PATIENCE = 60
+"""Seconds after which it is asked whether a cluster has workers."""
 _SPACE, _DATA, _TRAINER = "space.py", "data.npz", "trainer.py"
 
 
@@ -163,12 +165,29 @@ class Dask(Cluster):
     def results(self, files: Files, tasks: Sequence[AnyTask]) -> Iterator[tuple[Done, Files]]:
         sent = self._client.submit(dict, files, pure=False)  # what is scattered is lost with the worker that has it
         futures = {self._client.submit(executed, self._setup, sent, task, pure=False): task for task in tasks}
-        for future in self._distributed.as_completed(list(futures)):
-            try:
-                found = future.result()
-            except (self._distributed.KilledWorker, CancelledError) as error:
-                raise _lost("Dask", futures[future], error) from error
-            yield found
+        waiting = set(futures)
+        while waiting:
+            finished = self._finished(waiting)
+            waiting -= finished
+            for future in finished:
+                try:
+                    found = future.result()
+                except (self._distributed.KilledWorker, CancelledError) as error:
+                    raise _lost("Dask", futures[future], error) from error
+                yield found
+
+    def _finished(self, waiting: set[Any]) -> set[Any]:
+        """Those that are; none after a while. Raises ToolFailedError: there is nobody to wait for."""
+        try:
+            return self._distributed.wait(waiting, PATIENCE, "FIRST_COMPLETED").done
+        except TimeoutError as error:
+            if not self._client.nthreads():
+                raise ToolFailedError(
+                    "the Dask cluster has no workers left", hint="start workers, and give the same command again"
+                ) from error
+            return set()
+        except CancelledError:
+            return {future for future in waiting if future.cancelled()}
 
 
 class Ray(Cluster):
@@ -180,8 +199,10 @@ class Ray(Cluster):
         where = {"address": f"ray://{address}"} if address else {"num_cpus": workers, "include_dashboard": False}
         try:
             self._ray.init(logging_level="error", log_to_driver=False, **where)
-        except (OSError, ConnectionError, ValueError) as error:
-            raise UsageError(f"no Ray cluster at {address}: {error}", hint="ray://host:10001") from error
+        except Exception as error:  # Ray's own are of no class of theirs
+            raise UsageError(
+                f"no Ray cluster at {address or 'this machine'}: {error}", hint="ray://host:10001"
+            ) from error
         self._execute: Any = self._ray.remote(max_retries=ATTEMPTS - 1, num_cpus=1)(executed)
 
     def close(self) -> None:

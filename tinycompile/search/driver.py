@@ -19,7 +19,7 @@ from tinycompile.search.prices import Prices
 from tinycompile.search.settings import Search
 from tinycompile.search.space import load_space
 from tinycompile.search.study import Candidate, Study, front_of
-from tinycompile.search.tasks import Bench, Result, Shared, Task
+from tinycompile.search.tasks import Result, Shared, Task
 
 POPULATION = 128
 """Networks that fit, among which those are drawn that a supernet trains."""
@@ -58,12 +58,14 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
         TinycompileError.
     """
     begun = time.monotonic()
-    candidates = searched(search, progress)
-    front = front_of(candidates)
-    if not front:
-        raise _nothing_fits(search)
-    progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
-    best = finished(Bench.of(search.setup), front[: search.finalists], search, progress)
+    search.begin()
+    with opened(search.engine, search.setup, search.workers) as pool:
+        candidates = _searched(search, pool, progress)
+        front = front_of(candidates)
+        if not front:
+            raise _nothing_fits(search)
+        progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
+        best = finished(front[: search.finalists], search, pool, progress)
     outcome = Outcome(candidates, front, best)
     outcome.save(search.output)
     save_page(search, candidates, best)
@@ -81,14 +83,18 @@ def _nothing_fits(search: Search) -> UsageError:
 def searched(search: Search, progress: Callable[[str], None] = step) -> list[Candidate]:
     """All candidates of a search, trained; arguments and errors as of `run`."""
     search.begin()
+    with opened(search.engine, search.setup, search.workers) as pool:
+        return _searched(search, pool, progress)
+
+
+def _searched(search: Search, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
     data, space = Data.read(search.data, search.folds), load_space(search.space)
     prices = Prices(space, data.shape, data.classes, search.target, search.limits)
     study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices)
-    with opened(search.engine, search.setup, search.workers) as pool:
-        _share(search, data, prices, pool, progress)
-        while found := study.round(search.trials):
-            _train(search, study, found, pool, progress)
-            save_page(search, _candidates(search, study), None)
+    _share(search, data, prices, pool, progress)
+    while found := study.round(search.trials):
+        _train(search, study, found, pool, progress)
+        save_page(search, _candidates(search, study), None)
     return _candidates(search, study)
 
 

@@ -37,6 +37,7 @@ help:
 	@echo "make guides  GUIDES_PYTHON=python with torch, tensorflow or skl2onnx: the pages from_*.md as they stand"
 	@echo "make newcomer   the commands of docs/getting_started.md in a fresh environment, timed"
 	@echo "make api     docs/python_api.md from docstrings"
+	@echo "make search-engines   a search on local clusters of Dask and Ray finds what local workers find (pip install tinycompile[cluster])"
 	@echo "make bench-planner   how long planning takes"
 	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
 	@echo "make bench-sliding   what a step of a sliding window takes"
@@ -154,6 +155,10 @@ api:
 
 guides:
 	TESTS=full $(GUIDES_PYTHON) -m pytest tests/docs/test_pages.py -p no:cacheprovider -k "code_runs and (from_ or field_update or python_api or troubleshooting)" -rs
+
+.PHONY: search-engines
+search-engines: setup
+	$(BIN)/python -m tests.search.engines
 
 clean:
 	rm -rf build dist *.egg-info

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,14 +18,14 @@ import pytest
 from tests.conftest import ROOT
 from tests.support.full import FULL
 from tinycompile.errors import SamplesError, ToolFailedError, UsageError
-from tinycompile.search import driver
+from tinycompile.search import driver, finish
 from tinycompile.search.data import FOLDS, Data
 from tinycompile.search.pool import Pool
 from tinycompile.search.prices import Limits
 from tinycompile.search.settings import Search
 from tinycompile.search.space import Config, Space
 from tinycompile.search.study import ROUND, Candidate, Priced, Study, front_of
-from tinycompile.search.tasks import Bench, Result, Setup, Task
+from tinycompile.search.tasks import AnyTask, Bench, Done, Final, Result, Setup, Task
 from tinycompile.search.trainer import Recipe
 
 pytest.importorskip("optuna")
@@ -103,7 +103,7 @@ class InProcess:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Result]:
+    def run(self, tasks: Sequence[AnyTask]) -> Iterator[Done]:
         bench = Bench.of(self._setup)
         for task in sorted(tasks, key=lambda task: (task.number % self._workers, task.number)):
             found = bench.run(task)
@@ -115,7 +115,7 @@ class InProcess:
 
 
 def test_the_same_is_found_whoever_works_and_whatever_dies(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(driver, "Pool", InProcess)
+    monkeypatch.setattr(driver, "opened", lambda _engine, setup, workers: InProcess(setup, workers))
     whole = driver.searched(search, str)
     assert [each.number for each in whole] == list(range(search.trials))
     assert all(each.figures["ram_bytes"] <= 4096 and each.figures["instructions"] <= 60_000 for each in whole)
@@ -246,11 +246,28 @@ def test_results_are_json(search: Search) -> None:
     assert Result.read(search.output, 1) is None
 
 
+def test_finalists_are_trained_once_in_each_fold(search: Search) -> None:
+    """What an interrupted search had trained at length is read."""
+    config: dict[str, Any] = {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}
+    (task, other) = (Final(3, config, fold, 4) for fold in (0, 1))
+    bench = Bench.of(search.setup)
+    assert task.reached(search.output) is None
+    assert bench.run(task) == task
+    floats, int8 = task.reached(search.output) or (0, 0)
+    assert floats > 0.5  # the trainer's word
+    assert 0 <= int8 <= 1
+    assert [path.name for path in (search.output / "finalists").iterdir()] == ["00003.0.4.json"]
+    other.path(search.output).write_text("[0.5, 0.25]")
+    front = [Candidate(3, 3, config, {"instructions": 1}, 0.5)]
+    (found,) = finish.trained(front, replace(search, final_epochs=4), cast(Any, InProcess(search.setup, 1)), 2)
+    assert (found.accuracy, found.int8_accuracy) == ((floats + 0.5) / 2, (int8 + 0.25) / 2)
+
+
 RUN = """
 import sys
 from pathlib import Path
 from tests.search.test_search import search_in
-from tinycompile.search import driver
+from tinycompile.search import driver, finish
 
 if __name__ == "__main__":
     driver.searched(search_in(Path(sys.argv[1]), workers=2), print)

@@ -49,6 +49,7 @@ class Count(click.ParamType[int]):
 @click.option("--rate", default=4e-3, show_default=True, help="The highest learning rate.")
 @click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
+@click.option("--engine", help="Who trains: dask://host:port or ray://host:port.  [default: processes here]")
 @click.option("--trainer", help="A Python file with a function train, in place of ours.")
 @click.option("--storage", help="Where Optuna keeps the candidates (a URL).  [default: a file in the folder]")
 @explained

@@ -15,6 +15,9 @@ FOLDS = 3
 ENOUGH = 5000
 """Samples of which the last fifth of each class, in the file's order, is enough to compare networks on."""
 
+CALIBRATION = 256
+"""Samples that the best are quantised with."""
+
 
 @dataclass(frozen=True, eq=False)
 class Part:

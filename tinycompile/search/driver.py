@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tinycompile.errors import UsageError
 from tinycompile.progress import step
+from tinycompile.search.cluster import Cluster, opened
 from tinycompile.search.data import Data
 from tinycompile.search.finish import Finished, finished
 from tinycompile.search.page import save_page
@@ -18,7 +19,7 @@ from tinycompile.search.prices import Prices
 from tinycompile.search.settings import Search
 from tinycompile.search.space import load_space
 from tinycompile.search.study import Candidate, Study, front_of
-from tinycompile.search.tasks import Bench, Result, Shared, Task
+from tinycompile.search.tasks import Result, Shared, Task
 
 POPULATION = 128
 """Networks that fit, among which those are drawn that a supernet trains."""
@@ -57,12 +58,14 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
         TinycompileError.
     """
     begun = time.monotonic()
-    candidates = searched(search, progress)
-    front = front_of(candidates)
-    if not front:
-        raise _nothing_fits(search)
-    progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
-    best = finished(Bench.of(search.setup), front[: search.finalists], search, progress)
+    search.begin()
+    with opened(search.engine, search.setup, search.workers) as pool:
+        candidates = _searched(search, pool, progress)
+        front = front_of(candidates)
+        if not front:
+            raise _nothing_fits(search)
+        progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
+        best = finished(front[: search.finalists], search, pool, progress)
     outcome = Outcome(candidates, front, best)
     outcome.save(search.output)
     save_page(search, candidates, best)
@@ -80,18 +83,22 @@ def _nothing_fits(search: Search) -> UsageError:
 def searched(search: Search, progress: Callable[[str], None] = step) -> list[Candidate]:
     """All candidates of a search, trained; arguments and errors as of `run`."""
     search.begin()
+    with opened(search.engine, search.setup, search.workers) as pool:
+        return _searched(search, pool, progress)
+
+
+def _searched(search: Search, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
     data, space = Data.read(search.data, search.folds), load_space(search.space)
     prices = Prices(space, data.shape, data.classes, search.target, search.limits)
     study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices)
-    with Pool(search.setup, search.workers) as pool:
-        _share(search, data, prices, pool, progress)
-        while found := study.round(search.trials):
-            _train(search, study, found, pool, progress)
-            save_page(search, _candidates(search, study), None)
+    _share(search, data, prices, pool, progress)
+    while found := study.round(search.trials):
+        _train(search, study, found, pool, progress)
+        save_page(search, _candidates(search, study), None)
     return _candidates(search, study)
 
 
-def _share(search: Search, data: Data, prices: Prices, pool: Pool, progress: Callable[[str], None]) -> None:
+def _share(search: Search, data: Data, prices: Prices, pool: Pool | Cluster, progress: Callable[[str], None]) -> None:
     """Train the supernets: one for each fold, which never sees what candidates are judged on, and one for the end."""
     folds = (*range(len(data.folds)), None) if search.supernet else ()
     missing = [fold for fold in folds if not Shared.path(search.output, fold).exists()]
@@ -105,7 +112,7 @@ def _share(search: Search, data: Data, prices: Prices, pool: Pool, progress: Cal
 
 
 def _train(
-    search: Search, study: Study, found: Sequence[Candidate], pool: Pool, progress: Callable[[str], None]
+    search: Search, study: Study, found: Sequence[Candidate], pool: Pool | Cluster, progress: Callable[[str], None]
 ) -> None:
     """Train a round; what an interrupted search had finished is read."""
     done = [each for each in _candidates(search, study) if each.accuracy is not None]

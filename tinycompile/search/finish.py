@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +14,13 @@ from tinycompile.errors import DoesNotFitError, QuantizationWarning, ToolMissing
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.pipeline import compile as build_firmware
-from tinycompile.quantize import quantize
-from tinycompile.search.data import Part, save_calibration, save_labelled
+from tinycompile.search.cluster import Cluster
+from tinycompile.search.data import CALIBRATION, save_calibration, save_labelled
+from tinycompile.search.pool import Pool
 from tinycompile.search.prices import Limits
 from tinycompile.search.settings import Search
 from tinycompile.search.study import Candidate
-from tinycompile.search.tasks import Bench
-
-CALIBRATION = 256
-"""Samples that the best are quantised with."""
+from tinycompile.search.tasks import Bench, Final
 
 
 @dataclass(frozen=True)
@@ -82,17 +78,18 @@ class Finished:
         return lines
 
 
-def finished(bench: Bench, front: Sequence[Candidate], search: Search, progress: Callable[[str], None]) -> Finished:
+def finished(
+    front: Sequence[Candidate], search: Search, pool: Pool | Cluster, progress: Callable[[str], None]
+) -> Finished:
     """Train the candidates in every fold, quantise them, build the best that keeps the limits.
 
     Raises:
         UsageError: none keeps them once it is built.
     """
-    finalists = list[Finalist]()
-    for each in front:
-        found = _finalist(bench, each, search)
-        progress(f"finalist: {found.accuracy:.2%}, int8 {found.int8_accuracy:.2%}")
-        finalists.append(found)
+    bench = Bench.of(search.setup)
+    finalists = trained(front, search, pool, len(bench.data.folds))
+    for each in finalists:
+        progress(f"finalist: {each.accuracy:.2%}, int8 {each.int8_accuracy:.2%}")
     excess = ""
     for finalist in sorted(finalists, key=lambda f: f.rank):
         built = _built(bench, finalist, search)
@@ -104,36 +101,16 @@ def finished(bench: Bench, front: Sequence[Candidate], search: Search, progress:
     raise UsageError(f"no finalist keeps the limits: its firmware {excess}", hint="--finalists, or larger limits")
 
 
-def _finalist(bench: Bench, candidate: Candidate, search: Search) -> Finalist:
-    """A file has what was found, so that an interrupted search needn't train it again."""
-    known = search.output / "finalists" / f"{candidate.number:05}.json"
-    if known.exists():
-        return Finalist(candidate, *json.loads(known.read_text()))
-    known.parent.mkdir(exist_ok=True)
-    recipe, reached = replace(search.recipe, epochs=search.final_epochs), list[tuple[float, float]]()
-    for fold, (part, judged) in enumerate(bench.data.folds):
-        seed = search.seed + fold
-        trained, accuracy = bench.trainer(bench.model(candidate.config, fold), part, judged, recipe, seed, None, 0)
-        reached.append((accuracy, _quantized_accuracy(trained, part, judged, known.with_suffix(f".{fold}"))))
-    found = Finalist(candidate, *(sum(each) / len(each) for each in zip(*reached, strict=True)))
-    known.write_text(json.dumps([found.accuracy, found.int8_accuracy]))
-    return found
-
-
-def _quantized_accuracy(proto: Any, part: Part, judged: Part, stem: Path) -> float:
-    """Of the int8 model that `quantize` makes."""
-    model, calib, samples = (stem.with_suffix(suffix) for suffix in (".onnx", ".calib.npz", ".judged.npz"))
-    onnx_module().save(proto, str(model))
-    save_calibration(calib, part, CALIBRATION)
-    save_labelled(samples, judged)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", QuantizationWarning)
-        found = quantize(model, calib, evaluation=samples)
-    for file in (model, calib, samples):
-        file.unlink()
-    if found.accuracy is None:
-        raise AssertionError("labelled samples give an accuracy")
-    return found.accuracy.int8_value
+def trained(front: Sequence[Candidate], search: Search, pool: Pool | Cluster, folds: int) -> list[Finalist]:
+    """The best, trained at length in every fold; an interrupted search's needn't be trained again."""
+    tasks = [Final(each.number, each.config, fold, search.final_epochs) for each in front for fold in range(folds)]
+    for _ in pool.run([task for task in tasks if task.reached(search.output) is None]):
+        pass
+    reached = {(task.number, task.fold): task.reached(search.output) or (0.0, 0.0) for task in tasks}
+    return [
+        Finalist(each, *(sum(reached[each.number, fold][i] for fold in range(folds)) / folds for i in range(2)))
+        for each in front
+    ]
 
 
 def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:

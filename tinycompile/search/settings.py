@@ -29,6 +29,7 @@ class Search:
         final_epochs: so long.
         storage: Optuna's; None for a file in the folder.
         supernet: as `Setup` has it.
+        engine: as `cluster.opened` takes it.
     """
 
     space: str
@@ -47,6 +48,7 @@ class Search:
     trainer: str | None = None
     storage: str | None = None
     supernet: int = 0
+    engine: str | None = None
 
     @property
     def setup(self) -> Setup:

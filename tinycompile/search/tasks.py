@@ -18,6 +18,7 @@ import numpy as np
 from tinycompile.errors import UsageError
 from tinycompile.ir import Array
 from tinycompile.search.data import Data, Part
+from tinycompile.search.quantized import quantized_accuracy
 from tinycompile.search.space import Config, Space, Value, load_space
 from tinycompile.search.supernet import train_supernet, with_inherited
 from tinycompile.search.torch_network import torch_module
@@ -130,9 +131,35 @@ class Shared:
         return Path(folder) / "supernet" / f"{'all' if fold is None else fold}.npz"
 
 
-AnyTask = Task | Shared
-Done = Result | Shared
-"""A task's result; of a supernet it is its file."""
+@dataclass(frozen=True)
+class Final:
+    """One of the best to be trained at length in a fold.
+
+    Attributes:
+        number, config: of the candidate.
+    """
+
+    number: int
+    config: Mapping[str, Value]
+    fold: int
+    epochs: int
+
+    def path(self, folder: str | Path) -> Path:
+        """Where it is said what it reached."""
+        return Path(folder) / "finalists" / f"{self.number:05}.{self.fold}.{self.epochs}.json"
+
+    def reached(self, folder: str | Path) -> tuple[float, float] | None:
+        """The accuracy of its floats and of int8; None where it hasn't been trained."""
+        path = self.path(folder)
+        if not path.exists():
+            return None
+        floats, int8 = json.loads(path.read_text())
+        return floats, int8
+
+
+AnyTask = Task | Shared | Final
+Done = Result | Shared | Final
+"""A task's result; that of supernets and finalists is in their files."""
 
 Trainer = Callable[..., tuple[Any, float]]
 """As `trainer.train`: (model, samples, judged samples, recipe, seed, stop, every) to (trained model, accuracy)."""
@@ -191,7 +218,24 @@ class Bench:
 
     def run(self, task: AnyTask) -> Done:
         """Do what a task says, and save what came of it."""
-        return self._candidate(task) if isinstance(task, Task) else self._supernet(task)
+        match task:
+            case Task():
+                return self._candidate(task)
+            case Shared():
+                return self._supernet(task)
+            case Final():
+                return self._final(task)
+
+    def _final(self, task: Final) -> Final:
+        part, judged = self.data.folds[task.fold]
+        recipe, seed = replace(self.setup.recipe, epochs=task.epochs), self.setup.seed + task.fold
+        trained, floats = self.trainer(self.model(task.config, task.fold), part, judged, recipe, seed, None, 0)
+        path = task.path(self.setup.folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps([floats, quantized_accuracy(trained, part, judged, temporary)]))
+        temporary.replace(path)
+        return task
 
     def _supernet(self, task: Shared) -> Shared:
         recipe = replace(self.setup.recipe, epochs=self.setup.supernet)

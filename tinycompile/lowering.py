@@ -30,7 +30,7 @@ from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, weights_memory
 from tinycompile.lowered import Lowered, Slide
-from tinycompile.model_source import compiled_source
+from tinycompile.model_source import compiled_source, framed_source
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
@@ -76,7 +76,8 @@ def quantized_sources(
         calibration = replace(calibration, evaluation=None)  # it is for what fewer tokens cost
     with ExitStack() as stack:
         how = calibration, dict(options.shapes), options.signature, options.layout, dict(options.states)
-        yield [stack.enter_context(compiled_source(Path(m), *how)) for m in models]
+        files = [stack.enter_context(framed_source(Path(model), options.frontend)) for model in models]
+        yield [stack.enter_context(compiled_source(file, *how)) for file in files]
 
 
 @dataclass(frozen=True)

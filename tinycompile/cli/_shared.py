@@ -276,6 +276,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             _choice("--dtype", choices.DTYPE_CHOICES, "int8, or float32 for float models."),
             _choice("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),
             click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
+            click.option("--frontend", help="From samples to a spectrogram model's input: micro, or FILE.toml."),
             click.option("--keep-tokens", multiple=True, help=KEEP_TOKENS),
             click.option("--train", help=TRAIN),
             click.option("--data", "train_data", type=PATH, help="Samples (.npz: x, y) for --train auto."),

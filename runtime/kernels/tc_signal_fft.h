@@ -397,6 +397,24 @@ TC_INLINE void tc_signal_scaled_irfft_f32(const float *input, float *output, con
 
 #undef TC_SIGNAL_FFT
 
+/* tc_signal_rfft_f32 of frames times a window [samples]. */
+TC_INLINE void tc_signal_windowed_rfft_f32(const float *input, float *output, const uint16_t *order, const float *twiddles,
+                                           const float *turns, const float *roots, const float *window,
+                                           const tc_signal_fft_shape *shape)
+{
+    for (int32_t frame = 0; frame < shape->frames; ++frame) {
+        for (int32_t i = 0; i < shape->points; ++i) {
+            const int32_t at = 2 * order[i];
+            output[2 * i] = at < shape->samples ? input[at] * window[at] : 0.0f;
+            output[2 * i + 1] = at + 1 < shape->samples ? input[at + 1] * window[at + 1] : 0.0f;
+        }
+        tc_signal_stages_f32(output, twiddles, roots, shape, 0);
+        tc_signal_parted_f32(output, turns, shape->points);
+        input += shape->samples;
+        output += 2 * (shape->points + 1);
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from tests.ops.signal_models import signal_sites
 from tests.support.emulated_kernel import check_emulated
 from tests.support.full import FULL, some
-from tests.support.kernel_checks import M7, check
+from tests.support.kernel_checks import M7, check, site_of
 from tests.support.several_results import check_results, first_result
 from tinycompile.dtypes import FLOAT32, INT16
-from tinycompile.ir import Site
+from tinycompile.ir import Site, TensorType
 from tinycompile.kernels.base import Factory
-from tinycompile.kernels.signal_fft import signal_fft, signal_fft_pairs
+from tinycompile.kernels.signal_fft import fourier_fully_connected, signal_fft, signal_fft_pairs
 from tinycompile.kernels.signals import (
     signal_energy,
     signal_fft_auto_scale,
@@ -24,6 +28,7 @@ from tinycompile.kernels.signals import (
     signal_stacker,
     signal_window,
 )
+from tinycompile.ops.fully_connected import FullyConnected
 
 FACTORIES: list[Factory] = [
     signal_energy,
@@ -57,6 +62,19 @@ def single() -> list[tuple[Factory, Site]]:
     return [*((factory, site) for factory in FACTORIES for site in sites(factory)), *transforms()]
 
 
+def fourier(samples: int, length: int, rows: int = 2) -> Site:
+    """A product with the matrix that STFT is made into."""
+    window = np.random.default_rng(length).uniform(0.1, 1, samples)
+    angles = -2 * np.pi / length * np.outer(np.arange(length // 2 + 1), np.arange(samples))
+    matrix = (np.stack([np.cos(angles), np.sin(angles)], 1).reshape(length + 2, samples) * window).astype(np.float32)
+    x, w = TensorType((rows, samples), FLOAT32), TensorType(matrix.shape, FLOAT32)
+    return site_of(FullyConnected(), [x, w], [None, matrix], TensorType((), FLOAT32))
+
+
+def fouriers() -> list[tuple[Factory, Site]]:
+    return [(fourier_fully_connected, fourier(*each)) for each in ((64, 64), (50, 60), (13, 32))]
+
+
 def several() -> list[tuple[Factory, Site]]:
     """Of the strict alignment's test, too."""
     return first_result([(factory, site) for factory in SEVERAL for site in sites(factory)])
@@ -71,7 +89,17 @@ def test_on_this_machine() -> None:
 
 
 def test_dual_products() -> None:
-    check_emulated(some([*single(), *several()], 100))
+    check_emulated(some([*single(), *several(), *fouriers()], 100))
+
+
+def test_what_is_no_fourier_transform() -> None:
+    site = fourier(12, 16)
+    assert fourier_fully_connected(site, M7) is not None
+    for change in ((0, 3), (1, 2), (7, 5)):
+        matrix = site.constant(1).copy()
+        matrix[change] += np.float32(1e-4)
+        assert fourier_fully_connected(replace(site, constants=(None, matrix)), M7) is None
+    assert fourier_fully_connected(fourier(10, 14), M7) is None, "7 is no factor of a fast one"
 
 
 def test_portable_twins_of_dual_products() -> None:

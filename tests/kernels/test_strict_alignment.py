@@ -239,6 +239,8 @@ def apart_cases() -> list[tuple[Factory, Site]]:
         *test_lstm.cases(),
         *test_svdf.cases(),
         *test_signals.several(),
+        *test_signals.fouriers(),
+        *test_signals.transforms()[:3],
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from tests.ops.signal_models import signal_sites
+from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.full import FULL, some
 from tests.support.kernel_checks import M7, check, site_of
@@ -14,7 +15,7 @@ from tests.support.several_results import check_results, first_result
 from tinycompile.dtypes import FLOAT32, INT16
 from tinycompile.ir import Site, TensorType
 from tinycompile.kernels.base import Factory
-from tinycompile.kernels.signal_fft import fourier_fully_connected, signal_fft, signal_fft_pairs
+from tinycompile.kernels.signal_fft import fourier_fully_connected, signal_fft, signal_fft_pairs, signal_fft_steps
 from tinycompile.kernels.signals import (
     signal_energy,
     signal_fft_auto_scale,
@@ -30,6 +31,7 @@ from tinycompile.kernels.signals import (
 )
 from tinycompile.ops.fully_connected import FullyConnected
 
+M3 = core_named("cortex-m3")
 FACTORIES: list[Factory] = [
     signal_energy,
     signal_filter_bank,
@@ -56,6 +58,11 @@ def transforms() -> list[tuple[Factory, Site]]:
     every = [*signal_sites("signal_rfft"), *signal_sites("signal_irfft")]
     words = [site for site in every if site.sig.input.dtype == INT16 and signal_fft_pairs(site, M7) is not None]
     return [*((signal_fft_pairs, site) for site in words), *((signal_fft, site) for site in every)]
+
+
+def steps() -> list[tuple[Factory, Site]]:
+    """Of cores without dual products."""
+    return [(signal_fft_steps, site) for factory, site in transforms() if factory is signal_fft_pairs]
 
 
 def single() -> list[tuple[Factory, Site]]:
@@ -86,6 +93,8 @@ def test_on_this_machine() -> None:
     cases = [case for case in cases if case[1].sig.input.dtype != FLOAT32]  # whose sums have another order
     for factory, site in cases if FULL else cases[:: len(cases)]:
         (check_results if factory in SEVERAL else check)(factory, site)
+    for factory, site in steps() if FULL else []:
+        check(factory, site, M3)
 
 
 def test_dual_products() -> None:
@@ -104,3 +113,10 @@ def test_what_is_no_fourier_transform() -> None:
 
 def test_portable_twins_of_dual_products() -> None:
     check_emulated(some([*single(), *several()], 100), "mps2-an385", isa=M7)
+
+
+def test_cores_without() -> None:
+    """Nor long products."""
+    cases = [*steps(), *((factory, site) for factory in FACTORIES for site in sites(factory))]
+    core = ("-mcpu=cortex-m0plus", "-mthumb")
+    check_emulated(some(cases, 100), "mps2-an385", core=core, isa=core_named("cortex-m0"))

@@ -148,36 +148,54 @@ def _window_of(matrix: Array) -> Array | None:
 
 def _per_number(core: Core, dtype: DType, stages: Sequence[int]) -> int:
     """Instructions of all stages for a complex number."""
-    product = {INT16: 6, INT32: 18 if core.has("long_multiply") else 200, FLOAT32: 6 if core.has("fpu") else 250}[dtype]
-    return 20 + product + len(stages) * (10 + 2 * product)
+    product = {
+        INT16: 9 if core.has("multiply_accumulate") else 20,
+        INT32: 18 if core.has("long_multiply") else 200,
+        FLOAT32: 6 if core.has("fpu") else 250,
+    }[dtype]
+    return 30 + product + len(stages) * (10 + 2 * product)
 
 
 @kernel_for(SignalRfft, SignalIrfft, dtype=None, needs={"dsp"})
 def signal_fft_pairs(site: Site, core: Core) -> Kernel | None:
-    """`tc_signal_fft_pairs.h`: powers of two with the DSP extension."""
+    """`tc_signal_fft_pairs.h`: powers of two with the DSP extension, a complex number in a word."""
+    return _of_twos(site, "pairs", 22, 13)
+
+
+@kernel_for(SignalRfft, SignalIrfft, dtype=None, unless={"dsp"})
+def signal_fft_steps(site: Site, core: Core) -> Kernel | None:
+    """Powers of two in plain C, stage by stage with constant distances."""
+    return _of_twos(site, "s16", 45, 22) if core.has("multiply_accumulate") else _of_twos(site, "s16", 70, 38)
+
+
+def _of_twos(site: Site, form: str, around: int, per_stage: int) -> Kernel | None:
+    """Functions whose names end in `form`; they take `around` instructions for a number, and more in each stage."""
     op, t = site.node.op, site.sig.input
     if not isinstance(op, SignalRfft | SignalIrfft) or t.dtype != INT16:
         return None
     inverse, points = isinstance(op, SignalIrfft), op.length // 2
     first, *others = reversed(fixed_fft.factors(points))
-    if site.constants[0] is not None or t.shape[-1] % 2 or first not in (2, 4) or any(factor != 4 for factor in others):
+    odd = t.shape[-1] % 2 or first not in (2, 4) or any(factor != 4 for factor in others)
+    if site.constants[0] is not None or odd:
         return None
-    stages, words, step = list[dict[str, int]](), list[Array](), first
+    words, ctype = form == "pairs", "uint32_t" if form == "pairs" else "int16_t"
+    stages, twiddles, step = list[dict[str, int]](), list[Array](), first
     for _ in others:
-        stages.append({"at": sum(map(len, words)), "step": step})
-        words.append(_stage_twiddles(points, step, inverse=inverse))
+        stages.append({"at": sum(map(len, twiddles)), "step": step})
+        made = _stage_twiddles(points, step, inverse=inverse)
+        twiddles.append(made.view(np.uint32) if words else made)
         step *= 4
-    order = 2 * fixed_fft.order(points)[::first]
-    turns = _turns(points, INT16, inverse=inverse).view(np.uint32)
+    order, turns = 2 * fixed_fft.order(points)[::first], _turns(points, INT16, inverse=inverse)
     constants = (
         Constant("order", "uint16_t", order.astype(np.uint16), "where each group of the first stage begins", True),
-        *([Constant("twiddles", "uint32_t", np.concatenate(words), "stage by stage", True)] if words else []),
-        Constant("turns", "uint32_t", turns, "between even and odd samples", True),
+        *([Constant("twiddles", ctype, np.concatenate(twiddles), "stage by stage", True)] if twiddles else []),
+        Constant("turns", ctype, turns.view(np.uint32) if words else turns, "of even and odd samples", True),
     )
     parameters = ["const int16_t *input", "int16_t *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)]
     frames = prod(t.shape[:-1])
     text = Later(
         "kernels/signal_fft.c.j2",
+        form=form,
         frames=frames,
         inverse=int(inverse),
         source="joined" if inverse else "input",
@@ -189,29 +207,30 @@ def signal_fft_pairs(site: Site, core: Core) -> Kernel | None:
         output_size=site.sig.output.shape[-1],
     )
     function = Function(
-        f"{op.kind}_pairs_{op.length}",
+        f"{op.kind}_{form}_{op.length}",
         (*parameters, *(["void *scratch"] if inverse else [])),
         text,
-        ("kernels/tc_signal_fft_pairs.h",),
-        f"{'Inverse Fourier' if inverse else 'Fourier'} transform of {op.length} samples, a complex number in a word.",
+        ("kernels/tc_signal_fft_pairs.h" if words else "kernels/tc_signal_fft.h",),
+        f"{'Inverse Fourier' if inverse else 'Fourier'} transform of {op.length} samples"
+        f"{', a complex number in a word' if words else ''}.",
     )
     return Kernel(
-        "signal_fft_pairs",
+        "signal_fft_pairs" if words else "signal_fft_steps",
         function,
         constants,
         scratch_bytes=-(-4 * points // 8) * 8 if inverse else 0,
-        instructions=60 + frames * points * (22 + 13 * len(others)),
-        code_bytes=400 + 420 * len(others),
-        notes={"reason": "dual products of complex numbers"},
+        instructions=60 + frames * points * (around + per_stage * len(others)),
+        code_bytes=(400 if words else 600) + 420 * len(others),
+        notes={"reason": "dual products of complex numbers" if words else "plain C"},
     )
 
 
 def _stage_twiddles(points: int, step: int, *, inverse: bool) -> Array:
-    """Words of a stage of four, three for each position but the first."""
+    """int16, of a stage of four: three numbers for each position but the first."""
     angles = fixed_fft.twiddles(points, 16, inverse=inverse)
     apart = points // (4 * step)
     places = np.arange(1, step)[:, None] * np.arange(1, 4) * apart % points
-    return angles[places].astype(np.int16).ravel().view(np.uint32)
+    return angles[places].astype(np.int16).ravel()
 
 
 def _angles(points: int, dtype: DType, *, inverse: bool) -> Array:

@@ -48,6 +48,12 @@ typedef struct tc_signal_filter_bank_shape {
 
 TC_INLINE uint64_t tc_signal_weighted(uint32_t energy, int16_t weight, int32_t negative)
 {
+#if TC_THUMB1 /* two products of 32 bits */
+    if (!negative) {
+        const uint32_t factor = (uint16_t)weight;
+        return ((uint64_t)((energy >> 16) * factor) << 16) + (energy & 0xFFFFu) * factor;
+    }
+#endif
     return negative ? energy * (uint64_t)(int64_t)weight : (uint64_t)energy * (uint16_t)weight;
 }
 

@@ -325,8 +325,9 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
     for source in sources:
         step(f"reading {source.name}")
         graph = imported(source, options)
+        done = ready(graph, options)  # which says what is wrong with a window
         slides, prunes = _slide(graph, board, options), _pruning(source, board, options)
-        graphs.append((source, work_of(graph), ready(graph, options), slides, prunes))
+        graphs.append((source, work_of(graph), done, slides, prunes))
     weights = [max(1, total(work).weight_bytes) for _, work, *_ in graphs]
     return [
         Loaded(

@@ -162,5 +162,9 @@ def test_what_has_no_front_end(tmp_path: Path) -> None:
         with_front_end(model(7), FrontEnd.read("micro"), "m.tflite")
     path = tmp_path / "m.onnx"
     path.write_bytes(b"")
+    small = tmp_path / "m.tflite"
+    small.write_bytes(model(40))
+    with pytest.raises(UsageError, match="--slide is for models without memory"):
+        tinycompile.compile(small, target="host", frontend="micro", slide="time=1", output=tmp_path / "out")
     with pytest.raises(TinycompileError, match=r"--frontend is for \.tflite"):
         tinycompile.compile(path, target="host", frontend="micro", output=tmp_path / "out")

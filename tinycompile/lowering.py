@@ -31,7 +31,7 @@ from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, initial_bytes, weights_memory
 from tinycompile.lowered import Lowered, Slide
-from tinycompile.model_source import compiled_source
+from tinycompile.model_source import compiled_source, framed_source
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.eliminate_channels import eliminating_the_same
@@ -78,7 +78,8 @@ def quantized_sources(
         calibration = replace(calibration, evaluation=None)  # it is for what fewer tokens cost
     with ExitStack() as stack:
         how = calibration, dict(options.shapes), options.signature, options.layout, dict(options.states)
-        yield [stack.enter_context(compiled_source(Path(m), *how)) for m in models]
+        files = [stack.enter_context(framed_source(Path(model), options.frontend)) for model in models]
+        yield [stack.enter_context(compiled_source(file, *how)) for file in files]
 
 
 @dataclass(frozen=True)
@@ -349,8 +350,9 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
         graph = _folded(whole, options)
         pairs = enumerate(zip(whole.outputs, graph.outputs, strict=True))
         folded = next((number for number, (before, after) in pairs if before != after), None)
+        done = ready(graph, options)  # which says what is wrong with a window
         slides, prunes = _slide(graph, board, options), _pruning(source, board, options)
-        graphs.append((source, work_of(graph), ready(graph, options), slides, prunes, folded))
+        graphs.append((source, work_of(graph), done, slides, prunes, folded))
     weights = [max(1, total(work).weight_bytes) for _, work, *_ in graphs]
     return [
         Loaded(

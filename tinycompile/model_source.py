@@ -13,6 +13,7 @@ from tinycompile.errors import TinycompileError, UsageError
 from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_file import load_proto
 from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.frontend.tflite_file import read_model
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,36 @@ def compiled_source(
         onnx_module().save(result.proto, str(path))
         try:
             yield path, result.as_dict()
+        except TinycompileError as error:
+            error.found_in(error.where.replace(str(path), str(model)))
+            raise
+
+
+@contextmanager
+def framed_source(model: Path, front_end: str | None) -> Generator[Path]:
+    """The file with an audio front end in front of its model, as long as the context; itself without one.
+
+    Args:
+        front_end: as `FrontEnd.read` takes it.
+    """
+    if front_end is None:
+        yield model
+        return
+    from tinycompile.audio.front_end import FrontEnd
+    from tinycompile.audio.merged import with_front_end
+
+    settings = FrontEnd.read(front_end)
+    if model.suffix.lower() != ".tflite":
+        hint = "convert it, such as by `tinycompile quantize model.onnx -o model.tflite`"
+        raise UsageError("--frontend is for .tflite models", where=str(model), hint=hint)
+    check_model_path(model)
+    read_model(model.read_bytes(), str(model), None)
+    content = with_front_end(model.read_bytes(), settings, str(model))
+    with TemporaryDirectory(prefix="tinycompile-") as folder:
+        path = Path(folder) / model.name
+        path.write_bytes(content)
+        try:
+            yield path
         except TinycompileError as error:
             error.found_in(error.where.replace(str(path), str(model)))
             raise

@@ -60,6 +60,7 @@ class PlanOptions(TypedDict, total=False):
     train: str | None
     classes: int | None
     export_gradient: str | None
+    frontend: str | None
     train_data: str | Path | None
     loss: Loss
     learning_rate: float
@@ -127,6 +128,8 @@ class Options:
         match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
             Microcontrollers) compute different ones.
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
+        frontend: "micro", or a TOML file with another audio front end, which is put in front of a `.tflite` model of
+            spectrograms: its input becomes the samples of a hop.
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
             doesn't. classes: of a head that learns others than the model's file has.
@@ -174,6 +177,7 @@ class Options:
     dtype: str = "int8"
     match: Runtime = "litert"
     slide: str | None = None
+    frontend: str | None = None
     keep_tokens: tuple[str, ...] = ()
     train: str | None = None
     classes: int | None = None

@@ -28,8 +28,13 @@ TC_INLINE void tc_signal_energy(const int16_t *input, uint32_t *output, const tc
         output[i] = 0;
     }
     for (int32_t i = shape->start; i < shape->end; ++i) {
+#if TC_DSP
         const uint32_t number = tc_load4(input + 2 * i);
         output[i] = (uint32_t)tc_smuad(number, number);
+#else
+        const int32_t real = input[2 * i], imaginary = input[2 * i + 1];
+        output[i] = (uint32_t)(real * real) + (uint32_t)(imaginary * imaginary);
+#endif
     }
     for (int32_t i = shape->end; i < shape->count; ++i) {
         output[i] = 0;
@@ -43,6 +48,12 @@ typedef struct tc_signal_filter_bank_shape {
 
 TC_INLINE uint64_t tc_signal_weighted(uint32_t energy, int16_t weight, int32_t negative)
 {
+#if TC_THUMB1 /* two products of 32 bits */
+    if (!negative) {
+        const uint32_t factor = (uint16_t)weight;
+        return ((uint64_t)((energy >> 16) * factor) << 16) + (energy & 0xFFFFu) * factor;
+    }
+#endif
     return negative ? energy * (uint64_t)(int64_t)weight : (uint64_t)energy * (uint16_t)weight;
 }
 
@@ -110,6 +121,29 @@ TC_INLINE uint32_t tc_signal_large_root(uint64_t x)
     return root;
 }
 
+/* Bit by bit, for cores whose products have 32 bits: the root of x, of which the remainder is left. `bit` is the largest
+ * power of 4 that isn't larger. */
+#define TC_SIGNAL_ROOT_BY_BITS(word, suffix)                                                                           \
+    TC_INLINE uint32_t tc_signal_root_by_bits_##suffix(word *x, word bit)                                              \
+    {                                                                                                                  \
+        word root = 0, left = *x;                                                                                      \
+        for (; bit != 0u; bit >>= 2) {                                                                                 \
+            const word next = root + bit;                                                                              \
+            root >>= 1;                                                                                                \
+            if (left >= next) {                                                                                        \
+                left -= next;                                                                                          \
+                root += bit;                                                                                           \
+            }                                                                                                          \
+        }                                                                                                              \
+        *x = left;                                                                                                     \
+        return (uint32_t)root;                                                                                         \
+    }
+
+TC_SIGNAL_ROOT_BY_BITS(uint32_t, u32)
+TC_SIGNAL_ROOT_BY_BITS(uint64_t, u64)
+
+#undef TC_SIGNAL_ROOT_BY_BITS
+
 /* The nearest to a root; what is rounded up stays in 16 bits, or in 32. */
 TC_INLINE uint32_t tc_signal_root(uint64_t x)
 {
@@ -117,11 +151,21 @@ TC_INLINE uint32_t tc_signal_root(uint64_t x)
     if (x == 0u) {
         return 0;
     }
+#if TC_THUMB1
+    if (high == 0u) {
+        uint32_t rest = (uint32_t)x;
+        const uint32_t half = tc_signal_root_by_bits_u32(&rest, 1u << ((31 - tc_leading_zeros(rest)) & ~1));
+        return half + (uint32_t)(rest > half && half != 0xFFFFu);
+    }
+    const uint32_t whole = tc_signal_root_by_bits_u64(&x, (uint64_t)1 << ((63 - tc_leading_zeros(high)) & ~1));
+    return whole + (uint32_t)(x > whole && whole != 0xFFFFFFFFu);
+#else
     const int32_t zeros = high != 0u ? tc_leading_zeros(high) : 32 + tc_leading_zeros((uint32_t)x);
     const uint32_t pairs = (uint32_t)zeros >> 1;
     const uint32_t root = tc_signal_large_root(x << (2u * pairs)) >> pairs;
     const uint64_t left = x - (uint64_t)root * root;
     return root + (uint32_t)(left > root && root != (high != 0u ? 0xFFFFFFFFu : 0xFFFFu));
+#endif
 }
 
 typedef struct tc_signal_root_shape {

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_inline.h"
 
 #ifdef __cplusplus
@@ -53,25 +54,49 @@ TC_INLINE int32_t tc_half_s16(int32_t x)
     return x >> 1;
 }
 
+/* c + a * b, c - a * b: MLA, MLS, where compilers shift and subtract for factors such as 8191. */
+TC_INLINE int32_t tc_plus_product(int32_t a, int32_t b, int32_t c)
+{
+#if TC_THUMB2
+    int32_t sum;
+    __asm__("mla %0, %1, %2, %3" : "=r"(sum) : "r"(a), "r"(b), "r"(c));
+    return sum;
+#else
+    return c + a * b;
+#endif
+}
+
+TC_INLINE int32_t tc_minus_product(int32_t a, int32_t b, int32_t c)
+{
+#if TC_THUMB2
+    int32_t difference;
+    __asm__("mls %0, %1, %2, %3" : "=r"(difference) : "r"(a), "r"(b), "r"(c));
+    return difference;
+#else
+    return c - a * b;
+#endif
+}
+
+/* Less than half of an element's range, so that nothing wraps. */
 TC_INLINE int32_t tc_divide_s16(int32_t x, int32_t by)
 {
-    return tc_wrap_s16((x * (32767 / by) + 16384) >> 15);
+    return tc_plus_product(x, 32767 / by, 16384) >> 15;
 }
 
 TC_INLINE int32_t tc_times_s16(int32_t x, int32_t y)
 {
-    return tc_wrap_s16((x * y + 16384) >> 15);
+    return tc_wrap_s16(tc_plus_product(x, y, 16384) >> 15);
 }
 
 /* a * b + c * d, and with a minus. */
 TC_INLINE int32_t tc_sum_of_products_s16(int32_t a, int32_t b, int32_t c, int32_t d)
 {
-    return tc_wrap_s16((a * b + c * d + 16384) >> 15);
+    return tc_wrap_s16(tc_plus_product(c, d, tc_plus_product(a, b, 16384)) >> 15);
 }
 
 TC_INLINE int32_t tc_difference_of_products_s16(int32_t a, int32_t b, int32_t c, int32_t d)
 {
-    return tc_wrap_s16((a * b - c * d + 16384) >> 15);
+    return tc_wrap_s16(tc_minus_product(c, d, tc_plus_product(a, b, 16384)) >> 15);
 }
 
 TC_INLINE int32_t tc_add_s32(int32_t a, int32_t b)
@@ -396,6 +421,96 @@ TC_INLINE void tc_signal_scaled_irfft_f32(const float *input, float *output, con
 }
 
 #undef TC_SIGNAL_FFT
+
+/*
+ * The same for int16 and powers of two, stage by stage with constant distances. Positions go outside of groups.
+ */
+TC_INLINE tc_complex_s16 tc_signal_quarter_s16(const int16_t *at)
+{
+    return tc_complex_divide_s16(tc_complex_load_s16(at), 4);
+}
+
+TC_INLINE void tc_signal_store_four_s16(int16_t *at, int32_t step, tc_complex_s16 a, tc_complex_s16 b, tc_complex_s16 c,
+                                        tc_complex_s16 d, int32_t inverse)
+{
+    const tc_complex_s16 more = tc_complex_add_s16(a, c), less = tc_complex_sub_s16(a, c);
+    const tc_complex_s16 sum = tc_complex_add_s16(b, d), apart = tc_complex_sub_s16(b, d);
+    tc_complex_store_s16(at, tc_complex_add_s16(more, sum));
+    tc_complex_store_s16(at + 2 * step, tc_complex_turn_s16(less, apart, !inverse));
+    tc_complex_store_s16(at + 4 * step, tc_complex_sub_s16(more, sum));
+    tc_complex_store_s16(at + 6 * step, tc_complex_turn_s16(less, apart, inverse));
+}
+
+/* Number `at / 2` of an input that ends after `samples`, and is asked for numbers up to `last / 2`; divided. */
+TC_INLINE tc_complex_s16 tc_signal_sample_s16(const int16_t *input, int32_t at, int32_t last, int32_t samples, int32_t by)
+{
+    const tc_complex_s16 nothing = {0, 0};
+    return last < samples || at < samples ? tc_complex_divide_s16(tc_complex_load_s16(input + at), by) : nothing;
+}
+
+TC_INLINE void tc_signal_first_fours_s16(const int16_t *input, int16_t *output, const uint16_t *order, int32_t points,
+                                         int32_t samples, int32_t inverse)
+{
+    const int32_t far = points / 2;
+    for (int32_t group = 0; group < points / 4; ++group) {
+        const int32_t at = order[group];
+        const tc_complex_s16 a = tc_signal_sample_s16(input, at, far - 2, samples, 4);
+        const tc_complex_s16 b = tc_signal_sample_s16(input, at + far, 2 * far - 2, samples, 4);
+        const tc_complex_s16 c = tc_signal_sample_s16(input, at + 2 * far, 3 * far - 2, samples, 4);
+        const tc_complex_s16 d = tc_signal_sample_s16(input, at + 3 * far, 4 * far - 2, samples, 4);
+        tc_signal_store_four_s16(output, 1, a, b, c, d, inverse);
+        output += 8;
+    }
+}
+
+TC_INLINE void tc_signal_first_twos_s16(const int16_t *input, int16_t *output, const uint16_t *order, int32_t points,
+                                        int32_t samples)
+{
+    for (int32_t group = 0; group < points / 2; ++group) {
+        const int32_t at = order[group];
+        const tc_complex_s16 a = tc_signal_sample_s16(input, at, points - 2, samples, 2);
+        const tc_complex_s16 b = tc_signal_sample_s16(input, at + points, 2 * points - 2, samples, 2);
+        tc_complex_store_s16(output, tc_complex_add_s16(a, b));
+        tc_complex_store_s16(output + 2, tc_complex_sub_s16(a, b));
+        output += 4;
+    }
+}
+
+TC_INLINE void tc_signal_fours_s16(int16_t *data, const int16_t *twiddles, int32_t step, int32_t points, int32_t inverse)
+{
+    const int16_t *const end = data + 2 * points;
+    for (int16_t *at = data; at < end; at += 8 * step) {
+        tc_signal_store_four_s16(at, step, tc_signal_quarter_s16(at), tc_signal_quarter_s16(at + 2 * step),
+                                 tc_signal_quarter_s16(at + 4 * step), tc_signal_quarter_s16(at + 6 * step), inverse);
+    }
+    for (int32_t position = 1; position < step; ++position) {
+        for (int16_t *at = data + 2 * position; at < end; at += 8 * step) {
+            const tc_complex_s16 b = tc_complex_times_s16(tc_signal_quarter_s16(at + 2 * step), twiddles);
+            const tc_complex_s16 d = tc_complex_times_s16(tc_signal_quarter_s16(at + 6 * step), twiddles + 4);
+            const tc_complex_s16 c = tc_complex_times_s16(tc_signal_quarter_s16(at + 4 * step), twiddles + 2);
+            tc_signal_store_four_s16(at, step, tc_signal_quarter_s16(at), b, c, d, inverse);
+        }
+        twiddles += 6;
+    }
+}
+
+/* tc_signal_rfft_f32 of frames times a window [samples]. */
+TC_INLINE void tc_signal_windowed_rfft_f32(const float *input, float *output, const uint16_t *order, const float *twiddles,
+                                           const float *turns, const float *roots, const float *window,
+                                           const tc_signal_fft_shape *shape)
+{
+    for (int32_t frame = 0; frame < shape->frames; ++frame) {
+        for (int32_t i = 0; i < shape->points; ++i) {
+            const int32_t at = 2 * order[i];
+            output[2 * i] = at < shape->samples ? input[at] * window[at] : 0.0f;
+            output[2 * i + 1] = at + 1 < shape->samples ? input[at + 1] * window[at + 1] : 0.0f;
+        }
+        tc_signal_stages_f32(output, twiddles, roots, shape, 0);
+        tc_signal_parted_f32(output, turns, shape->points);
+        input += shape->samples;
+        output += 2 * (shape->points + 1);
+    }
+}
 
 #ifdef __cplusplus
 }

@@ -59,7 +59,7 @@ TC_INLINE uint32_t tc_signal_sample(const int16_t *input, int32_t at, int32_t la
 }
 
 /* The stages executed first: order [points / 4] or [points / 2]: where the first number of each group is read. */
-TC_INLINE void tc_signal_first_fours(const int16_t *input, int16_t *output, const uint16_t *order, int32_t points,
+TC_INLINE void tc_signal_first_fours_pairs(const int16_t *input, int16_t *output, const uint16_t *order, int32_t points,
                                      int32_t samples, int32_t inverse)
 {
     const int32_t far = points / 2;
@@ -74,7 +74,7 @@ TC_INLINE void tc_signal_first_fours(const int16_t *input, int16_t *output, cons
     }
 }
 
-TC_INLINE void tc_signal_first_twos(const int16_t *input, int16_t *output, const uint16_t *order, int32_t points,
+TC_INLINE void tc_signal_first_twos_pairs(const int16_t *input, int16_t *output, const uint16_t *order, int32_t points,
                                     int32_t samples)
 {
     for (int32_t group = 0; group < points / 2; ++group) {
@@ -88,7 +88,7 @@ TC_INLINE void tc_signal_first_twos(const int16_t *input, int16_t *output, const
 }
 
 /* A later stage: groups of 4 * step numbers; twiddles: three for each position but the first. */
-TC_INLINE void tc_signal_fours(int16_t *data, const uint32_t *twiddles, int32_t step, int32_t points, int32_t inverse)
+TC_INLINE void tc_signal_fours_pairs(int16_t *data, const uint32_t *twiddles, int32_t step, int32_t points, int32_t inverse)
 {
     const int16_t *const end = data + 2 * points;
     for (int16_t *at = data; at < end; at += 8 * step) {

@@ -35,6 +35,7 @@ TC_INLINE void tc_signal_window(const int16_t *input, int16_t *output, const int
 {
     for (int32_t frame = 0; frame < shape->frames; ++frame) {
         int32_t i = 0;
+#if TC_DSP
         for (; i < (shape->size & ~3); i += 4) {
             const uint32_t x = tc_load4(input), y = tc_load4(input + 2);
             const uint32_t a = tc_load4(weights + i), b = tc_load4(weights + i + 2);
@@ -47,6 +48,17 @@ TC_INLINE void tc_signal_window(const int16_t *input, int16_t *output, const int
             input += 4;
             output += 4;
         }
+#else
+        for (; i < (shape->size & ~3); i += 4) {
+            const int32_t a = input[0], b = input[1], c = input[2], d = input[3];
+            output[0] = (int16_t)tc_signal_windowed(a * weights[i], shape);
+            output[1] = (int16_t)tc_signal_windowed(b * weights[i + 1], shape);
+            output[2] = (int16_t)tc_signal_windowed(c * weights[i + 2], shape);
+            output[3] = (int16_t)tc_signal_windowed(d * weights[i + 3], shape);
+            input += 4;
+            output += 4;
+        }
+#endif
         for (; i < shape->size; ++i) {
             *output++ = (int16_t)tc_signal_windowed(*input++ * weights[i], shape);
         }
@@ -72,9 +84,15 @@ TC_INLINE int32_t tc_signal_magnitude(const int16_t *input, int32_t count)
     return largest;
 }
 
-/* The same of samples without -32768; with one, 32768. */
+TC_INLINE int32_t tc_signal_positive(int32_t x)
+{
+    return (x ^ (x >> 31)) - (x >> 31);
+}
+
+/* The same of samples without -32768, or any number with as many bits; with one, 32768 or more. */
 TC_INLINE int32_t tc_signal_range(const int16_t *input, int32_t count)
 {
+#if TC_DSP
     uint32_t high = 0, low = 0;
     int32_t i = 0;
     for (; i < (count & ~3); i += 4) {
@@ -89,22 +107,43 @@ TC_INLINE int32_t tc_signal_range(const int16_t *input, int32_t count)
         least = input[i] < least ? input[i] : least;
     }
     return most > -least ? most : -least;
+#else
+    int32_t range = 0, i = 0;
+    for (; i < (count & ~3); i += 4) {
+        range |= tc_signal_positive(input[i]) | tc_signal_positive(input[i + 1]);
+        range |= tc_signal_positive(input[i + 2]) | tc_signal_positive(input[i + 3]);
+    }
+    for (; i < count; ++i) {
+        range |= tc_signal_positive(input[i]);
+    }
+    return range;
+#endif
 }
 
 /* input, output [count]: all samples, `bits` bits higher. */
 TC_INLINE void tc_signal_scale(const int16_t *input, int16_t *output, int32_t *bits, const tc_signal_scale_shape *shape)
 {
     const int32_t range = tc_signal_range(input, shape->count);
-    const int32_t largest = range == 32768 ? tc_signal_magnitude(input, shape->count) : range;
+    const int32_t largest = range >= 32768 ? tc_signal_magnitude(input, shape->count) : range;
     const int32_t zeros = largest > 0 ? tc_leading_zeros((uint32_t)largest) - 17 : 0;
     const uint32_t factor = (uint32_t)1 << zeros;
     int32_t i = 0;
     *bits = zeros;
+#if TC_DSP
     for (; i < (shape->count & ~3); i += 4) {
         const uint32_t x = tc_load4(input + i), y = tc_load4(input + i + 2);
         tc_store_lanes(output + i, tc_pkhbt((uint32_t)tc_smulbb(x, factor), (uint32_t)tc_smultb(x, factor), 16));
         tc_store_lanes(output + i + 2, tc_pkhbt((uint32_t)tc_smulbb(y, factor), (uint32_t)tc_smultb(y, factor), 16));
     }
+#else
+    for (; i < (shape->count & ~3); i += 4) {
+        const int32_t a = input[i], b = input[i + 1], c = input[i + 2], d = input[i + 3];
+        output[i] = (int16_t)(((uint32_t)a << zeros) & 0xFFFFu);
+        output[i + 1] = (int16_t)(((uint32_t)b << zeros) & 0xFFFFu);
+        output[i + 2] = (int16_t)(((uint32_t)c << zeros) & 0xFFFFu);
+        output[i + 3] = (int16_t)(((uint32_t)d << zeros) & 0xFFFFu);
+    }
+#endif
     for (; i < shape->count; ++i) {
         output[i] = (int16_t)(((uint32_t)input[i] * factor) & 0xFFFFu);
     }

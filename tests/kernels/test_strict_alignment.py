@@ -240,6 +240,8 @@ def apart_cases() -> list[tuple[Factory, Site]]:
         *test_lstm.cases(),
         *test_svdf.cases(),
         *test_signals.several(),
+        *test_signals.fouriers(),
+        *test_signals.transforms()[::12],
     ]
 
 
@@ -298,6 +300,7 @@ def name_of(factory: Factory) -> str:
 def test_no_kernel_is_left_out() -> None:
     cases = (
         *generic_cases(),
+        *test_signals.steps(),
         *own_cases(),
         *training_cases.cases(),
         *test_trained_layers.cases(),
@@ -338,7 +341,8 @@ def test_helium_kernels() -> None:
 
 
 def test_kernels_without_simd() -> None:
-    check_emulated([*test_block.cases(), *test_fused.block_cases()], "mps2-an385", strict=True)
+    cases = [*test_block.cases(), *test_fused.block_cases(), *test_signals.steps()[::4]]
+    check_emulated(cases, "mps2-an385", strict=True)
 
 
 def test_kernels_of_many_registers() -> None:

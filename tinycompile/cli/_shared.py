@@ -301,6 +301,7 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             choice_option("--dtype", choices.DTYPE_CHOICES, "What a float model is compiled to."),
             choice_option("--match", choices.MATCH_CHOICES, "Whose bytes a .tflite model's are: LiteRT's or TFLM's."),
             click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
+            click.option("--frontend", help="From samples to a spectrogram model's input: micro, or FILE.toml."),
             click.option("--keep-tokens", multiple=True, help=KEEP_TOKENS),
             click.option("--train", help=TRAIN),
             click.option("--data", "train_data", type=PATH, help="Samples (.npz: x, y) for --train auto."),

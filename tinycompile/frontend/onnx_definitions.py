@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.frontend.onnx_evaluate import evaluate_node
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import Rewriting, rewritten
 from tinycompile.frontend.onnx_untrusted import array_of
@@ -19,6 +20,14 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
 Shape = tuple[int, ...]
+
+_LONGEST_CHAIN = 8
+"""Nodes between constants and an operand that has to be one."""
+
+_RANDOM = ("Random", "Multinomial", "Bernoulli")
+
+_MOST_COMPUTED = 1 << 20
+"""Elements of such an operand."""
 
 
 class Definition(Rewriting):
@@ -62,17 +71,33 @@ class Definition(Rewriting):
         return np.dtype(found)
 
     def known(self, operand: int, what: str) -> Array:
-        """A constant operand."""
-        name = self._copied_from(self.node.input[operand])
+        """A constant operand, or one that is computed of constants: a window."""
+        found = self._constant(self.node.input[operand], _LONGEST_CHAIN)
+        if found is None:
+            raise Rejected(f"{what} is computed at run time, supported is a constant")
+        return found
+
+    def _constant(self, name: str, nodes: int) -> Array | None:
+        """The value of this name, if it comes from constants through at most so many nodes."""
+        name = self._copied_from(name)
         for initializer in self.model.graph.initializer:
             if initializer.name == name:
                 return array_of(initializer, "")
-        for node in self.model.graph.node:
-            if node.op_type == "Constant" and node.output[0] == name:
-                for attribute in node.attribute:
-                    if attribute.name == "value":
-                        return array_of(attribute.t, "")
-        raise Rejected(f"{what} is computed at run time, supported is a constant")
+        maker = next((node for node in self.model.graph.node if name in node.output), None)
+        if maker is None:
+            return None
+        if maker.op_type == "Constant":
+            return next((array_of(each.t, "") for each in maker.attribute if each.name == "value"), None)
+        shape = self._shapes.get(name)
+        if nodes < 1 or shape is None or prod(shape) > _MOST_COMPUTED or maker.domain not in ("", "ai.onnx"):
+            return None
+        if any(each.type in (5, 10) for each in maker.attribute) or maker.op_type.startswith(_RANDOM):  # graphs
+            return None
+        operands = {each: self._constant(each, nodes - 1) for each in maker.input if each}
+        if not operands or any(value is None for value in operands.values()):
+            return None
+        given = {each: value for each, value in operands.items() if value is not None}
+        return evaluate_node(maker, given, self.opset)[list(maker.output).index(name)]
 
     def _copied_from(self, name: str) -> str:
         """The value of which Identity makes one: PyTorch stores equal weights once, and copies them."""

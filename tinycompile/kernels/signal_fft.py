@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import cmath
+import math
 from collections.abc import Sequence
 from math import pi, prod
 
 import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT16, INT32, DType
-from tinycompile.ir import Array, Site
+from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.render import Later
 from tinycompile.numerics import fixed_fft
+from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.signal_irfft import SignalIrfft
 from tinycompile.ops.signal_rfft import SignalRfft
 from tinycompile.targets.core import Core
 
 STAGES = 16
 """`TC_SIGNAL_STAGES`."""
+
+UNBOUNDED = (-math.inf, math.inf)
+
+NEAR = 3e-7
+"""How far weights, which are rounded to float32, may be from a matrix's, in parts of the largest one."""
 
 _SUFFIX = {INT16: "s16", INT32: "s32", FLOAT32: "f32"}
 
@@ -33,21 +40,7 @@ def signal_fft(site: Site, core: Core) -> Kernel | None:
     inverse, points = isinstance(op, SignalIrfft), op.length // 2
     stages = tuple(reversed(fixed_fft.factors(points)))
     ctype, suffix = t.dtype.ctype, _SUFFIX[t.dtype]
-    fields: Fields = {
-        "frames": prod(t.shape[:-1]),
-        "samples": t.shape[-1],
-        "points": points,
-        "stages": len(stages),
-        "factor": (*stages, *[0] * (STAGES - len(stages))),
-    }
-    constants = (
-        Constant(
-            "order", "uint16_t", fixed_fft.order(points).astype(np.uint16), "numbers in the order of the stages", True
-        ),
-        Constant("twiddles", ctype, _twiddles(points, t.dtype, stages, inverse=inverse), "stage by stage", True),
-        Constant("turns", ctype, _turns(points, t.dtype, inverse=inverse), "between even and odd samples", True),
-        Constant("roots", ctype, _roots(points, t.dtype, inverse=inverse), "of factors 5 and 3", True),
-    )
+    fields, constants = _fields(t, points, stages), _constants(points, t.dtype, stages, inverse=inverse)
     parameters = [f"const {ctype} *input", f"{ctype} *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)]
     arguments = ["input", "output", *(constant.suffix for constant in constants)]
     scratch = -(-2 * points * t.dtype.item_bytes // 8) * 8 if inverse else 0
@@ -74,38 +67,135 @@ def signal_fft(site: Site, core: Core) -> Kernel | None:
     )
 
 
+def _fields(t: TensorType, points: int, stages: Sequence[int]) -> Fields:
+    """Members of a `tc_signal_fft_shape` for frames of the last axis."""
+    return {
+        "frames": prod(t.shape[:-1]),
+        "samples": t.shape[-1],
+        "points": points,
+        "stages": len(stages),
+        "factor": (*stages, *[0] * (STAGES - len(stages))),
+    }
+
+
+def _constants(points: int, dtype: DType, stages: Sequence[int], *, inverse: bool) -> tuple[Constant, ...]:
+    """Of a transform in plain C."""
+    order, ctype = fixed_fft.order(points).astype(np.uint16), dtype.ctype
+    return (
+        Constant("order", "uint16_t", order, "in the order of the stages", True),
+        Constant("twiddles", ctype, _twiddles(points, dtype, stages, inverse=inverse), "stage by stage", True),
+        Constant("turns", ctype, _turns(points, dtype, inverse=inverse), "between even and odd samples", True),
+        Constant("roots", ctype, _roots(points, dtype, inverse=inverse), "of factors 5 and 3", True),
+    )
+
+
+@kernel_for(FullyConnected, dtype=FLOAT32)
+def fourier_fully_connected(site: Site, core: Core) -> Kernel | None:
+    """A product with the matrix of a Fourier transform, which is what ONNX's DFT and STFT become: by the fast one."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, FullyConnected) or len(site.constants) != 2 or site.constants[0] is not None:
+        return None
+    matrix = site.constants[1]
+    if matrix is None or matrix.ndim != 2 or site.latitude is not None or op.bounds != UNBOUNDED:
+        return None
+    window, points = _window_of(matrix), matrix.shape[0] // 2 - 1
+    if window is None:
+        return None
+    stages = tuple(reversed(fixed_fft.factors(points)))
+    x = TensorType((sig.input.elements // matrix.shape[1], matrix.shape[1]), FLOAT32)
+    constants = (
+        *_constants(points, FLOAT32, stages, inverse=False),
+        Constant("window", "float", window, "of the samples of a frame"),
+    )
+    function = struct_call(
+        f"fourier_{x.shape[0]}x{x.shape[1]}_{points}",
+        "tc_signal_windowed_rfft_f32",
+        "tc_signal_fft.h",
+        ("const float *input", "float *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)),
+        (Struct("tc_signal_fft_shape", _fields(x, points, stages)),),
+        f"A window, and the Fourier transform of {2 * points} samples.",
+    )
+    return Kernel(
+        "fourier_transform",
+        function,
+        constants,
+        instructions=50 + x.shape[0] * (points * _per_number(core, FLOAT32, stages) + 2 * x.shape[1]),
+        code_bytes=1200,
+        notes={"reason": "the weights are a window times a Fourier matrix"},
+    )
+
+
+def _window_of(matrix: Array) -> Array | None:
+    """float32 (n,), if a matrix (2 * (length / 2 + 1), n) has for each frequency the cosines and the negative sines
+    of a
+    transform of that length, times this window; of a length that the fast one takes.
+    """
+    rows, samples = matrix.shape
+    points = rows // 2 - 1
+    if rows % 2 or not 2 <= points <= fixed_fft.LARGEST_LENGTH // 2 or samples > 2 * points or matrix[1].any():
+        return None
+    try:
+        fixed_fft.factors(points)
+    except ValueError:
+        return None
+    window: Array = matrix[0].astype(np.float64)
+    turns: Array = np.arange(points + 1, dtype=np.int64)[:, None] * np.arange(samples, dtype=np.int64) % (2 * points)
+    angles = -np.pi / points * turns
+    right = np.stack([np.cos(angles), np.sin(angles)], axis=1).reshape(rows, samples) * window
+    near = bool(np.all(np.abs(matrix - right) <= NEAR * np.abs(window).max()))
+    return window.astype(np.float32) if near and np.isfinite(window).all() else None
+
+
 def _per_number(core: Core, dtype: DType, stages: Sequence[int]) -> int:
     """Instructions of all stages for a complex number."""
-    product = {INT16: 6, INT32: 18 if core.has("long_multiply") else 200, FLOAT32: 6 if core.has("fpu") else 250}[dtype]
-    return 20 + product + len(stages) * (10 + 2 * product)
+    product = {
+        INT16: 9 if core.has("multiply_accumulate") else 20,
+        INT32: 18 if core.has("long_multiply") else 200,
+        FLOAT32: 6 if core.has("fpu") else 250,
+    }[dtype]
+    return 30 + product + len(stages) * (10 + 2 * product)
 
 
 @kernel_for(SignalRfft, SignalIrfft, dtype=None, needs={"dsp"})
 def signal_fft_pairs(site: Site, core: Core) -> Kernel | None:
-    """`tc_signal_fft_pairs.h`: powers of two with the DSP extension."""
+    """`tc_signal_fft_pairs.h`: powers of two with the DSP extension, a complex number in a word."""
+    return _of_twos(site, "pairs", 22, 13)
+
+
+@kernel_for(SignalRfft, SignalIrfft, dtype=None, unless={"dsp"})
+def signal_fft_steps(site: Site, core: Core) -> Kernel | None:
+    """Powers of two in plain C, stage by stage with constant distances."""
+    return _of_twos(site, "s16", 45, 22) if core.has("multiply_accumulate") else _of_twos(site, "s16", 70, 38)
+
+
+def _of_twos(site: Site, form: str, around: int, per_stage: int) -> Kernel | None:
+    """Functions whose names end in `form`; they take `around` instructions for a number, and more in each stage."""
     op, t = site.node.op, site.sig.input
     if not isinstance(op, SignalRfft | SignalIrfft) or t.dtype != INT16:
         return None
     inverse, points = isinstance(op, SignalIrfft), op.length // 2
     first, *others = reversed(fixed_fft.factors(points))
-    if site.constants[0] is not None or t.shape[-1] % 2 or first not in (2, 4) or any(factor != 4 for factor in others):
+    odd = t.shape[-1] % 2 or first not in (2, 4) or any(factor != 4 for factor in others)
+    if site.constants[0] is not None or odd:
         return None
-    stages, words, step = list[dict[str, int]](), list[Array](), first
+    words, ctype = form == "pairs", "uint32_t" if form == "pairs" else "int16_t"
+    stages, twiddles, step = list[dict[str, int]](), list[Array](), first
     for _ in others:
-        stages.append({"at": sum(map(len, words)), "step": step})
-        words.append(_stage_twiddles(points, step, inverse=inverse))
+        stages.append({"at": sum(map(len, twiddles)), "step": step})
+        made = _stage_twiddles(points, step, inverse=inverse)
+        twiddles.append(made.view(np.uint32) if words else made)
         step *= 4
-    order = 2 * fixed_fft.order(points)[::first]
-    turns = _turns(points, INT16, inverse=inverse).view(np.uint32)
+    order, turns = 2 * fixed_fft.order(points)[::first], _turns(points, INT16, inverse=inverse)
     constants = (
         Constant("order", "uint16_t", order.astype(np.uint16), "where each group of the first stage begins", True),
-        *([Constant("twiddles", "uint32_t", np.concatenate(words), "stage by stage", True)] if words else []),
-        Constant("turns", "uint32_t", turns, "between even and odd samples", True),
+        *([Constant("twiddles", ctype, np.concatenate(twiddles), "stage by stage", True)] if twiddles else []),
+        Constant("turns", ctype, turns.view(np.uint32) if words else turns, "of even and odd samples", True),
     )
     parameters = ["const int16_t *input", "int16_t *output", *(f"const {c.ctype} *{c.suffix}" for c in constants)]
     frames = prod(t.shape[:-1])
     text = Later(
         "kernels/signal_fft.c.j2",
+        form=form,
         frames=frames,
         inverse=int(inverse),
         source="joined" if inverse else "input",
@@ -117,29 +207,30 @@ def signal_fft_pairs(site: Site, core: Core) -> Kernel | None:
         output_size=site.sig.output.shape[-1],
     )
     function = Function(
-        f"{op.kind}_pairs_{op.length}",
+        f"{op.kind}_{form}_{op.length}",
         (*parameters, *(["void *scratch"] if inverse else [])),
         text,
-        ("kernels/tc_signal_fft_pairs.h",),
-        f"{'Inverse Fourier' if inverse else 'Fourier'} transform of {op.length} samples, a complex number in a word.",
+        ("kernels/tc_signal_fft_pairs.h" if words else "kernels/tc_signal_fft.h",),
+        f"{'Inverse Fourier' if inverse else 'Fourier'} transform of {op.length} samples"
+        f"{', a complex number in a word' if words else ''}.",
     )
     return Kernel(
-        "signal_fft_pairs",
+        "signal_fft_pairs" if words else "signal_fft_steps",
         function,
         constants,
         scratch_bytes=-(-4 * points // 8) * 8 if inverse else 0,
-        instructions=60 + frames * points * (22 + 13 * len(others)),
-        code_bytes=400 + 420 * len(others),
-        notes={"reason": "dual products of complex numbers"},
+        instructions=60 + frames * points * (around + per_stage * len(others)),
+        code_bytes=(400 if words else 600) + 420 * len(others),
+        notes={"reason": "dual products of complex numbers" if words else "plain C"},
     )
 
 
 def _stage_twiddles(points: int, step: int, *, inverse: bool) -> Array:
-    """Words of a stage of four, three for each position but the first."""
+    """int16, of a stage of four: three numbers for each position but the first."""
     angles = fixed_fft.twiddles(points, 16, inverse=inverse)
     apart = points // (4 * step)
     places = np.arange(1, step)[:, None] * np.arange(1, 4) * apart % points
-    return angles[places].astype(np.int16).ravel().view(np.uint32)
+    return angles[places].astype(np.int16).ravel()
 
 
 def _angles(points: int, dtype: DType, *, inverse: bool) -> Array:

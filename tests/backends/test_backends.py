@@ -231,13 +231,19 @@ def boxes_case(
 
 
 SSD = [tensor(1, 30, 4, scale=0.06, zero=2), tensor(1, 30, 5, scale=1 / 128, zero=0)]
-YOLO = [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]
+TWO = [
+    *(tensor(1, 20, 4, scale=0.06, zero=2), tensor(1, 20, 5, scale=1 / 128, zero=0)),
+    *(tensor(1, 4, 10, scale=0.05), tensor(1, 50, scale=1 / 256, zero=-20)),
+]
 HEADS = [
     ("background=0,score=0.3,overlap=0.4,candidates=12,most=6", SSD),
     *also(
         ("score=0.4,across=all,scales=8:9:4:6", SSD),
         ("score=0.6,activation=sigmoid", [SSD[0], tensor(1, 5, 30, dtype=UINT8, scale=0.1, zero=100)]),
-        ("style=yolo3,score=0.2", YOLO),
+        ("style=yolo3,score=0.2", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
+        ("style=yolo5,score=0.2,across=all", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
+        ("encodings=0:2,scores=1:3,score=0.3", [*TWO[:4]]),
+        ("style=yolo3,score=0.2,scores=1:0", [tensor(1, 5, 2, 8, scale=0.05, zero=-4), tensor(1, 5, 4, 8, scale=0.04)]),
         ("style=yolo5,score=0.2", [tensor(1, 8, 30, scale=0.05, zero=-4)]),
     ),
 ]

@@ -110,6 +110,10 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if report.get("pruning") is not None:
         yield from _pruning(report["pruning"], done.instructions)
     yield "schedule", _schedule(report)
+    asked = [escape(text.partition(":")[0]) for text in report["options"].get("backend", ())]
+    if asked:
+        folded = report["options"].get("folded_output") is not None
+        yield "back ends", f"{', '.join(asked)}: {report['model']}_backend.h{'; no softmax' if folded else ''}"
     if report["options"].get("match") == "tflm":
         yield "bytes", "TFLM's, where LiteRT's are others (--match tflm)"
     if report["options"].get("align") == "strict":

@@ -109,6 +109,7 @@ SMOOTHING = """
     ("text", "dtype"),
     [
         ("smoothing:window=5,minimum=2,threshold=0.002,refractory=3,ignored=1", INT8),
+        ("smoothing:threshold=0.9,step=0.37", FLOAT32),
         *also(("smoothing:window=1,threshold=0.004,refractory=0", INT8), ("smoothing:threshold=-2.5", INT16)),
     ],
 )
@@ -117,6 +118,9 @@ def test_smoothing(tmp_path: Path, text: str, dtype: object) -> None:
     t = tensor(1, 6, dtype=dtype, zero=zero)
     smoothing = Smoothing.of(request(text), [t])
     given = scores(5, "int16" if dtype == INT16 else "int8")
+    if dtype == FLOAT32:
+        given = given.astype(np.float32) * np.float32(0.55)
+        given[3] = np.inf, -np.inf, np.nan, 1e-40, 1e30, -0.185
     expected = list[int]()
     for _ in range(2):
         smoother = smoothing.start()
@@ -152,12 +156,14 @@ ANOMALIES = """
 
 def anomaly_case(folder: Path, given: TensorType, made: TensorType) -> tuple[Anomaly, bytes, Array, Array]:
     rng = np.random.default_rng(9)
+    ranges = [(-4000, 4000) if t.dtype == FLOAT32 else t.dtype.range for t in (given, made)]
     x, y = (
-        rng.integers(t.dtype.range[0], t.dtype.range[1] + 1, (SAMPLES, 40)).astype(t.dtype.carrier)
-        for t in (given, made)
+        rng.integers(low, high + 1, (SAMPLES, 40)).astype(t.dtype.carrier)
+        for t, (low, high) in zip((given, made), ranges, strict=True)
     )
-    x[0], y[0] = given.dtype.range[0], made.dtype.range[1]  # as far apart as can be
-    x[1], y[1] = given.dtype.range[1], made.dtype.range[0]
+    (x[0], x[1]), (y[1], y[0]) = ranges  # as far apart as can be
+    if given.dtype == FLOAT32:
+        x, y = x * np.float32(1.7e-3), y * np.float32(1.3e-3)
     anomaly = anomaly_of(request("anomaly:data=x.npz,percentile=75"), [given], [made], lambda _, of: of(x, y))
     errors = anomaly(x, y)
     expected = b"".join(
@@ -172,6 +178,7 @@ def anomaly_case(folder: Path, given: TensorType, made: TensorType) -> tuple[Ano
     ("given", "made"),
     [
         (tensor(1, 40, scale=0.5, zero=3), tensor(1, 40, scale=0.31, zero=-9)),
+        (tensor(1, 40, dtype=FLOAT32), tensor(1, 40, dtype=FLOAT32)),
         *also(
             (tensor(1, 40, scale=0.5, zero=3), tensor(1, 40, scale=0.5, zero=-9)),
             (tensor(1, 40, dtype=UINT8, scale=0.5, zero=3), tensor(1, 40, dtype=INT16, scale=0.001, zero=0)),
@@ -182,6 +189,9 @@ def anomaly_case(folder: Path, given: TensorType, made: TensorType) -> tuple[Ano
 def test_anomalies(tmp_path: Path, given: TensorType, made: TensorType) -> None:
     anomaly, expected, x, y = anomaly_case(tmp_path, given, made)
     assert on_host(tmp_path) == expected
+    if given.dtype == FLOAT32:
+        np.testing.assert_allclose(anomaly(x, y) * float(anomaly.unit), np.square(x - y).mean(axis=1), rtol=1e-3)
+        return
     real = np.square(
         (x.astype(float) - given.zero_point) * given.scale - (y.astype(float) - made.zero_point) * made.scale
     )
@@ -348,10 +358,3 @@ def test_a_file_says_the_same(tmp_path: Path) -> None:
     found = read_requests([str(file)])
     assert [each.text for each in found] == ["top_k:k=2", "smoothing:threshold=0.25,ignored=0:1"]
     assert read_requests([each.text for each in found]) == found
-
-
-def test_floats_have_no_integer_back_ends() -> None:
-    t = tensor(1, 6, dtype=FLOAT32)
-    for text, hint in (("smoothing:threshold=0.5", "--io int8"), ("anomaly:threshold=1", "--io int8")):
-        with pytest.raises(UsageError, match=hint):
-            resolve(read_requests([text]), [t], [t], no_data, folded=False)

@@ -31,7 +31,7 @@ typedef struct tc_box_head {
     tc_box_values encodings;
     tc_box_values scores;
     tc_box_values objects;
-    const int16_t *anchors;     /* [boxes][4]: y, x of the centre, height, width */
+    const int16_t *anchors;     /* [boxes][4]: y, x of the centre, height, width; null: the whole image */
     const int16_t *steps;       /* [boxes][2]: what a place of 1 is, along y and x; null: the anchor's height and width */
     const int32_t *place[2];    /* [256], 16 fractional bits, of y and x */
     const int32_t *size[2];     /* [256], 16 fractional bits, of height and width */
@@ -86,7 +86,8 @@ TC_INLINE void tc_box_class(const uint8_t *scores, int32_t box, tc_found_box *fo
 TC_INLINE void tc_box_decode(const uint8_t *encodings, int32_t box, tc_found_box *found, const tc_box_head *head,
                              const tc_box_choice *choice)
 {
-    const int16_t *const anchor = head->anchors + 4 * box;
+    static const int16_t whole[4] = {0, 0, 1 << 14, 1 << 14};
+    const int16_t *const anchor = head->anchors == NULL ? whole : head->anchors + 4 * box;
     const int16_t *const step = head->steps == NULL ? anchor + 2 : head->steps + 2 * box;
     for (int32_t axis = 0; axis < 2; ++axis) {
         const uint8_t place = tc_box_value(encodings, &head->encodings, box, choice->order[axis]);

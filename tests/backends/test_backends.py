@@ -226,7 +226,8 @@ def boxes_case(
     cells = rng.integers(0, 4, (anchors, 2)) / 4
     sides = rng.choice([0.25, 0.4, 0.8], (anchors, 2))
     np.savez(folder / "anchors.npz", anchors=np.concatenate([cells, sides], axis=1), steps=np.full((1, 2), 0.25))
-    boxes = boxes_of(request(f"boxes:anchors={folder / 'anchors.npz'},{text}"), outputs)
+    anchored = "" if "decoded" in text else f"anchors={folder / 'anchors.npz'},"
+    boxes = boxes_of(request(f"boxes:{anchored}{text}"), outputs)
     arrays: list[Array] = [rng.integers(-128, 128, (images, t.elements)).astype(np.int8) // 2 for t in outputs]
     if outputs[-1].dtype == UINT8:
         arrays[-1] = (arrays[-1].astype(int) + 128).astype(np.uint8)
@@ -252,6 +253,8 @@ HEADS = [
         ("score=0.6,activation=sigmoid", [SSD[0], tensor(1, 5, 30, dtype=UINT8, scale=0.1, zero=100)]),
         ("style=yolo3,score=0.2", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
         ("style=yolo5,score=0.2,across=all", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
+        ("style=decoded,unit=64,score=0.2", [tensor(1, 10, 30, scale=0.5)]),
+        ("style=decoded,objectness=yes,score=0.02,scores=0:1", [*[tensor(1, 30, 6, scale=1 / 200)] * 2]),
         ("encodings=0:2,scores=1:3,score=0.3", [*TWO[:4]]),
         ("style=yolo3,score=0.2,scores=1:0", [tensor(1, 5, 2, 8, scale=0.05, zero=-4), tensor(1, 5, 4, 8, scale=0.04)]),
         ("style=yolo5,score=0.2", [tensor(1, 8, 30, scale=0.05, zero=-4)]),

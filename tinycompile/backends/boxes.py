@@ -22,9 +22,12 @@ PLACE_BITS = 14
 FACTOR_BITS = 16
 """Of what places and sizes of anchors are multiplied by."""
 
+WHOLE = np.array([[0, 0, 1 << PLACE_BITS, 1 << PLACE_BITS]], np.int16)
+"""The image as an anchor."""
+
 SCORE_BITS = 15
 LARGEST_FACTOR = 1 << 24
-STYLES = ("ssd", "yolo3", "yolo5")
+STYLES = ("ssd", "yolo3", "yolo5", "decoded")
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ class Boxes:
     with one of its class (of any, where `agnostic`) that stays; until there are `most`.
 
     Attributes:
-        anchors: int16 (count, 4): y, x of the centre, height, width. steps: int16 (count, 2): y, x; None for sides.
+        anchors: int16 (count, 4): y, x of the centre, height, width; None for the whole image, which is 0, 0, 1, 1.
+        steps: int16 (count, 2): y, x; None for sides.
         background: a class that is none; -1 if there is no such.
     """
 
@@ -98,7 +102,7 @@ class Boxes:
 
     style: str
     classes: int
-    anchors: Array
+    anchors: Array | None
     steps: Array | None
     heads: tuple[Head, ...]
     background: int
@@ -139,7 +143,7 @@ class Boxes:
         codes = head.encodings.of(outputs, head.count, 4).astype(np.int64) - head.types[0].dtype.range[0]
         order = (0, 1, 2, 3) if self.style == "ssd" else (1, 0, 3, 2)  # y, x, height, width
         rows = slice(head.first, head.first + head.count)
-        anchors = self.anchors[rows].astype(np.int64)
+        anchors = (WHOLE if self.anchors is None else self.anchors[rows]).astype(np.int64)
         steps = anchors[:, 2:] if self.steps is None else self.steps[rows].astype(np.int64)
         centres, halves = list[Array](), list[Array]()
         for axis in (0, 1):
@@ -165,18 +169,9 @@ def boxes_of(request: Request, outputs: Sequence[TensorType]) -> Boxes:
         SamplesError: anchors are missing or no such numbers.
     """
     style = request.word("style", STYLES)
-    path = request.path("anchors")
-    if path is None:
-        raise request.fail("anchors are missing", hint="anchors=anchors.npz, with an array `anchors` (boxes, 4)")
-    arrays = load_arrays(path)
-    anchors = _fixed(arrays, "anchors", 4, str(path))
-    steps = None
-    if style != "ssd":
-        steps = np.broadcast_to(_fixed(arrays, "steps", 2, str(path)), (len(anchors), 2))
-        if len(_fixed(arrays, "steps", 2, str(path))) not in (1, len(anchors)):
-            raise SamplesError("steps are neither one for all anchors nor one for each", where=str(path))
-    found = _heads(request, outputs, len(anchors), style)
-    classes = found[0].values - (5 if style != "ssd" else 0)
+    anchors, steps = _anchors(request, style)
+    found = _heads(request, outputs, 0 if anchors is None else len(anchors), style)
+    classes = found[0].values - found[0].before
     background = request.whole("background", -1, -1, classes - 1)
     if classes == 1 and background == 0:
         raise request.fail("background=0", why="there is no other class")
@@ -197,6 +192,25 @@ def boxes_of(request: Request, outputs: Sequence[TensorType]) -> Boxes:
     )
 
 
+def _anchors(request: Request, style: str) -> tuple[Array | None, Array | None]:
+    """(anchors, steps) of the file."""
+    path = request.path("anchors")
+    if style == "decoded":
+        if path is not None:
+            raise request.fail("anchors are for encoded boxes", hint="style=ssd, yolo3 or yolo5")
+        return None, None
+    if path is None:
+        raise request.fail("anchors are missing", hint="anchors=anchors.npz, with an array `anchors` (boxes, 4)")
+    arrays = load_arrays(path)
+    anchors = _fixed(arrays, "anchors", 4, str(path))
+    if style == "ssd":
+        return anchors, None
+    steps = _fixed(arrays, "steps", 2, str(path))
+    if len(steps) not in (1, len(anchors)):
+        raise SamplesError("steps are neither one for all anchors nor one for each", where=str(path))
+    return anchors, np.broadcast_to(steps, (len(anchors), 2))
+
+
 def _fixed(arrays: dict[str, Array], name: str, columns: int, where: str) -> Array:
     """Numbers of a file with 14 fractional bits: int16 (rows, columns)."""
     if name not in arrays:
@@ -213,13 +227,16 @@ def _fixed(arrays: dict[str, Array], name: str, columns: int, where: str) -> Arr
 
 @dataclass(frozen=True)
 class _Pair:
-    """Attributes: encodings, scores: numbers of outputs, which may be one. values: of a box in the scores' output."""
+    """Attributes: encodings, scores: numbers of outputs, which may be one. values: of a box in the scores' output, the
+    classes' behind `before` others.
+    """
 
     first: int
     count: int
     encodings: int
     scores: int
     values: int
+    before: int
 
 
 def _heads(request: Request, outputs: Sequence[TensorType], boxes: int, style: str) -> list[_Pair]:
@@ -228,7 +245,18 @@ def _heads(request: Request, outputs: Sequence[TensorType], boxes: int, style: s
     scores = request.numbers("scores")
     if any(not 0 <= number < len(outputs) for number in (*scores, *request.numbers("encodings"))):
         raise request.fail("there is no such output", why=f"outputs are 0 to {len(outputs) - 1}")
-    if style != "ssd":
+    before = (
+        0 if style == "ssd" else 5 if style != "decoded" or request.word("objectness", ("no", "yes")) == "yes" else 4
+    )
+    if style == "decoded":
+        scores = encodings = scores or (0,)
+        sides = [sorted(size for size in outputs[number].shape if size != 1) for number in scores]
+        values = sides[0][0] if sides[0] else 0
+        if any(len(each) != 2 or each[0] != values for each in sides) or values <= before:
+            wanted = f"(1, boxes, {before} + classes) or (1, {before} + classes, boxes)"
+            raise request.fail(f"its outputs are {wanted}", why=f"{'; '.join(map(str, outputs))}")
+        counts = [each[1] for each in sides]
+    elif style != "ssd":
         scores = scores or tuple(range(len(outputs)))
         values, rest = divmod(sum(sizes[number] for number in scores), boxes)
         encodings = scores
@@ -246,7 +274,7 @@ def _heads(request: Request, outputs: Sequence[TensorType], boxes: int, style: s
         if not encodings or len(encodings) != len(scores) or rest or values < 1 or wrong:
             raise _unfitting(request, outputs, boxes, "4 encodings of each and scores of its classes")
     firsts = [sum(counts[:i]) for i in range(len(counts))]
-    return [_Pair(*row, values) for row in zip(firsts, counts, encodings, scores, strict=True)]
+    return [_Pair(*row, values, before) for row in zip(firsts, counts, encodings, scores, strict=True)]
 
 
 def _head(request: Request, style: str, outputs: Sequence[TensorType], pair: _Pair) -> Head:
@@ -256,14 +284,16 @@ def _head(request: Request, style: str, outputs: Sequence[TensorType], pair: _Pa
             hint = "--io int8, where the model is quantised"
             raise request.fail("it needs heads of 8 bits", why=f"output {number} is {t}", hint=hint)
     box, value = _steps(request, pair.scores, marked, pair.count)
-    activation = request.word("activation", ("none", "sigmoid") if style == "ssd" else ("sigmoid", "none"))
+    raw = style in ("yolo3", "yolo5")
+    activation = request.word("activation", ("sigmoid", "none") if raw else ("none", "sigmoid"))
     score = _score_table(marked, _sigmoid if activation == "sigmoid" else _same)
     place, size = _factors(request, style, coded)
     if style == "ssd":
         encodings = Places(pair.encodings, 0, *_steps(request, pair.encodings, coded, pair.count))
         objects, scores = None, Places(pair.scores, 0, box, value)
     else:
-        encodings, objects, scores = (Places(pair.scores, skipped * value, box, value) for skipped in (0, 4, 5))
+        encodings, objects, scores = (Places(pair.scores, i * value, box, value) for i in (0, 4, pair.before))
+        objects = objects if pair.before == 5 else None
     types, objectness = (coded, marked, marked), None if objects is None else score
     return Head(pair.first, pair.count, encodings, scores, objects, types, place, size, score, objectness)
 
@@ -271,10 +301,10 @@ def _head(request: Request, style: str, outputs: Sequence[TensorType], pair: _Pa
 def _steps(request: Request, number: int, t: TensorType, boxes: int) -> tuple[int, int]:
     """(box_step, value_step): of (1, boxes, values), (1, rows, columns, anchors values) or (1, values, boxes)."""
     values, real = t.elements // boxes, [size for size in t.shape if size != 1]
+    if real == [values, boxes]:
+        return 1, boxes
     if not real or real[-1] % values == 0:
         return values, 1
-    if real[0] == values:
-        return 1, boxes
     raise request.fail(
         f"output {number} has shape {t.shape}", why=f"{boxes} boxes of {values} values", hint="--layout nhwc"
     )
@@ -298,6 +328,10 @@ def _factors(request: Request, style: str, t: TensorType) -> tuple[Array, Array]
             raise request.fail(f"scales={':'.join(scales)}", hint="they are positive")
         places = [_table(t, lambda real, by=by: real / by) for by in (y, x)]
         sizes = [_table(t, lambda real, by=by: np.exp(np.minimum(real / by, 20))) for by in (height, width)]
+    elif style == "decoded":
+        unit = float(request.real("unit", "1", 1e-6, 1e6))
+        places = sizes = [_table(t, lambda real: real / unit)] * 2
+        sizes = [np.maximum(table, 0) for table in sizes]
     elif style == "yolo3":
         places, sizes = [_table(t, _sigmoid)] * 2, [_table(t, lambda real: np.exp(np.minimum(real, 20)))] * 2
     else:

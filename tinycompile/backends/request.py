@@ -18,7 +18,7 @@ KEYS: dict[str, tuple[str, ...]] = {
     "anomaly": ("threshold", "data", "percentile", "step", "input", "output"),
     "boxes": (
         *("anchors", "style", "score", "overlap", "most", "candidates", "background", "across", "activation", "scales"),
-        *("encodings", "scores"),
+        *("encodings", "scores", "unit", "objectness"),
     ),
 }
 """Of each back end."""

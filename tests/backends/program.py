@@ -84,7 +84,7 @@ def write_program(
     (folder / "m_backend.h").write_text(header(backends, labels))
     own = folder / "tinycompile"
     own.mkdir(exist_ok=True)
-    for name in ("tc_box_head.h", "tc_inline.h"):
+    for name in ("tc_box_head.h", "tc_edge.h", "tc_inline.h"):
         (own / name).write_text((runtime_dir() / "kernels" / name).read_text().replace('"kernels/', '"'))
     constants = "".join(
         f"static const {_ctype(array)} {name}[] = {{\n{c_values(array.ravel())}}};\n" for name, array in arrays.items()
@@ -92,7 +92,7 @@ def write_program(
     points = "".join(f" {{context.outputs[{i}] = output_{i} + (n) * {a[0].size};}}" for i, a in enumerate(outputs))
     code = f"static m_context context;\n#define SAMPLE(n) do {{{points} }} while (0)\n"
     (folder / "test.h").write_text(
-        f'#include "m_backend.h"\n{constants}\n{code}static void test(void)\n{{\n{body}\n}}\n'
+        f'#include <math.h>\n#include "m_backend.h"\n{constants}\n{code}static void test(void)\n{{\n{body}\n}}\n'
         "int main(void)\n{\n    OPEN();\n    test();\n    CLOSE();\n    return 0;\n}\n"
     )
 

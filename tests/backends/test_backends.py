@@ -109,6 +109,7 @@ SMOOTHING = """
     ("text", "dtype"),
     [
         ("smoothing:window=5,minimum=2,threshold=0.002,refractory=3,ignored=1", INT8),
+        ("smoothing:threshold=0.9,step=0.37", FLOAT32),
         *also(("smoothing:window=1,threshold=0.004,refractory=0", INT8), ("smoothing:threshold=-2.5", INT16)),
     ],
 )
@@ -117,6 +118,9 @@ def test_smoothing(tmp_path: Path, text: str, dtype: object) -> None:
     t = tensor(1, 6, dtype=dtype, zero=zero)
     smoothing = Smoothing.of(request(text), [t])
     given = scores(5, "int16" if dtype == INT16 else "int8")
+    if dtype == FLOAT32:
+        given = given.astype(np.float32) * np.float32(0.55)
+        given[3] = np.inf, -np.inf, np.nan, 1e-40, 1e30, -0.185
     expected = list[int]()
     for _ in range(2):
         smoother = smoothing.start()
@@ -152,12 +156,14 @@ ANOMALIES = """
 
 def anomaly_case(folder: Path, given: TensorType, made: TensorType) -> tuple[Anomaly, bytes, Array, Array]:
     rng = np.random.default_rng(9)
+    ranges = [(-4000, 4000) if t.dtype == FLOAT32 else t.dtype.range for t in (given, made)]
     x, y = (
-        rng.integers(t.dtype.range[0], t.dtype.range[1] + 1, (SAMPLES, 40)).astype(t.dtype.carrier)
-        for t in (given, made)
+        rng.integers(low, high + 1, (SAMPLES, 40)).astype(t.dtype.carrier)
+        for t, (low, high) in zip((given, made), ranges, strict=True)
     )
-    x[0], y[0] = given.dtype.range[0], made.dtype.range[1]  # as far apart as can be
-    x[1], y[1] = given.dtype.range[1], made.dtype.range[0]
+    (x[0], x[1]), (y[1], y[0]) = ranges  # as far apart as can be
+    if given.dtype == FLOAT32:
+        x, y = x * np.float32(1.7e-3), y * np.float32(1.3e-3)
     anomaly = anomaly_of(request("anomaly:data=x.npz,percentile=75"), [given], [made], lambda _, of: of(x, y))
     errors = anomaly(x, y)
     expected = b"".join(
@@ -172,6 +178,7 @@ def anomaly_case(folder: Path, given: TensorType, made: TensorType) -> tuple[Ano
     ("given", "made"),
     [
         (tensor(1, 40, scale=0.5, zero=3), tensor(1, 40, scale=0.31, zero=-9)),
+        (tensor(1, 40, dtype=FLOAT32), tensor(1, 40, dtype=FLOAT32)),
         *also(
             (tensor(1, 40, scale=0.5, zero=3), tensor(1, 40, scale=0.5, zero=-9)),
             (tensor(1, 40, dtype=UINT8, scale=0.5, zero=3), tensor(1, 40, dtype=INT16, scale=0.001, zero=0)),
@@ -182,6 +189,9 @@ def anomaly_case(folder: Path, given: TensorType, made: TensorType) -> tuple[Ano
 def test_anomalies(tmp_path: Path, given: TensorType, made: TensorType) -> None:
     anomaly, expected, x, y = anomaly_case(tmp_path, given, made)
     assert on_host(tmp_path) == expected
+    if given.dtype == FLOAT32:
+        np.testing.assert_allclose(anomaly(x, y) * float(anomaly.unit), np.square(x - y).mean(axis=1), rtol=1e-3)
+        return
     real = np.square(
         (x.astype(float) - given.zero_point) * given.scale - (y.astype(float) - made.zero_point) * made.scale
     )
@@ -216,7 +226,8 @@ def boxes_case(
     cells = rng.integers(0, 4, (anchors, 2)) / 4
     sides = rng.choice([0.25, 0.4, 0.8], (anchors, 2))
     np.savez(folder / "anchors.npz", anchors=np.concatenate([cells, sides], axis=1), steps=np.full((1, 2), 0.25))
-    boxes = boxes_of(request(f"boxes:anchors={folder / 'anchors.npz'},{text}"), outputs)
+    anchored = "" if "decoded" in text else f"anchors={folder / 'anchors.npz'},"
+    boxes = boxes_of(request(f"boxes:{anchored}{text}"), outputs)
     arrays: list[Array] = [rng.integers(-128, 128, (images, t.elements)).astype(np.int8) // 2 for t in outputs]
     if outputs[-1].dtype == UINT8:
         arrays[-1] = (arrays[-1].astype(int) + 128).astype(np.uint8)
@@ -231,13 +242,21 @@ def boxes_case(
 
 
 SSD = [tensor(1, 30, 4, scale=0.06, zero=2), tensor(1, 30, 5, scale=1 / 128, zero=0)]
-YOLO = [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]
+TWO = [
+    *(tensor(1, 20, 4, scale=0.06, zero=2), tensor(1, 20, 5, scale=1 / 128, zero=0)),
+    *(tensor(1, 4, 10, scale=0.05), tensor(1, 50, scale=1 / 256, zero=-20)),
+]
 HEADS = [
     ("background=0,score=0.3,overlap=0.4,candidates=12,most=6", SSD),
     *also(
         ("score=0.4,across=all,scales=8:9:4:6", SSD),
         ("score=0.6,activation=sigmoid", [SSD[0], tensor(1, 5, 30, dtype=UINT8, scale=0.1, zero=100)]),
-        ("style=yolo3,score=0.2", YOLO),
+        ("style=yolo3,score=0.2", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
+        ("style=yolo5,score=0.2,across=all", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
+        ("style=decoded,unit=64,score=0.2", [tensor(1, 10, 30, scale=0.5)]),
+        ("style=decoded,objectness=yes,score=0.02,scores=0:1", [*[tensor(1, 30, 6, scale=1 / 200)] * 2]),
+        ("encodings=0:2,scores=1:3,score=0.3", [*TWO[:4]]),
+        ("style=yolo3,score=0.2,scores=1:0", [tensor(1, 5, 2, 8, scale=0.05, zero=-4), tensor(1, 5, 4, 8, scale=0.04)]),
         ("style=yolo5,score=0.2", [tensor(1, 8, 30, scale=0.05, zero=-4)]),
     ),
 ]
@@ -342,10 +361,3 @@ def test_a_file_says_the_same(tmp_path: Path) -> None:
     found = read_requests([str(file)])
     assert [each.text for each in found] == ["top_k:k=2", "smoothing:threshold=0.25,ignored=0:1"]
     assert read_requests([each.text for each in found]) == found
-
-
-def test_floats_have_no_integer_back_ends() -> None:
-    t = tensor(1, 6, dtype=FLOAT32)
-    for text, hint in (("smoothing:threshold=0.5", "--io int8"), ("anomaly:threshold=1", "--io int8")):
-        with pytest.raises(UsageError, match=hint):
-            resolve(read_requests([text]), [t], [t], no_data, folded=False)

@@ -18,9 +18,9 @@ from tests.conftest import DIGITS
 from tinycompile.cli import main
 from tinycompile.dtypes import INT8
 from tinycompile.errors import SamplesError, UsageError
-from tinycompile.evaluation.data import load_labelled
+from tinycompile.evaluation.data import Task, load_labelled
 from tinycompile.evaluation.evaluate import evaluate_build
-from tinycompile.evaluation.limits import Limit, check_limits
+from tinycompile.evaluation.limits import Limit, check_limits, check_measures
 from tinycompile.evaluation.others import float_outputs
 from tinycompile.evaluation.pictures import image_axes, png
 from tinycompile.ir import TensorType
@@ -94,6 +94,9 @@ def test_limits_of_what_is_not_measured_or_not_defined() -> None:
     assert not found.kept and "undefined" in found.line()
     with pytest.raises(UsageError, match="measures of binary are: auc, top1"):
         check_limits("m", facts, [Limit("mse", 0.1, at_least=True)])
+    check_measures("m", Task.ANOMALY, [Limit("mse", 0.1, at_least=False)])
+    with pytest.raises(UsageError, match="measures of regression are: mse, mae, r2"):
+        check_measures("m", Task.REGRESSION, [Limit("top1", 0.1, at_least=True)])
 
 
 def test_threads_have_memory_of_their_own(folder: Path) -> None:

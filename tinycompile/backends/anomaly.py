@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, floor
 from pathlib import Path
@@ -11,8 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.backends.floats import HEADER, in_steps, literal
 from tinycompile.backends.request import Request
-from tinycompile.dtypes import INT8, INT16, UINT8
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
 from tinycompile.ir import Array, TensorType
 
 FINEST = 24
@@ -20,6 +21,9 @@ FINEST = 24
 
 SMALLEST = 64
 """Of a multiplier: below it the ratio of the scales would be off by up to 1 %."""
+
+FARTHEST = 1 << 20
+"""Steps of a difference of floats."""
 
 Errors = Callable[[Path, "Anomaly"], Array]
 """The errors of all samples of a file, (samples,)."""
@@ -33,13 +37,15 @@ class Anomaly:
     mean squared error of real numbers. Where the scales differ, u is the larger one over a power of two, as small as
     keeps the error below 2^64, and the other one is rounded to it.
 
+    Of floats it is the sum of (x - y)², each difference in whole steps u, at most 2^20 of them.
+
     Attributes:
+        step: of floats; None for integers.
         limit: the largest error that is no anomaly.
         unit: u² / n, for people. said: what the limit is, for a comment.
     """
 
     kind: ClassVar[str] = "anomaly"
-    headers: ClassVar[tuple[str, ...]] = ()
 
     input: int
     output: int
@@ -48,6 +54,15 @@ class Anomaly:
     unit: Fraction
     limit: int = 0
     said: str = ""
+    step: np.float32 | None = None
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return () if self.step is None else (HEADER,)
+
+    @property
+    def step_literal(self) -> str:
+        return "" if self.step is None else literal(self.step)
 
     @property
     def elements(self) -> int:
@@ -55,6 +70,10 @@ class Anomaly:
 
     def __call__(self, given: Array, made: Array) -> Array:
         """Errors of samples, (samples, ...) of input and output: (samples,) uint64."""
+        if self.step is not None:
+            flat = (values.reshape(len(values), -1).astype(np.float32) for values in (given, made))
+            difference = in_steps(np.subtract(*flat), self.step, -FARTHEST, FARTHEST)
+            return np.square(difference).astype(np.uint64).sum(axis=1)
         (a, b), (tx, ty) = self.multipliers, self.types
         x = a * (given.reshape(len(given), -1).astype(np.int64) - tx.zero_point)
         difference = x - b * (made.reshape(len(made), -1).astype(np.int64) - ty.zero_point)
@@ -91,7 +110,7 @@ def anomaly_of(
         said += f"{float(limit * found.unit):.6g}"
     if limit >= 2**64:
         raise request.fail(f"threshold={request.settings['threshold']}", why="no output is so far from its input")
-    return Anomaly(found.input, found.output, found.types, found.multipliers, found.unit, limit, said)
+    return replace(found, limit=limit, said=said)
 
 
 def _between(request: Request, inputs: Sequence[TensorType], outputs: Sequence[TensorType]) -> Anomaly:
@@ -102,10 +121,15 @@ def _between(request: Request, inputs: Sequence[TensorType], outputs: Sequence[T
         given, made = inputs[pair[0]], outputs[pair[1]]
         raise request.fail(
             f"output {pair[1]} can't be compared with input {pair[0]}",
-            why=f"they are {made} and {given}; both have to be integers of 8 or 16 bits with a scale, equally many",
-            hint="--io int8, where a quantised model has floats at its edges",
+            why=f"they are {made} and {given}; both have to be floats, or have 8 or 16 bits and a scale; equally many",
+            hint="--io int8, where a quantised model has floats at one of its edges",
         )
     types = inputs[pair[0]], outputs[pair[1]]
+    if types[0].dtype == FLOAT32:
+        step = np.float32(request.real("step", str(Fraction(1, 1 << 12)), 1e-15, 1e15))
+        return Anomaly(*pair, types, (1, 1), Fraction(float(step)) ** 2 / types[0].elements, step=step)
+    if "step" in request.settings:
+        raise request.fail("step is for floats", why=f"the output is {types[1]}")
     scales = tuple(Fraction(float(np.float32(t.scale))) for t in types)
     if scales[0] == scales[1]:
         return Anomaly(*pair, types, (1, 1), scales[0] ** 2 / types[0].elements)
@@ -120,7 +144,8 @@ def _between(request: Request, inputs: Sequence[TensorType], outputs: Sequence[T
 
 def _alike(given: TensorType, made: TensorType) -> bool:
     integers = all(t.dtype in (INT8, UINT8, INT16) and t.quant is not None for t in (given, made))
-    return integers and given.elements == made.elements > 1
+    floats = given.dtype == made.dtype == FLOAT32
+    return (integers or floats) and given.elements == made.elements > 1
 
 
 def _reach(t: TensorType) -> int:

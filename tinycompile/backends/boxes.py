@@ -22,9 +22,12 @@ PLACE_BITS = 14
 FACTOR_BITS = 16
 """Of what places and sizes of anchors are multiplied by."""
 
+WHOLE = np.array([[0, 0, 1 << PLACE_BITS, 1 << PLACE_BITS]], np.int16)
+"""The image as an anchor."""
+
 SCORE_BITS = 15
 LARGEST_FACTOR = 1 << 24
-STYLES = ("ssd", "yolo3", "yolo5")
+STYLES = ("ssd", "yolo3", "yolo5", "decoded")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,39 @@ class Places:
 
 
 @dataclass(frozen=True, eq=False)
+class Head:
+    """Outputs with some of the boxes.
+
+    Attributes:
+        first, count: of its boxes among all.
+        types: of the encodings, the scores and the objectness.
+        place, size: int32 (2, 256), of y and x (height and width), by the number above the type's smallest.
+        score, objectness: uint16 (256,).
+    """
+
+    first: int
+    count: int
+    encodings: Places
+    scores: Places
+    objects: Places | None
+    types: tuple[TensorType, TensorType, TensorType]
+    place: Array
+    size: Array
+    score: Array
+    objectness: Array | None
+
+    @property
+    def one_place(self) -> bool:
+        """Whether both axes have the same table of places."""
+        return np.array_equal(*self.place)
+
+    @property
+    def one_size(self) -> bool:
+        """Whether both axes have the same table of sizes."""
+        return np.array_equal(*self.size)
+
+
+@dataclass(frozen=True, eq=False)
 class Boxes:
     """Coordinates have 14 fractional bits, scores 15; `>>` rounds down.
 
@@ -56,10 +92,9 @@ class Boxes:
     with one of its class (of any, where `agnostic`) that stays; until there are `most`.
 
     Attributes:
-        types: of the encodings, the scores and the objectness.
-        anchors: int16 (count, 4): y, x of the centre, height, width. steps: int16 (count, 2): y, x; None for sides.
-        place, size: int32 (2, 256), of y and x (height and width), by the number above the type's smallest.
-        score, objectness: uint16 (256,). background: a class that is none.
+        anchors: int16 (count, 4): y, x of the centre, height, width; None for the whole image, which is 0, 0, 1, 1.
+        steps: int16 (count, 2): y, x; None for sides.
+        background: a class that is none; -1 if there is no such.
     """
 
     kind: ClassVar[str] = "boxes"
@@ -67,16 +102,9 @@ class Boxes:
 
     style: str
     classes: int
-    encodings: Places
-    scores: Places
-    objects: Places | None
-    types: tuple[TensorType, TensorType, TensorType]
-    anchors: Array
+    anchors: Array | None
     steps: Array | None
-    place: Array
-    size: Array
-    score: Array
-    objectness: Array | None
+    heads: tuple[Head, ...]
     background: int
     least: int
     overlap: int
@@ -85,50 +113,45 @@ class Boxes:
     agnostic: bool
     said: dict[str, str] = field(default_factory=dict[str, str])
 
-    @property
-    def count(self) -> int:
-        """Of anchors."""
-        return len(self.anchors)
-
-    def __call__(self, outputs: Sequence[Array]) -> list[tuple[int, int, int, int, int, int]]:
+    def __call__(self, outputs: Sequence[Array]) -> list[tuple[int, ...]]:
         """(y, x, y, x, class, score) of the boxes that stay, the best first; of all outputs of one inference."""
-        best, score = self._best(outputs)
-        corners = self._corners(outputs)
-        kept = [i for i in range(self.count) if score[i] >= self.least]
-        kept = sorted(kept, key=lambda i: (-score[i], i))[: self.candidates]
-        found = list[int]()
-        for i in kept:
-            others = (j for j in found if self.agnostic or best[i] == best[j])
-            if len(found) < self.most and not any(self._overlap(corners[i], corners[j]) for j in others):
-                found.append(i)
-        return [(*corners[i], int(best[i]), int(score[i])) for i in found]  # type: ignore[misc]
+        decoded = [each for head in self.heads for each in self._decoded(head, outputs)]
+        kept = sorted((each for each in decoded if each[5] >= self.least), key=lambda each: -each[5])
+        found = list[tuple[int, ...]]()
+        for each in kept[: self.candidates]:
+            rivals = (other for other in found if self.agnostic or other[4] == each[4])
+            if len(found) < self.most and not any(self._overlap(each, other) for other in rivals):
+                found.append(each)
+        return found
 
-    def _best(self, outputs: Sequence[Array]) -> tuple[Array, Array]:
-        """(class, score) of each box."""
-        scores = self.scores.of(outputs, self.count, self.classes).astype(np.int64) - self.types[1].dtype.range[0]
+    def _decoded(self, head: Head, outputs: Sequence[Array]) -> list[tuple[int, ...]]:
+        """The same of all boxes of a head, in their order."""
+        scores = head.scores.of(outputs, head.count, self.classes).astype(np.int64) - head.types[1].dtype.range[0]
         wanted = scores.copy()
         if self.background >= 0:
             wanted[:, self.background] = -1
         best = wanted.argmax(axis=1)
-        score = self.score[scores[np.arange(self.count), best]].astype(np.int64)
-        if self.objects is not None and self.objectness is not None:
-            objects = self.objects.of(outputs, self.count, 1)[:, 0].astype(np.int64) - self.types[2].dtype.range[0]
-            score = score * self.objectness[objects] + (1 << (SCORE_BITS - 1)) >> SCORE_BITS
-        return best, score
+        score = head.score[scores[np.arange(head.count), best]].astype(np.int64)
+        if head.objects is not None and head.objectness is not None:
+            objects = head.objects.of(outputs, head.count, 1)[:, 0].astype(np.int64) - head.types[2].dtype.range[0]
+            score = score * head.objectness[objects] + (1 << (SCORE_BITS - 1)) >> SCORE_BITS
+        columns = [*self._sides(head, outputs), best, score]
+        return [tuple(map(int, row)) for row in np.stack(columns, axis=1)]
 
-    def _corners(self, outputs: Sequence[Array]) -> list[tuple[int, ...]]:
-        codes = self.encodings.of(outputs, self.count, 4).astype(np.int64) - self.types[0].dtype.range[0]
+    def _sides(self, head: Head, outputs: Sequence[Array]) -> list[Array]:
+        """y, x of the upper left, y, x of the lower right."""
+        codes = head.encodings.of(outputs, head.count, 4).astype(np.int64) - head.types[0].dtype.range[0]
         order = (0, 1, 2, 3) if self.style == "ssd" else (1, 0, 3, 2)  # y, x, height, width
-        y, x, height, width = (codes[:, i] for i in order)
-        anchors = self.anchors.astype(np.int64)
-        steps = anchors[:, 2:] if self.steps is None else self.steps.astype(np.int64)
+        rows = slice(head.first, head.first + head.count)
+        anchors = (WHOLE if self.anchors is None else self.anchors[rows]).astype(np.int64)
+        steps = anchors[:, 2:] if self.steps is None else self.steps[rows].astype(np.int64)
         centres, halves = list[Array](), list[Array]()
-        for axis, (place, size) in enumerate(((y, height), (x, width))):
-            moved = self.place[axis][place].astype(np.int64) * steps[:, axis] + (1 << (FACTOR_BITS - 1)) >> FACTOR_BITS
+        for axis in (0, 1):
+            place, size = (codes[:, order[i]] for i in (axis, 2 + axis))
+            moved = head.place[axis][place].astype(np.int64) * steps[:, axis] + (1 << (FACTOR_BITS - 1)) >> FACTOR_BITS
             centres.append(anchors[:, axis] + moved)
-            halves.append(self.size[axis][size].astype(np.int64) * anchors[:, 2 + axis] + (1 << FACTOR_BITS) >> 17)
-        sides = [c + sign * h for sign in (-1, 1) for c, h in zip(centres, halves, strict=True)]
-        return [tuple(map(int, row)) for row in np.stack(sides, axis=1)]
+            halves.append(head.size[axis][size].astype(np.int64) * anchors[:, 2 + axis] + (1 << FACTOR_BITS) >> 17)
+        return [c + sign * h for sign in (-1, 1) for c, h in zip(centres, halves, strict=True)]
 
     def _overlap(self, a: tuple[int, ...], b: tuple[int, ...]) -> bool:
         common = [max(0, min(a[2 + i], b[2 + i]) - max(a[i], b[i])) for i in (0, 1)]
@@ -146,43 +169,19 @@ def boxes_of(request: Request, outputs: Sequence[TensorType]) -> Boxes:
         SamplesError: anchors are missing or no such numbers.
     """
     style = request.word("style", STYLES)
-    path = request.path("anchors")
-    if path is None:
-        raise request.fail("anchors are missing", hint="anchors=anchors.npz, with an array `anchors` (boxes, 4)")
-    arrays = load_arrays(path)
-    anchors = _fixed(arrays, "anchors", 4, str(path))
-    steps = None
-    if style != "ssd":
-        steps = np.broadcast_to(_fixed(arrays, "steps", 2, str(path)), (len(anchors), 2))
-        if len(_fixed(arrays, "steps", 2, str(path))) not in (1, len(anchors)):
-            raise SamplesError("steps are neither one for all anchors nor one for each", where=str(path))
-    encodings, scores, objects = _heads(request, outputs, len(anchors), style)
-    types = tuple(outputs[each.output] for each in (encodings, scores, objects or scores))
-    for number, t in zip((encodings.output, scores.output), types, strict=False):
-        if t.dtype not in (INT8, UINT8) or t.quant is None:
-            hint = "--io int8, where the model is quantised"
-            raise request.fail("it needs heads of 8 bits", why=f"output {number} is {t}", hint=hint)
-    classes = outputs[scores.output].elements // len(anchors) - (0 if objects is None else 5)
+    anchors, steps = _anchors(request, style)
+    found = _heads(request, outputs, 0 if anchors is None else len(anchors), style)
+    classes = found[0].values - found[0].before
     background = request.whole("background", -1, -1, classes - 1)
     if classes == 1 and background == 0:
         raise request.fail("background=0", why="there is no other class")
-    place, size = _factors(request, style, types[0])
-    activation = request.word("activation", ("none", "sigmoid") if style == "ssd" else ("sigmoid", "none"))
-    squash = _sigmoid if activation == "sigmoid" else _same
     candidates = request.whole("candidates", 64, 1, 4096)
     return Boxes(
         style=style,
         classes=classes,
-        encodings=encodings,
-        scores=scores,
-        objects=objects,
-        types=(types[0], types[1], types[2]),
         anchors=anchors,
         steps=steps,
-        place=place,
-        size=size,
-        score=_score_table(types[1], squash),
-        objectness=None if objects is None else _score_table(types[2], squash),
+        heads=tuple(_head(request, style, outputs, each) for each in found),
         background=background,
         least=ceil(request.real("score", "0.5", 0, 1) * (1 << SCORE_BITS)),
         overlap=floor(request.real("overlap", "0.5", 0, 1) * (1 << PLACE_BITS)),
@@ -191,6 +190,25 @@ def boxes_of(request: Request, outputs: Sequence[TensorType]) -> Boxes:
         agnostic=request.word("across", ("class", "all")) == "all",
         said={"score": request.settings.get("score", "0.5"), "overlap": request.settings.get("overlap", "0.5")},
     )
+
+
+def _anchors(request: Request, style: str) -> tuple[Array | None, Array | None]:
+    """(anchors, steps) of the file."""
+    path = request.path("anchors")
+    if style == "decoded":
+        if path is not None:
+            raise request.fail("anchors are for encoded boxes", hint="style=ssd, yolo3 or yolo5")
+        return None, None
+    if path is None:
+        raise request.fail("anchors are missing", hint="anchors=anchors.npz, with an array `anchors` (boxes, 4)")
+    arrays = load_arrays(path)
+    anchors = _fixed(arrays, "anchors", 4, str(path))
+    if style == "ssd":
+        return anchors, None
+    steps = _fixed(arrays, "steps", 2, str(path))
+    if len(steps) not in (1, len(anchors)):
+        raise SamplesError("steps are neither one for all anchors nor one for each", where=str(path))
+    return anchors, np.broadcast_to(steps, (len(anchors), 2))
 
 
 def _fixed(arrays: dict[str, Array], name: str, columns: int, where: str) -> Array:
@@ -207,38 +225,86 @@ def _fixed(arrays: dict[str, Array], name: str, columns: int, where: str) -> Arr
     return np.round(found.astype(np.float64) * (1 << PLACE_BITS)).clip(-(2**15), 2**15 - 1).astype(np.int16)
 
 
-def _heads(
-    request: Request, outputs: Sequence[TensorType], boxes: int, style: str
-) -> tuple[Places, Places, Places | None]:
-    """Of encodings, scores, and objectness."""
-    if style != "ssd":
-        fitting = [i for i, t in enumerate(outputs) if t.elements % boxes == 0 and t.elements // boxes >= 6]
-        output = request.whole("scores", fitting[0] if fitting else 0, 0, len(outputs) - 1)
-        if output not in fitting:
+@dataclass(frozen=True)
+class _Pair:
+    """Attributes: encodings, scores: numbers of outputs, which may be one. values: of a box in the scores' output, the
+    classes' behind `before` others.
+    """
+
+    first: int
+    count: int
+    encodings: int
+    scores: int
+    values: int
+    before: int
+
+
+def _heads(request: Request, outputs: Sequence[TensorType], boxes: int, style: str) -> list[_Pair]:
+    """Which outputs are heads, that have all boxes together."""
+    sizes = [t.elements for t in outputs]
+    scores = request.numbers("scores")
+    if any(not 0 <= number < len(outputs) for number in (*scores, *request.numbers("encodings"))):
+        raise request.fail("there is no such output", why=f"outputs are 0 to {len(outputs) - 1}")
+    before = (
+        0 if style == "ssd" else 5 if style != "decoded" or request.word("objectness", ("no", "yes")) == "yes" else 4
+    )
+    if style == "decoded":
+        scores = encodings = scores or (0,)
+        sides = [sorted(size for size in outputs[number].shape if size != 1) for number in scores]
+        values = sides[0][0] if sides[0] else 0
+        if any(len(each) != 2 or each[0] != values for each in sides) or values <= before:
+            wanted = f"(1, boxes, {before} + classes) or (1, {before} + classes, boxes)"
+            raise request.fail(f"its outputs are {wanted}", why=f"{'; '.join(map(str, outputs))}")
+        counts = [each[1] for each in sides]
+    elif style != "ssd":
+        scores = scores or tuple(range(len(outputs)))
+        values, rest = divmod(sum(sizes[number] for number in scores), boxes)
+        encodings = scores
+        if rest or values < 6 or any(sizes[number] % values for number in scores):
             raise _unfitting(request, outputs, boxes, "5 values of a box and its classes'")
-        first, box, value = _steps(request, output, outputs[output], boxes)
-        return (
-            Places(output, first, box, value),
-            Places(output, 5 * value, box, value),
-            Places(output, 4 * value, box, value),
-        )
-    coded = [i for i, t in enumerate(outputs) if t.elements == 4 * boxes]
-    encodings = request.whole("encodings", coded[0] if coded else 0, 0, len(outputs) - 1)
-    others = [i for i, t in enumerate(outputs) if t.elements % boxes == 0 and i != encodings]
-    scores = request.whole("scores", others[0] if others else 0, 0, len(outputs) - 1)
-    if encodings not in coded or scores not in others:
-        raise _unfitting(request, outputs, boxes, "4 encodings of each and scores of its classes")
-    places = (Places(i, *_steps(request, i, outputs[i], boxes)) for i in (encodings, scores))
-    return (*places, None)  # type: ignore[return-value]
+        counts = [sizes[number] // values for number in scores]
+    else:
+        encodings = request.numbers("encodings") or tuple(i for i, size in enumerate(sizes) if size == 4 * boxes)[:1]
+        others = tuple(i for i, size in enumerate(sizes) if i not in encodings and size % boxes == 0)[:1]
+        scores = scores or others
+        counts = [sizes[number] // 4 for number in encodings]
+        values, rest = divmod(sum(sizes[number] for number in scores), boxes)
+        pairs = list(zip(counts, scores, strict=False))
+        wrong = any(sizes[number] != count * values for count, number in pairs) or 4 * sum(counts) != 4 * boxes
+        if not encodings or len(encodings) != len(scores) or rest or values < 1 or wrong:
+            raise _unfitting(request, outputs, boxes, "4 encodings of each and scores of its classes")
+    firsts = [sum(counts[:i]) for i in range(len(counts))]
+    return [_Pair(*row, values, before) for row in zip(firsts, counts, encodings, scores, strict=True)]
 
 
-def _steps(request: Request, number: int, t: TensorType, boxes: int) -> tuple[int, int, int]:
-    """(0, box_step, value_step): of (1, boxes, values), (1, rows, columns, anchors values) or (1, values, boxes)."""
+def _head(request: Request, style: str, outputs: Sequence[TensorType], pair: _Pair) -> Head:
+    coded, marked = outputs[pair.encodings], outputs[pair.scores]
+    for number, t in ((pair.encodings, coded), (pair.scores, marked)):
+        if t.dtype not in (INT8, UINT8) or t.quant is None:
+            hint = "--io int8, where the model is quantised"
+            raise request.fail("it needs heads of 8 bits", why=f"output {number} is {t}", hint=hint)
+    box, value = _steps(request, pair.scores, marked, pair.count)
+    raw = style in ("yolo3", "yolo5")
+    activation = request.word("activation", ("sigmoid", "none") if raw else ("none", "sigmoid"))
+    score = _score_table(marked, _sigmoid if activation == "sigmoid" else _same)
+    place, size = _factors(request, style, coded)
+    if style == "ssd":
+        encodings = Places(pair.encodings, 0, *_steps(request, pair.encodings, coded, pair.count))
+        objects, scores = None, Places(pair.scores, 0, box, value)
+    else:
+        encodings, objects, scores = (Places(pair.scores, i * value, box, value) for i in (0, 4, pair.before))
+        objects = objects if pair.before == 5 else None
+    types, objectness = (coded, marked, marked), None if objects is None else score
+    return Head(pair.first, pair.count, encodings, scores, objects, types, place, size, score, objectness)
+
+
+def _steps(request: Request, number: int, t: TensorType, boxes: int) -> tuple[int, int]:
+    """(box_step, value_step): of (1, boxes, values), (1, rows, columns, anchors values) or (1, values, boxes)."""
     values, real = t.elements // boxes, [size for size in t.shape if size != 1]
+    if real == [values, boxes]:
+        return 1, boxes
     if not real or real[-1] % values == 0:
-        return 0, values, 1
-    if real[0] == values:
-        return 0, 1, boxes
+        return values, 1
     raise request.fail(
         f"output {number} has shape {t.shape}", why=f"{boxes} boxes of {values} values", hint="--layout nhwc"
     )
@@ -262,6 +328,10 @@ def _factors(request: Request, style: str, t: TensorType) -> tuple[Array, Array]
             raise request.fail(f"scales={':'.join(scales)}", hint="they are positive")
         places = [_table(t, lambda real, by=by: real / by) for by in (y, x)]
         sizes = [_table(t, lambda real, by=by: np.exp(np.minimum(real / by, 20))) for by in (height, width)]
+    elif style == "decoded":
+        unit = float(request.real("unit", "1", 1e-6, 1e6))
+        places = sizes = [_table(t, lambda real: real / unit)] * 2
+        sizes = [np.maximum(table, 0) for table in sizes]
     elif style == "yolo3":
         places, sizes = [_table(t, _sigmoid)] * 2, [_table(t, lambda real: np.exp(np.minimum(real, 20)))] * 2
     else:

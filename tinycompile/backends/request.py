@@ -14,11 +14,11 @@ from tinycompile.errors import UsageError
 KEYS: dict[str, tuple[str, ...]] = {
     "class": ("output",),
     "top_k": ("k", "output"),
-    "smoothing": ("window", "threshold", "minimum", "refractory", "ignored", "output"),
-    "anomaly": ("threshold", "data", "percentile", "input", "output"),
+    "smoothing": ("window", "threshold", "minimum", "refractory", "ignored", "step", "output"),
+    "anomaly": ("threshold", "data", "percentile", "step", "input", "output"),
     "boxes": (
         *("anchors", "style", "score", "overlap", "most", "candidates", "background", "across", "activation", "scales"),
-        *("encodings", "scores"),
+        *("encodings", "scores", "unit", "objectness"),
     ),
 }
 """Of each back end."""

@@ -11,10 +11,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinycompile.backends.floats import HEADER, in_steps, literal
 from tinycompile.backends.request import Request
 from tinycompile.backends.scores import Scores, scores_of
-from tinycompile.dtypes import INT8, INT16, UINT8
-from tinycompile.ir import Array, TensorType
+from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8
+from tinycompile.ir import Array, Quantization, TensorType
 
 LONGEST = 1000
 """Inferences in a window: sums of 16 bits fit in 32."""
@@ -31,10 +32,10 @@ class Smoothing:
             scale s and zero point z have a mean of at least t where their sum is at least n (z + t / s).
         ignored: classes that are never reported, such as silence.
         threshold: as it was given, for people.
+        step: of float scores, whose numbers of steps are added up in the place of integers; None for these.
     """
 
     kind: ClassVar[str] = "smoothing"
-    headers: ClassVar[tuple[str, ...]] = ()
 
     scores: Scores
     window: int
@@ -43,17 +44,38 @@ class Smoothing:
     limits: tuple[int, ...]
     ignored: tuple[int, ...]
     threshold: str
+    step: np.float32 | None = None
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return () if self.step is None else (HEADER,)
+
+    @property
+    def ctype(self) -> str:
+        """Of a score that is kept."""
+        return self.scores.ctype if self.step is None else "int16_t"
+
+    @property
+    def step_literal(self) -> str:
+        return "" if self.step is None else literal(self.step)
+
+    def numbers(self, scores: Array) -> Array:
+        """Scores of an inference as they are added up."""
+        flat = scores.reshape(-1)
+        return flat.astype(np.int64) if self.step is None else in_steps(flat, self.step, *INT16.range)
 
     @staticmethod
     def of(request: Request, outputs: Sequence[TensorType]) -> Smoothing:
         """Raises UsageError: the scores aren't integers with a scale, or a setting makes no sense."""
         scores = scores_of(request, outputs)
-        t = scores.type
+        t, step = scores.type, None
+        if t.dtype == FLOAT32:
+            step = np.float32(request.real("step", str(Fraction(1, 1 << 15)), 1e-30, 1e30))
+            t = TensorType(t.shape, INT16, Quantization.per_tensor(float(step), 0))
+        elif "step" in request.settings:
+            raise request.fail("step is for float scores", why=f"output {scores.output} is {t}")
         if t.dtype not in (INT8, UINT8, INT16) or t.quant is None:
-            why = f"output {scores.output} is {t}"
-            raise request.fail(
-                "it needs scores of 8 or 16 bits", why=why, hint="--io int8, where the model is quantised"
-            )
+            raise request.fail("it needs scores of 8 or 16 bits with a scale, or floats", why=f"the output is {t}")
         window = request.whole("window", 4, 1, LONGEST)
         minimum = request.whole("minimum", min(3, window), 1, window)
         ignored = request.numbers("ignored")
@@ -68,7 +90,7 @@ class Smoothing:
             )
         refractory = request.whole("refractory", 2 * window, 0, 2**31 - 1)
         given = request.settings["threshold"]
-        return Smoothing(scores, window, minimum, refractory, limits, tuple(sorted(set(ignored))), given)
+        return Smoothing(scores, window, minimum, refractory, limits, tuple(sorted(set(ignored))), given, step)
 
     def start(self) -> Smoother:
         """Before the first inference."""
@@ -85,7 +107,7 @@ class Smoother:
 
     def __call__(self, scores: Array) -> int | None:
         """The class that is reported after an inference with these scores, (classes,), if one is."""
-        self.last.append(scores.reshape(-1).astype(np.int64))
+        self.last.append(self.of.numbers(scores))
         if len(self.last) > self.of.window:
             self.last.popleft()
         if self.quiet:

@@ -74,13 +74,14 @@ def evaluate(
     from tinycompile.build import Build
     from tinycompile.evaluation.data import load_labelled
     from tinycompile.evaluation.evaluate import evaluate_build
-    from tinycompile.evaluation.limits import Limit, check_limits
+    from tinycompile.evaluation.limits import Limit, check_limits, check_measures
     from tinycompile.report.evaluation import lines, tables
 
     build = Build(folder, model=model)
     limits = [Limit(*each, at_least=True) for each in at_least] + [Limit(*each, at_least=False) for each in at_most]
     with progress(not as_json):
         samples = load_labelled(build, data, task=task, output=output_index, limit=limit, sequence=sequence)
+        check_measures(build.model, samples.task, limits)
         facts = evaluate_build(
             build,
             samples,

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinycompile.errors import UsageError
+from tinycompile.evaluation.data import Task
+from tinycompile.evaluation.scoring import MEASURES
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,13 @@ class LimitFinding:
         return f"{self.model}: {self.limit.key} {value}, {wanted} is wanted  {'ok' if self.kept else 'missed'}"
 
 
+def check_measures(model: str, task: Task, limits: Sequence[Limit]) -> None:
+    """Before anything is measured. Raises UsageError: there is no such measure."""
+    for limit in limits:
+        if limit.key not in MEASURES[task]:
+            raise _unmeasured(model, limit, str(task), MEASURES[task])
+
+
 def check_limits(model: str, facts: Mapping[str, Any], limits: Sequence[Limit]) -> list[LimitFinding]:
     """A finding per limit, kept or not.
 
@@ -50,6 +59,9 @@ def check_limits(model: str, facts: Mapping[str, Any], limits: Sequence[Limit]) 
     known = [key for key in firmware if key != "column"]
     for limit in limits:
         if limit.key not in known:
-            why = f"measures of {facts['task']} are: {', '.join(known)}"
-            raise UsageError(f"{limit.key!r} isn't measured", where=model, why=why)
+            raise _unmeasured(model, limit, facts["task"], known)
     return [LimitFinding(model, limit, firmware[limit.key]) for limit in limits]
+
+
+def _unmeasured(model: str, limit: Limit, task: str, known: Sequence[str]) -> UsageError:
+    return UsageError(f"{limit.key!r} isn't measured", where=model, why=f"measures of {task} are: {', '.join(known)}")

@@ -25,6 +25,17 @@ from tinycompile.numerics.measures import (
 TOP_FIVE_FROM = 10
 """Classes, from which on the five best count, too."""
 
+_OF_CLASSES = ("top1", "top5", "auc", "balanced_accuracy", "macro_f1")
+MEASURES = {
+    Task.CLASSES: _OF_CLASSES,
+    Task.POSITIONS: (*_OF_CLASSES, "mean_iou"),
+    Task.BINARY: ("auc", "top1", "balanced_accuracy", "macro_f1"),
+    Task.ANOMALY: ("auc", "mse"),
+    Task.RECONSTRUCTION: ("mse",),
+    Task.REGRESSION: ("mse", "mae", "r2"),
+}
+"""That there can be; how many classes there are decides about some."""
+
 ABOUT_ONE = 0.02
 """By how much scores of 8 bits miss a sum of 1."""
 

@@ -118,6 +118,10 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "steps", f"{steps['count']:,}, the longest takes about {steps['longest']:,} instructions ({part})"
         if steps["longest"] > steps["limit"]:
             yield "", f"above --steps, which are {steps['limit']:,}: {', '.join(steps['longest_layers'])}"
+    asked = [escape(text.partition(":")[0]) for text in report["options"].get("backend", ())]
+    if asked:
+        folded = report["options"].get("folded_output") is not None
+        yield "back ends", f"{', '.join(asked)}: {report['model']}_backend.h{'; no softmax' if folded else ''}"
     if report["options"].get("match") == "tflm":
         yield "bytes", "TFLM's, where LiteRT's are others (--match tflm)"
     if report["options"].get("align") == "strict":

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinycompile.serial_link.console import Place
 
 
-@click.command(short_help="Count the instructions of each layer; estimate cycles, or measure them.")
+@click.command(short_help="Count the instructions of each layer; estimate cycles.")
 @click.argument("folder", type=PATH)
 @click.option("--input", "input_file", type=PATH, help="A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")
@@ -89,7 +89,7 @@ def _measure(build: Build, place: Place, samples: Any, repeat: int, *, layers: b
     return {"measured": measured, "profile": guess}
 
 
-@click.command(short_help="Measure an inference on the board, beside the estimate; calibrate later ones.")
+@click.command(short_help="Measure inferences on the board; calibrate estimates.")
 @click.argument("folder", type=PATH)
 @click.option("--input", "input_file", type=PATH, help="A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")

@@ -14,7 +14,7 @@ import tinycompile
 from tests.conftest import DIGITS, SHARED
 from tests.support.full import FULL
 from tests.support.mlperf_runner import Runner, runner_on
-from tests.support.serial_board import emulated
+from tests.support.serial_board import Machine, emulated, launched
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.ir import Array, TensorType
@@ -34,9 +34,16 @@ def as_printed(values: Array) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def runner(talking_build: Build) -> Iterator[Runner]:
+def session(talking_build: Build) -> Iterator[tuple[Machine, Runner]]:
     elf = talking_build.folder / "firmware_harness.elf"
-    with emulated(elf, talking_build.board) as port, runner_on(port) as found:
+    with launched(elf, talking_build.board) as machine, runner_on(machine.port) as found:
+        yield machine, found
+
+
+@pytest.fixture
+def runner(session: tuple[Machine, Runner]) -> Iterator[Runner]:
+    machine, found = session
+    with machine.awake():
         yield found
 
 

@@ -124,6 +124,16 @@ def test_what_has_no_harness(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not FULL, reason="three more builds: test-full")
+@pytest.mark.parametrize("board", ["mps2-an505", "netduinoplus2", "qemu-riscv32"])
+def test_boards_of_other_families(board: str, tmp_path: Path) -> None:
+    build = tinycompile.compile(DIGITS / "digits_int8.tflite", board, output=tmp_path / "out", harness="mlperf-tiny")
+    data = np.load(DIGITS / "digits_samples.npz")
+    with emulated(build.folder / "firmware_harness.elf", build.board) as port, runner_on(port) as runner:
+        runner.load(data["input_0"][0].tobytes())
+        assert runner.infer(1, 0).results == as_printed(real(build.outputs[0], data["output_0"][0]))
+
+
 @pytest.mark.skipif(not FULL, reason="four large builds: test-full")
 @pytest.mark.parametrize("benchmark", MODELS)
 def test_the_four_models(benchmark: str, tmp_path: Path) -> None:

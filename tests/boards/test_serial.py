@@ -21,9 +21,10 @@ from tests.conftest import DIGITS
 from tests.support.serial_board import Machine, bad_cable, launched
 from tinycompile.build import Build
 from tinycompile.cli import main
+from tinycompile.errors import DeviceError
 from tinycompile.monitor import opened
 from tinycompile.profile import pattern
-from tinycompile.serial_link.console import Action, Console, Event, Place, console_of
+from tinycompile.serial_link.console import Action, Area, Console, Event, Place, console_of
 from tinycompile.serial_link.frames import Frame, Receiver, decoded, stuffed, unstuffed
 from tinycompile.serial_link.link import Kind, Link
 from tinycompile.trace import TracePart
@@ -211,6 +212,19 @@ def test_another_builds_firmware_is_found_out(build: Build, port: Path, tmp_path
     assert "another firmware than this build's" in result.output and "digits_int8 for mps2-an386" in result.output
     source.write_text("/* of an older tinycompile */")
     assert "build the model again" in verify_on(other, "--port", port).output
+
+
+def test_what_a_board_refuses_or_fails_at_is_said(build: Build, port: Path) -> None:
+    with console_of(build, Place(port)) as console:
+        with pytest.raises(DeviceError, match="the board refuses a request"):
+            console.read(Area.STATES, 4)
+        with pytest.raises(DeviceError, match="the board refuses a request"):
+            console.write(Area.OUTPUTS, bytes(1000))
+        with pytest.raises(
+            DeviceError, match=r"PREDICT failed on the board\n  why: its status is 1, as digits_int8\.h"
+        ):
+            console.do(Action.PREDICT)
+        assert console.do(Action.RESET).status == 0
 
 
 def test_a_program_that_was_stopped_leaves_a_board_that_answers(build: Build, port: Path) -> None:

@@ -15,7 +15,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
 RISCV_TOOLS = riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc
 RISCV_FILES = /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf
 
-.PHONY: help setup tools riscv demo test test-full lint fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-search-prices bench-operators bench-property bench-sliding bench-strict quantisers training-gradients clean
+.PHONY: help setup tools riscv demo test test-full lint serial fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-search-prices bench-operators bench-property bench-sliding bench-strict quantisers training-gradients clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -27,6 +27,7 @@ help:
 	@echo "make onnx-nodes   all node cases of onnx, as they are and as int8, as C on this machine: which pass, which are refused"
 	@echo "make reliability   every model under sanitizers, analyzers, optimisation levels and clang"
 	@echo "make strict  every kernel that a test computes, in QEMU with unaligned words as faults"
+	@echo "make serial  boards on a serial port and the benchmark's harness, with the models of MLPerf Tiny (needs ../shared)"
 	@echo "make cases   every model file in ../shared: exact in QEMU, too, or refused with a true reason"
 	@echo "make bench-quantisers   NETS=folder [QUANTISED=folder]   dB on held-out samples: our quantiser's, onnxruntime's, other tools' files"
 	@echo "make bench   instructions, cycles, code and RAM of every model, core and schedule, and of builds without options (needs ../shared; takes five minutes)"
@@ -93,6 +94,9 @@ reliability: setup riscv
 
 strict: setup riscv
 	$(BIN)/python -m tests.reliability.strict
+
+serial: setup
+	TESTS=full $(BIN)/python -m pytest tests/boards/test_serial.py tests/boards/test_serial_models.py tests/boards/test_harness.py
 
 cases: setup
 	$(BIN)/python -m tests.reliability.cases

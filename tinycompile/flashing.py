@@ -50,7 +50,7 @@ def flash(build: Build, probe: str | None = None, firmware: str = "console") -> 
         images.insert(0, f"{build.weights.stem}.hex")
     commands = [_command(build.board, probe, image) for image in images]
     command = commands[-1]
-    make(build.folder, "console" if firmware == "console" else "harness", toolchain=build.board.toolchain)
+    make(build.folder, *images, toolchain=build.board.toolchain)
     try:
         for each in commands:
             run(each, cwd=build.folder, timeout=300)

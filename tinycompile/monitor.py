@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import termios
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tinycompile.errors import UsageError, system_reason
@@ -69,6 +70,8 @@ def opened(port: Path, baud: int) -> Generator[int]:
         ) from error
     try:
         _make_raw(descriptor, port, speed)
+        with suppress(OSError):  # who opens it a second time would take bytes of the first
+            fcntl.ioctl(descriptor, termios.TIOCEXCL)
         yield descriptor
     finally:
         os.close(descriptor)

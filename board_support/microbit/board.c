@@ -3,6 +3,7 @@
  *
  * nRF51 Series Reference Manual v3.0, sections 19.2 (TIMER) and 29.10 (UART), "Register overview". */
 #include "board.h"
+#include "nrf_uart.h"
 
 #define TIMER0_BASE 0x40008000u
 #define TASKS_START (*(volatile uint32_t *)(TIMER0_BASE + 0x000u))
@@ -15,30 +16,15 @@
 #define BITMODE_32 3u
 
 #define UART0_BASE 0x40002000u
-#define UART_TASKS_STARTRX (*(volatile uint32_t *)(UART0_BASE + 0x000u))
 #define UART_TASKS_STARTTX (*(volatile uint32_t *)(UART0_BASE + 0x008u))
-#define UART_EVENTS_RXDRDY (*(volatile uint32_t *)(UART0_BASE + 0x108u))
 #define UART_EVENTS_TXDRDY (*(volatile uint32_t *)(UART0_BASE + 0x11Cu))
 #define UART_ENABLE (*(volatile uint32_t *)(UART0_BASE + 0x500u))
 #define UART_PSELTXD (*(volatile uint32_t *)(UART0_BASE + 0x50Cu))
-#define UART_PSELRXD (*(volatile uint32_t *)(UART0_BASE + 0x514u))
-#define UART_RXD (*(volatile uint32_t *)(UART0_BASE + 0x518u))
 #define UART_TXD (*(volatile uint32_t *)(UART0_BASE + 0x51Cu))
 #define UART_BAUDRATE (*(volatile uint32_t *)(UART0_BASE + 0x524u))
 #define UART_ENABLED 4u
-#if BOARD_BAUD == 9600u
-#define BAUDRATE 0x00275000u
-#elif BOARD_BAUD == 115200u
-#define BAUDRATE 0x01D7E000u
-#elif BOARD_BAUD == 921600u
-#define BAUDRATE 0x0EBED000u
-#else
-#error "no BAUDRATE is known for BOARD_BAUD"
-#endif
 #define TX_PIN 24u
 #define RX_PIN 25u
-#define RX_PIN_CNF (*(volatile uint32_t *)(0x50000700u + 4u * RX_PIN))
-#define PIN_CNF_INPUT_PULLED_UP (3u << 2) /* nRF51 Reference Manual, section 14 (GPIO) */
 
 void board_init(void)
 {
@@ -47,7 +33,7 @@ void board_init(void)
     PRESCALER = 0;
     TASKS_START = 1;
     UART_PSELTXD = TX_PIN;
-    UART_BAUDRATE = BAUDRATE;
+    UART_BAUDRATE = NRF_BAUDRATE;
     UART_ENABLE = UART_ENABLED;
     UART_TASKS_STARTTX = 1;
 }
@@ -68,19 +54,10 @@ void board_putc(char byte)
 
 void board_listen(void)
 {
-    RX_PIN_CNF = PIN_CNF_INPUT_PULLED_UP;
-    UART_ENABLE = 0; /* pins are chosen while it is off */
-    UART_PSELRXD = RX_PIN;
-    UART_ENABLE = UART_ENABLED;
-    UART_TASKS_STARTTX = 1;
-    UART_TASKS_STARTRX = 1;
+    nrf_uart_listen(RX_PIN);
 }
 
 int32_t board_getc(void)
 {
-    if (UART_EVENTS_RXDRDY == 0u) {
-        return -1;
-    }
-    UART_EVENTS_RXDRDY = 0;
-    return (int32_t)(UART_RXD & 0xFFu);
+    return nrf_uart_get();
 }

@@ -14,7 +14,7 @@ import tinycompile
 from tests.conftest import DIGITS, SHARED
 from tests.support.full import FULL
 from tests.support.mlperf_runner import Runner, runner_on
-from tests.support.serial_board import emulated
+from tests.support.serial_board import Machine, emulated, launched
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.ir import Array, TensorType
@@ -24,9 +24,9 @@ MODELS = {"ad01": "ad01_int8", "ic01": "ic_resnet8_int8", "kws01": "kws_ref_mode
 
 
 def real(t: TensorType, array: Array) -> Array:
-    """The numbers behind integers, as float64."""
+    """The numbers behind integers, as float32."""
     assert t.quant is not None
-    return (array.ravel().astype(np.float64) - t.quant.zero_point) * t.quant.scale.astype(np.float64)
+    return (array.ravel().astype(np.float32) - t.quant.zero_point.astype(np.float32)) * t.quant.scale
 
 
 def as_printed(values: Array) -> list[str]:
@@ -34,9 +34,16 @@ def as_printed(values: Array) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def runner(talking_build: Build) -> Iterator[Runner]:
+def session(talking_build: Build) -> Iterator[tuple[Machine, Runner]]:
     elf = talking_build.folder / "firmware_harness.elf"
-    with emulated(elf, talking_build.board) as port, runner_on(port) as found:
+    with launched(elf, talking_build.board) as machine, runner_on(machine.port) as found:
+        yield machine, found
+
+
+@pytest.fixture
+def runner(session: tuple[Machine, Runner]) -> Iterator[Runner]:
+    machine, found = session
+    with machine.awake():
         yield found
 
 
@@ -117,6 +124,16 @@ def test_what_has_no_harness(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(not FULL, reason="three more builds: test-full")
+@pytest.mark.parametrize("board", ["mps2-an505", "netduinoplus2", "qemu-riscv32"])
+def test_boards_of_other_families(board: str, tmp_path: Path) -> None:
+    build = tinycompile.compile(DIGITS / "digits_int8.tflite", board, output=tmp_path / "out", harness="mlperf-tiny")
+    data = np.load(DIGITS / "digits_samples.npz")
+    with emulated(build.folder / "firmware_harness.elf", build.board) as port, runner_on(port) as runner:
+        runner.load(data["input_0"][0].tobytes())
+        assert runner.infer(1, 0).results == as_printed(real(build.outputs[0], data["output_0"][0]))
+
+
 @pytest.mark.skipif(not FULL, reason="four large builds: test-full")
 @pytest.mark.parametrize("benchmark", MODELS)
 def test_the_four_models(benchmark: str, tmp_path: Path) -> None:
@@ -134,8 +151,11 @@ def test_the_four_models(benchmark: str, tmp_path: Path) -> None:
             if benchmark in ("ic01", "vww01"):
                 data = (given.view(np.uint8) ^ 0x80).tobytes()
             if benchmark == "ad01":
-                floats = real(build.inputs[0], given).astype(np.float32)
-                data, results = floats.tobytes(), np.array([np.mean((results - floats) ** 2)])
+                floats = real(build.inputs[0], given)
+                assert build.inputs[0].quant is not None
+                step = np.random.default_rng(i).uniform(-0.4, 0.4, floats.shape).astype(np.float32)
+                floats += step * build.inputs[0].quant.scale  # which rounds to the same integers
+                data, results = floats.tobytes(), np.array([np.mean((results.astype(np.float64) - floats) ** 2)])
             runner.load(data)
             found = runner.infer(1, 1)
             assert found.results == as_printed(results)

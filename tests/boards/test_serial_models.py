@@ -36,6 +36,7 @@ def verified(
     return build, result.output
 
 
+@pytest.mark.skipif(not FULL, reason="another build: test-full")
 def test_states_go_on_from_one_sample_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sequences begin again; also where a step is done once more, because a tensor of it is to be read."""
     sums = console_module.sums_of

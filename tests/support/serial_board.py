@@ -7,19 +7,38 @@ import pty
 import random
 import re
 import select
+import signal
 import subprocess
 import threading
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinycompile.targets import Board
 
 
+@dataclass(frozen=True)
+class Machine:
+    """QEMU, and the serial port that it made. It waits for bytes as a board does, by looking all the time."""
+
+    port: Path
+    process: subprocess.Popen[bytes]
+
+    @contextmanager
+    def awake(self) -> Iterator[Path]:
+        """Otherwise it sleeps, if its process was stopped."""
+        self.process.send_signal(signal.SIGCONT)
+        try:
+            yield self.port
+        finally:
+            self.process.send_signal(signal.SIGSTOP)
+
+
 @contextmanager
-def emulated(elf: Path, board: Board) -> Iterator[Path]:
-    """The serial port of an emulated board that runs `elf`. Its counter follows executed instructions."""
+def launched(elf: Path, board: Board) -> Iterator[Machine]:
+    """An emulated board that runs `elf`. Its counter follows executed instructions."""
     assert board.qemu is not None
     command = [board.toolchain.emulator, *board.toolchain.emulator_flags, *board.qemu.flags]
     command += ["-display", "none", "-monitor", "none", "-serial", "pty", "-kernel", str(elf)]
@@ -32,9 +51,16 @@ def emulated(elf: Path, board: Board) -> Iterator[Path]:
             line = process.stdout.readline().decode()
             found = re.search(r"/dev/pts/\d+", line)
             assert found, line
-            yield Path(found[0])
+            yield Machine(Path(found[0]), process)
         finally:
             process.kill()
+
+
+@contextmanager
+def emulated(elf: Path, board: Board) -> Iterator[Path]:
+    """Its serial port."""
+    with launched(elf, board) as machine:
+        yield machine.port
 
 
 @contextmanager

@@ -304,9 +304,13 @@ def test_a_board_learns_the_same_over_a_bad_line(build: Build, samples: Path) ->
     with (
         emulated(build.folder / "firmware_console.elf", build.board) as port,
         bad_cable(port, 0.05) as (cable, _),
-        console_of(build, Place(cable)) as console,
     ):
-        there = train_build(build, OnBoard(build, console), data, epochs=1, rate=0.1, batch=4, seed=3)
+        with console_of(build, Place(cable)) as console:
+            there = train_build(build, OnBoard(build, console), data, epochs=1, rate=0.1, batch=4, seed=3)
+        arguments = ["--data", str(samples), "--limit", "3", "--on", "serial", "--port", str(cable)]
+        result = CliRunner().invoke(main, ["train", str(build.folder), *arguments])
+    assert result.exit_code == 0, result.output
+    assert "ticks of its counter per step" in result.output and "after 3 steps" in result.output
     assert there.checkpoint[36:] == here.checkpoint[36:]
     assert there.epochs[0].loss == here.epochs[0].loss and there.epochs[0].instructions > 0
     assert len(there.parameters) == len(here.parameters) > 0

@@ -28,6 +28,7 @@ from tinycompile.errors import UsageError
 
 if TYPE_CHECKING:
     from tinycompile.copy_choice import Estimate
+    from tinycompile.costing import Cost
     from tinycompile.layout import Layout
     from tinycompile.lowered import Lowered
     from tinycompile.options import Options
@@ -194,21 +195,30 @@ def cost(models: tuple[Path, ...], calibrated_by: Path | None, as_json: bool, **
     calibration = None if calibrated_by is None else load_calibration(calibrated_by, options["target"])
     found = costs_of_files(models, options_of(**options))
     if as_json:
-        print_json([{"model": str(model), **each.as_dict()} for model, each in found])
+        print_json([{"model": str(model), **each.as_dict(), **_times(each, calibration)} for model, each in found])
         return
     for model, each in found:
         for line in cost_lines(model.stem, each):
             say(line)
         if calibration is not None:
-            say(_calibrated(each.instructions, calibration))
+            say(_calibrated(each, calibration))
 
 
-def _calibrated(instructions: int, calibration: Calibration) -> str:
+def _times(cost: Cost, calibration: Calibration | None) -> dict[str, Any]:
+    """For JSON: from and to, by what was measured."""
+    rates = None if calibration is None else calibration.cycles_per_instruction
+    if calibration is None or rates is None:
+        return {}
+    low, high = (1e3 * cost.instructions * rate / calibration.clock_hz for rate in rates)
+    return {"calibrated_milliseconds": [low, high]}
+
+
+def _calibrated(cost: Cost, calibration: Calibration) -> str:
     """The time that instructions take by what was measured."""
     rates = calibration.cycles_per_instruction
     if rates is None:
         return "  time   not calibrated: no instructions were counted of the measured models"
-    low, high = (1e3 * instructions * rate / calibration.clock_hz for rate in rates)
+    low, high = _times(cost, calibration)["calibrated_milliseconds"]
     text = f"{low:,.3f} ms" if low == high else f"{low:,.3f} to {high:,.3f} ms"
     rate = f"{rates[0]:.3f}" if rates[0] == rates[1] else f"{rates[0]:.3f} to {rates[1]:.3f}"
     return f"  calibrated  {text}: {rate} cycles per instruction with waiting, by {calibration.origin}"

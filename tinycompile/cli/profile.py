@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinycompile.cli._help import command
-from tinycompile.cli._serial import SERIAL, place_of, serial_options
+from tinycompile.cli._serial import SERIAL, Where, serial_options
 from tinycompile.cli._shared import (
     PATH,
     calibrated_option,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.argument("folder", type=PATH)
 @samples_option("A sample: .npz or .npy.  [default: a fixed pattern]")
 @click.option("--model", help="Which one, where FOLDER has several.")
-@serial_options("qemu")
+@serial_options("qemu", SERIAL)
 @calibrated_option
 @click.option("--json", "as_json", is_flag=True, help="Print the profile as JSON.")
 @explained
@@ -38,10 +38,7 @@ def profile(
     folder: Path,
     samples_file: Path | None,
     model: str | None,
-    on: str,
-    port: Path | None,
-    baud: int | None,
-    timeout: float | None,
+    where: Where,
     calibrated_by: Path | None,
     as_json: bool,
 ) -> None:
@@ -54,7 +51,7 @@ def profile(
     from tinycompile.profile.calibrated import load_calibration
     from tinycompile.report.profile import print_profile
 
-    build, place = Build(folder, model=model), place_of(on, port, baud, timeout)
+    build, place = Build(folder, model=model), where.place
     calibration = None if calibrated_by is None else load_calibration(calibrated_by, build.board.name)
     samples = None if samples_file is None else build.samples(samples_file, 1)
     if place is not None:
@@ -112,10 +109,7 @@ def bench(
     folder: Path,
     samples_file: Path | None,
     model: str | None,
-    on: str,
-    port: Path | None,
-    baud: int | None,
-    timeout: float | None,
+    where: Where,
     repeat: int,
     output: Path | None,
     as_json: bool,
@@ -127,7 +121,7 @@ def bench(
     from tinycompile.profile.calibrated import Calibration, Entry, is_calibration, load_calibration
     from tinycompile.staging import may_write
 
-    build, place = Build(folder, model=model), place_of(on, port, baud, timeout)
+    build, place = Build(folder, model=model), where.place
     if place is None:
         raise AssertionError("it is on a serial port")
     samples = None if samples_file is None else build.samples(samples_file, 1)

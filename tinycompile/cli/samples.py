@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinycompile.cli._help import command
-from tinycompile.cli._serial import place_of, serial_options
+from tinycompile.cli._serial import SERIAL, Where, serial_options
 from tinycompile.cli._shared import PATH, explained, force_option, print_json, progress, samples_option
 from tinycompile.cli.training import verify_steps
 from tinycompile.errors import MismatchError, UsageError
@@ -143,7 +143,7 @@ def _save_outputs(path: Path, outputs: list[Any], steps: int) -> None:
 @click.option(
     "--train", is_flag=True, help="Training steps, by their definition; --limit says how many.  [default: 20]"
 )
-@serial_options("qemu")
+@serial_options("qemu", SERIAL)
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate as JSON, also if something differs.")
 @explained
 def verify(
@@ -154,17 +154,14 @@ def verify(
     model: str | None,
     check: bool,
     train: bool,
-    on: str,
-    port: Path | None,
-    baud: int | None,
-    timeout: float | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Compare the firmware of FOLDER with the reference, tensor by tensor; writes certificate.json."""
     from tinycompile.build import Build
     from tinycompile.verify.certificate import check_certificate, load_certificate
 
-    result, place = Build(folder, model=model), place_of(on, port, baud, timeout)
+    result, place = Build(folder, model=model), where.place
     if check:
         found = check_certificate(result)
         if as_json:
@@ -205,7 +202,12 @@ def _verified(
 
     with console_of(build, place) as console:
         outcome = verify_build(build, samples, reals, steps, console)
-        return outcome, [f"on {console.name}: {console.link.described}"]
+        counts = sorted(console.ticks)
+        spread = f"{counts[0]:,}" if counts[0] == counts[-1] else f"{counts[0]:,} to {counts[-1]:,}"
+        return outcome, [
+            f"on {console.name}: {console.link.described}",
+            f"{spread} ticks of its counter per inference",
+        ]
 
 
 def _labels(build: Build) -> dict[str, str]:

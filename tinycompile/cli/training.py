@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinycompile.cli._help import command
-from tinycompile.cli._serial import place_of, serial_options
+from tinycompile.cli._serial import SERIAL, Where, serial_options
 from tinycompile.cli._shared import PATH, explained, force_option, print_json, progress
 from tinycompile.errors import MismatchError, UsageError
 
@@ -36,7 +36,7 @@ STEPS = 20
 @click.option(
     "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Samples of a step (--accumulate)."
 )
-@serial_options("host", "qemu")
+@serial_options("host", "qemu", SERIAL)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first N samples of --data.")
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the order in which they are learned."
@@ -52,10 +52,7 @@ def train(
     epochs: int,
     rate: float | None,
     batch: int,
-    on: str,
-    port: Path | None,
-    baud: int | None,
-    timeout: float | None,
+    where: Where,
     limit: int | None,
     seed: int,
     output: Path | None,
@@ -91,7 +88,7 @@ def train(
             hint="give -o another folder",
         )
     check_learns(build)
-    place, unit = place_of(on, port, baud, timeout), "instructions" if on == "qemu" else "ticks of its counter"
+    place, unit = where.place, "instructions" if where.on == "qemu" else "ticks of its counter"
     samples = load_data(build, data, limit)
     measured = samples if evaluation is None else load_data(build, evaluation)
 
@@ -99,7 +96,7 @@ def train(
         if not as_json:
             click.echo(f"epoch {number}: {_described(epoch, unit)}")
 
-    with progress(not as_json), _device(build, on, place) as device:
+    with progress(not as_json), _device(build, where.on, place) as device:
         found = train_build(
             build, device, samples, epochs=epochs, rate=rate, batch=batch, evaluation=measured, seed=seed, done=done
         )

@@ -96,7 +96,12 @@ class Happened:
 
 
 class Console:
-    """A board whose console firmware answers."""
+    """A board whose console firmware answers.
+
+    Attributes:
+        ticks: of the board's counter, of each inference that `execute` had it run.
+        on_slot: gives and takes blocks of checkpoints: (event, slot, offset, their bytes or how many) to bytes.
+    """
 
     def __init__(self, build: Build, link: Link, port: Path) -> None:
         """Raises:
@@ -111,6 +116,7 @@ class Console:
         model, board = hello[20:].decode(errors="replace").split("\n", 1)
         if hello[12:20] != _build_id(build):
             raise self._other(f"it is of {model} for {board}, with the number {hello[12:20].hex()}")
+        self.ticks = list[int]()
         self.on_slot: Callable[[Event, int, int, bytes | int], bytes] | None = None
 
     def _other(self, why: str) -> DeviceError:
@@ -230,6 +236,7 @@ class Console:
             outputs.append(found)
             ticks.append(happened.ticks)
             stack = max(stack, happened.stack_bytes)
+        self.ticks = ticks
         columns = [np.stack(column) for column in zip(*outputs, strict=True)]
         return Execution(columns, ticks, stack, traces)
 

@@ -178,11 +178,15 @@ class Half:
     Attributes:
         reads: of each operand in RAM that is divided, the bytes [first, last); of others everything.
         writes: of the output.
+        channels: where it is these channels, of operand 0 and of the output, and not rows.
+        offsets: of each constant, elements in front of those that it reads; empty for none.
     """
 
     kernel: Kernel
     reads: Mapping[int, tuple[int, int]]
     writes: tuple[int, int]
+    channels: range | None = None
+    offsets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -394,6 +398,39 @@ def tilings(site: Site, core: Core, places: int) -> Iterator[Kernel]:
         other = rewrite(site)
         if other is not None:
             yield from tilings(other, core, places)
+
+
+OfChannels = Callable[[Site, Core, range], Half | None]
+_OF_CHANNELS: dict[type[Op], list[tuple[frozenset[str], OfChannels]]] = {}
+
+
+def channels_for(op: type[Op], unless: Collection[str] = ()) -> Callable[[OfChannels], OfChannels]:
+    """Decorator: kernels of an operator in int8 that compute some channels and touch no others' bytes.
+
+    They are for two cores, of which each computes other channels of one tensor in its place.
+
+    Args:
+        unless: features of the core, as in `kernel_for`.
+    """
+
+    def register(of_channels: OfChannels) -> OfChannels:
+        _OF_CHANNELS.setdefault(op, []).append((frozenset(unless), of_channels))
+        return of_channels
+
+    return register
+
+
+def channel_halves(site: Site, core: Core) -> Iterator[tuple[Half, Half]]:
+    """All pairs of kernels of `channels_for`, each for half of the channels."""
+    channels = site.sig.output.shape[-1]
+    if _dtype_of(site) != INT8 or channels < 2:
+        return
+    for unless, of_channels in _OF_CHANNELS.get(type(site.node.op), ()):
+        if core.features.isdisjoint(unless):
+            first = of_channels(site, core, range(channels // 2))
+            second = of_channels(site, core, range(channels // 2, channels))
+            if first is not None and second is not None:
+                yield first, second
 
 
 Rewriting = Callable[[Site], Site | None]

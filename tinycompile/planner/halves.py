@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from tinycompile.ir import Site
 from tinycompile.kernels import Offer
-from tinycompile.kernels.base import Half, Kernel
+from tinycompile.kernels.base import Half, Kernel, channel_halves
 from tinycompile.planner.pieces import NotDivisible, Part, Region, axis_of, part
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Core
@@ -37,7 +37,8 @@ class WithHalves:
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Those for one core last: where the estimates are equal, both compute."""
         whole = self._offer(site, core)
-        return [*self._pairs(site, core), *whole]
+        channels = [_pair_of_channels(*halves) for halves in channel_halves(site, core)]
+        return [*self._pairs(site, core), *channels, *whole]
 
     def _pairs(self, site: Site, core: Core) -> list[Kernel]:
         """Of each technique the pair whose slower half is fastest."""
@@ -91,6 +92,21 @@ def _pair(*halves: tuple[Part, Kernel]) -> Kernel:
         in_place_at=0,
         notes={**slower.notes, "cores": f"rows {parts[0].rows.stop} and {len(parts[1].rows)}"},
         halves=tuple(Half(kernel, each.reads, each.writes) for each, kernel in halves),
+    )
+
+
+def _pair_of_channels(first: Half, second: Half) -> Kernel:
+    """Where one core may write in place, both may: they touch other channels."""
+    one, two = first.kernel, second.kernel
+    slower = max(one, two, key=lambda kernel: kernel.price)
+    counts = [0 if half.channels is None else len(half.channels) for half in (first, second)]
+    return replace(
+        slower,
+        scratch_bytes=whole_units(one.scratch_bytes) + whole_units(two.scratch_bytes),
+        instructions=slower.instructions + MEETING_INSTRUCTIONS,
+        overlap={},
+        notes={**slower.notes, "cores": f"channels {counts[0]} and {counts[1]}"},
+        halves=(first, second),
     )
 
 

@@ -400,39 +400,6 @@ def tilings(site: Site, core: Core, places: int) -> Iterator[Kernel]:
             yield from tilings(other, core, places)
 
 
-OfChannels = Callable[[Site, Core, range], Half | None]
-_OF_CHANNELS: dict[type[Op], list[tuple[frozenset[str], OfChannels]]] = {}
-
-
-def channels_for(op: type[Op], unless: Collection[str] = ()) -> Callable[[OfChannels], OfChannels]:
-    """Decorator: kernels of an operator in int8 that compute some channels and touch no others' bytes.
-
-    They are for two cores, of which each computes other channels of one tensor in its place.
-
-    Args:
-        unless: features of the core, as in `kernel_for`.
-    """
-
-    def register(of_channels: OfChannels) -> OfChannels:
-        _OF_CHANNELS.setdefault(op, []).append((frozenset(unless), of_channels))
-        return of_channels
-
-    return register
-
-
-def channel_halves(site: Site, core: Core) -> Iterator[tuple[Half, Half]]:
-    """All pairs of kernels of `channels_for`, each for half of the channels."""
-    channels = site.sig.output.shape[-1]
-    if _dtype_of(site) != INT8 or channels < 2:
-        return
-    for unless, of_channels in _OF_CHANNELS.get(type(site.node.op), ()):
-        if core.features.isdisjoint(unless):
-            first = of_channels(site, core, range(channels // 2))
-            second = of_channels(site, core, range(channels // 2, channels))
-            if first is not None and second is not None:
-                yield first, second
-
-
 Rewriting = Callable[[Site], Site | None]
 _EQUIVALENTS: dict[type[Op], list[Rewriting]] = {}
 

@@ -9,8 +9,9 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
-from tinycompile.kernels.base import Constant, Deferred, Half, Kernel, Sweeps, channels_for, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Half, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.cover import cover_for
+from tinycompile.kernels.for_halves import channels_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value

@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from tinycompile.ir import Site
 from tinycompile.kernels import Offer
-from tinycompile.kernels.base import Half, Kernel, channel_halves
+from tinycompile.kernels.base import Half, Kernel
+from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
 from tinycompile.planner.pieces import NotDivisible, Part, Region, axis_of, part
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Core
@@ -62,7 +63,8 @@ class WithHalves:
         return list(best.values())
 
     def _usable(self, site: Site, core: Core) -> list[Kernel]:
-        return [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
+        usable = [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
+        return [*usable, *covers_for_halves(site, core)]
 
 
 def _upper_rows(size: int) -> list[int]:

@@ -14,7 +14,7 @@ from tinycompile.ir import Site
 from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel
 from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
-from tinycompile.planner.pieces import NotDivisible, Part, Region, axis_of, part
+from tinycompile.planner.pieces import WORD, NotDivisible, Part, Region, axis_of, part
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Core
 
@@ -53,6 +53,8 @@ class WithHalves:
                 upper, lower = part(site, range(rows)), part(site, range(rows, size))
             except NotDivisible:
                 continue
+            if any(begin % WORD for begin, _ in (lower.writes, *lower.reads.values())):
+                continue
             for first in self._usable(upper.site, core):
                 for second in self._usable(lower.site, core):
                     if first.variant == second.variant and _layouts(first) == _layouts(second):
@@ -63,8 +65,9 @@ class WithHalves:
         return list(best.values())
 
     def _usable(self, site: Site, core: Core) -> list[Kernel]:
-        usable = [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
-        return [*usable, *covers_for_halves(site, core)]
+        """But for those that copy constants, which one channel of a DMA controller may do."""
+        found = [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
+        return [*(k for k in found if k.copies is None), *covers_for_halves(site, core)]
 
 
 def _upper_rows(size: int) -> list[int]:

@@ -110,7 +110,8 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     """Everything up to naming: import, optimise, choose kernels, plan memory. Models share the arena's memory."""
     options = options if options.cores == 1 else replace(options, schedule="layer")
     loaded = _loaded(sources, board, options)
-    planned, layout = place([each.plans for each in loaded], board, options)
+    plans = [each.plans for each in loaded]
+    planned, layout = place(plans, board, options) if options.cores == 1 else _on_two_cores(plans, board, options)
     _check_codes(planned, options)
     if options.floats == "islands":
         for each, plan in zip(loaded, planned, strict=True):
@@ -129,6 +130,28 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
+
+
+SPARE_FOR_CORES = 1.15
+"""Times the RAM of one core that two may take without being asked for less."""
+
+WORTH_MORE_RAM = 1.1
+"""Times the instructions with which more RAM isn't worth it."""
+
+
+def _on_two_cores(plans: Sequence[Plans], board: Board, options: Options) -> tuple[list[Planned], Layout]:
+    """Halves of layers can seldom take an operand's place: within little more RAM than one core needs, if that costs
+    little.
+    """
+    planned, layout = place(plans, board, options)
+    if options.ram is None and options.optimize != "ram":
+        with suppress(DoesNotFitError):
+            single, _ = place([each.on_one_core for each in plans], board, options)
+            limit = int(SPARE_FOR_CORES * max(each.arena_bytes for each in single))
+            lean, there = place(plans, board, replace(options, ram=limit))
+            if sum(each.price for each in lean) <= WORTH_MORE_RAM * sum(each.price for each in planned):
+                return lean, there
+    return planned, layout
 
 
 def _check_codes(planned: Sequence[Planned], options: Options) -> None:

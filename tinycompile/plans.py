@@ -83,6 +83,12 @@ class Plans:
         """Those of the same model with its constants in RAM that the core needn't wait for."""
         return Plans(*self._arguments, in_ram=True, code=self.code)
 
+    @property
+    def on_one_core(self) -> Plans:
+        """Those of the same model with kernels for one core."""
+        graph, board, options, offer, share = self._arguments
+        return Plans(graph, board, replace(options, cores=1), offer, share, in_ram=self._in_ram, code=self.code)
+
     def priced(self, byte: float) -> Plans:
         """Those of the same model where a byte of RAM for code costs so many cycles."""
         return Plans(*self._arguments, code=replace(self.code, byte=byte))

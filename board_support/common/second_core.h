@@ -7,7 +7,8 @@
 
 typedef void (*second_core_entry)(void);
 
-/* Has the second core call `entry`, on a stack of its own; once, from the first core. */
-void start_second_core(second_core_entry entry);
+/* Has the second core call `entry`, on a stack of its own; once, from the first core. Returns 0 where there is none: of a
+ * board that stands in for one with two cores. */
+int start_second_core(second_core_entry entry);
 
 #endif

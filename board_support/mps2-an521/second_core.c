@@ -38,10 +38,11 @@ static const core_1_vectors vectors __attribute__((aligned(512))) = {
      core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault},
 };
 
-void start_second_core(second_core_entry entry)
+int start_second_core(second_core_entry entry)
 {
     entry_of_core_1 = entry;
     __asm__ volatile("dsb" ::: "memory");
     INITSVTOR1 = (uint32_t)&vectors;
     CPUWAIT &= ~CPUWAIT_CPU1;
+    return 1;
 }

@@ -35,9 +35,10 @@ typedef struct tc_after {
     int32_t shift;
     int32_t low;
     int32_t high;
+    int32_t apart; /* where a layer's results wait in scratch, so that the other operand may be where they go; 0 for nowhere */
 } tc_after;
 
-#define TC_NOTHING_AFTER {TC_AFTER_NOTHING, 0, 0, 0, 0, 0, 0}
+#define TC_NOTHING_AFTER {TC_AFTER_NOTHING, 0, 0, 0, 0, 0, 0, 0}
 
 /* The other operand of the results that begin `elements` further on: a table is the same for all. */
 TC_INLINE const int8_t *tc_after_at(const int8_t *other, int32_t elements, const tc_after *after)
@@ -58,12 +59,19 @@ TC_INLINE int32_t tc_after_value(int32_t value, const int8_t *other, const tc_af
     return value;
 }
 
-/* What is behind the layer of `count` results, in their place; the other operand of the next ones. */
-TC_INLINE const int8_t *tc_after_results(int8_t *output, const int8_t *other, int32_t count, const tc_after *after)
+/* Where a layer stores what its operator is behind. */
+TC_INLINE int8_t *tc_after_place(int8_t *output, void *scratch, const tc_after *after)
+{
+    return after->apart != 0 ? (int8_t *)scratch + after->apart : output;
+}
+
+/* What is behind the layer of `count` results, which may be in the output; the other operand of the next ones. */
+TC_INLINE const int8_t *tc_after_results(const int8_t *results, const int8_t *other, int8_t *output, int32_t count,
+                                         const tc_after *after)
 {
     if (after->kind != TC_AFTER_NOTHING) {
         for (int32_t i = 0; i < count; i++) {
-            output[i] = (int8_t)tc_after_value(output[i], tc_after_at(other, i, after), after);
+            output[i] = (int8_t)tc_after_value(results[i], tc_after_at(other, i, after), after);
         }
     }
     return tc_after_at(other, count, after);

@@ -28,6 +28,7 @@ typedef struct tc_block_depthwise_shape {
     tc_window window;
     int32_t input_channels;
     int32_t output_channels;
+    int32_t channels; /* so many are computed; 0 for all */
     int32_t plane_height;
     int32_t plane_width;
     int32_t input_zero_point;
@@ -84,7 +85,8 @@ TC_INLINE void tc_block_depthwise_s8(const int8_t *input, int8_t *output, const 
     int32_t *const taps = (int32_t *)scratch;
     uint8_t *const plane = (uint8_t *)(taps + kernel_size);
     memset(plane, shape->input_zero_point + 128, (uint32_t)(shape->plane_height * shape->plane_width));
-    for (int32_t channel = 0; channel < shape->output_channels; channel++) {
+    const int32_t computed = shape->channels != 0 ? shape->channels : shape->output_channels;
+    for (int32_t channel = 0; channel < computed; channel++) {
         for (int32_t i = 0; i < kernel_size; i++) {
             taps[i] = *weights++;
         }

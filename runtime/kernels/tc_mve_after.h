@@ -107,7 +107,7 @@ typedef struct tc_mve_sum_form {
 
 TC_INLINE void tc_mve_sum_s8(const int8_t *a, const int8_t *b, int8_t *output, const tc_mve_sum_form *form)
 {
-    const tc_after after = {TC_AFTER_SUM, form->first, form->second, form->start, form->shift, form->low, form->high};
+    const tc_after after = {TC_AFTER_SUM, form->first, form->second, form->start, form->shift, form->low, form->high, 0};
 #if TC_MVE
     tc_mve_sum(a, b, output, form->count, true, &after);
 #else

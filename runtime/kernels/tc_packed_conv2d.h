@@ -118,19 +118,20 @@ TC_INLINE void tc_packed_conv2d_s8_and(const int8_t *input, const int8_t *other,
         }
         const int32_t *channel = channels;
         const int8_t *weights = stream;
+        int8_t *const results = tc_after_place(output, scratch, after);
         for (int32_t c = 0; c < shape->output_channels; c++, channel += parameters) {
             tc_packed_pair pairs[4];
             const tc_packed_target target = {(uint32_t)shape->output_channels, pairs + count / 2};
             weights = sums(x, weights, pairs, tc_scalar_start(channel, &shape->requant));
             if (full || rest > 1) {
-                finish(pairs, channel, output + c, &target);
+                finish(pairs, channel, results + c, &target);
             }
             if (rest % 2 != 0 && !full) {
-                output[(count - 1) * shape->output_channels + c] =
+                results[(count - 1) * shape->output_channels + c] =
                     tc_scalar_requantize(tc_packed_first(&pairs[count / 2]), channel, &shape->requant);
             }
         }
-        other = tc_after_results(output, other, count * shape->output_channels, after);
+        other = tc_after_results(results, other, output, count * shape->output_channels, after);
         output += count * shape->output_channels;
     }
 }

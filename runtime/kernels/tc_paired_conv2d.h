@@ -66,7 +66,7 @@ TC_INLINE void tc_paired_conv2d_s8_and(const int8_t *input, const int8_t *other,
                 tc_paired_finish(pairs + 3, channel + parameters, output + c + 1, count, finish, shape);
             }
         }
-        other = tc_after_results(output, other, count * shape->output_channels, after);
+        other = tc_after_results(output, other, output, count * shape->output_channels, after);
         output += count * shape->output_channels;
     }
 }

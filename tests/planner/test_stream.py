@@ -43,14 +43,14 @@ from tinycompile.targets import Core
 M0 = core_named("cortex-m0")
 
 
-def run_planned(planned: Planned, inputs: dict[str, np.ndarray], *, exact: bool = True) -> None:
+def run_planned(planned: Planned, inputs: dict[str, np.ndarray], *, exact: bool = True, cores: int = 1) -> None:
     """Outputs, and every layer's result as it is traced, against the interpreter, from an arena full of garbage.
 
     Args:
-        exact: bit for bit; else within the rounding of float sums.
+        exact: bit for bit; else within the rounding of float sums. cores: for which the code is.
     """
     same = np.testing.assert_array_equal if exact else partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
-    program = build_program("model", planned)
+    program = build_program("model", planned, cores=cores)
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
         types = [[t.type for t in tensors] for tensors in (program.inputs, program.outputs)]

@@ -118,11 +118,12 @@ class Crop(_Part):
 
 @dataclass(frozen=True)
 class ConstantName:
-    """A constant array; `separate` if it is a member of the weights' file."""
+    """A constant array, from an element on; `separate` if it is a member of the weights' file."""
 
     kind: ClassVar[str] = "constant"
     name: str
     separate: bool
+    offset: int = 0
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,11 @@ def _stage(stage: StageLoop, output: str, known: set[str]) -> StageBlock:
     return StageBlock(stage, before, tuple(lines), tuple(declared), after)
 
 
+def step_blocks(program: Program, step: StepCode) -> list[Block]:
+    """What a step of whole layers or of a stage executes."""
+    return blocks_of(program, step.first, step.last)
+
+
 def step_values(program: Program, step: StepCode) -> tuple[str, ...]:
     """Keys of the values that a step of pieces names."""
     layer = program.layers[step.first]

@@ -6,10 +6,11 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tinycompile.codegen import blob
-from tinycompile.codegen.blocks import blocks_of, step_comment, step_values
+from tinycompile.codegen.blocks import blocks_of, step_blocks, step_comment, step_values
 from tinycompile.codegen.constants import c_integer, c_scale, c_values, needs_math
 from tinycompile.codegen.harness import benchmark_of
 from tinycompile.codegen.integration import emit_integration, single_file
@@ -113,9 +114,9 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     values: dict[str, object] = {
         "program": program,
         "blocks": blocks_of(program),
-        "step_blocks": lambda step: blocks_of(program, step.first, step.last),
-        "step_values": lambda step: step_values(program, step),
-        "step_comment": lambda step: comment_text(step_comment(program, step)),
+        "step_blocks": partial(step_blocks, program),
+        "step_values": partial(step_values, program),
+        "step_comment": partial(step_comment, program),
         "provenance": provenance,
         "prefix": program.model.upper(),
         "any_alignment": any_alignment,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.codegen.arguments import Argument, ConstantName, Scratch
 from tinycompile.codegen.steps import place_of
@@ -35,9 +35,13 @@ def half_calls(
     found, scratch = list[HalfCall](), 0
     for half in kernel.halves:
         operands = [(i, name) for i, name in enumerate(node.inputs) if name not in graph.constants]
-        arguments: list[Argument] = [place_of(graph, name, half.reads.get(i, (0, 0))[0]) for i, name in operands]
-        arguments += [place_of(graph, node.outputs[0], half.writes[0])]
-        arguments += [constant(each) for each in half.kernel.constants]
+        channel = 0 if half.channels is None else half.channels.start
+        arguments: list[Argument] = [place_of(graph, n, half.reads.get(i, (channel, 0))[0]) for i, n in operands]
+        arguments += [place_of(graph, node.outputs[0], half.writes[0] + channel)]
+        offsets = half.offsets or (0,) * len(half.kernel.constants)
+        arguments += [
+            replace(constant(each), offset=at) for each, at in zip(half.kernel.constants, offsets, strict=True)
+        ]
         arguments += [Scratch(scratch)] if half.kernel.scratch_bytes else []
         scratch += whole_units(half.kernel.scratch_bytes)
         found.append(HalfCall(function(half.kernel), tuple(arguments)))

@@ -191,11 +191,15 @@ class Half:
     Attributes:
         reads: of each operand in RAM that is divided, the bytes [first, last); of others everything.
         writes: of the output.
+        channels: where it is these channels, of operand 0 and of the output, and not rows.
+        offsets: of each constant, elements in front of those that it reads; empty for none.
     """
 
     kernel: Kernel
     reads: Mapping[int, tuple[int, int]]
     writes: tuple[int, int]
+    channels: range | None = None
+    offsets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

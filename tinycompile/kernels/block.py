@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from math import prod
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
-from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.base import CodeSize, Constant, Deferred, Half, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.cover import cover_for
+from tinycompile.kernels.for_halves import channels_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
@@ -260,6 +262,22 @@ def pixel_steps(window: Window, x: tuple[int, ...], y: tuple[int, ...], together
 @kernel_for(DepthwiseConv2D, unless={"dsp"})
 def depthwise(site: Site, core: Core) -> Kernel | None:
     """An input channel's image, padded, then two outputs of it at a time."""
+    return _depthwise(site, core)
+
+
+@channels_for(DepthwiseConv2D, unless={"dsp"})
+def depthwise_channels(site: Site, core: Core, channels: range) -> Half | None:
+    """The same for some channels, which leaves the others' memory alone."""
+    outputs = site.sig.output.shape[3]
+    kernel = _depthwise(site, core, len(channels)) if site.sig.input.shape[3] == outputs else None
+    if kernel is None:
+        return None
+    each = [prod(constant.layout[0]) // outputs for constant in kernel.constants]
+    return Half(kernel, {}, (0, site.sig.output.bytes), channels, tuple(channels.start * n for n in each))
+
+
+def _depthwise(site: Site, core: Core, computed: int = 0) -> Kernel | None:
+    """`computed`: channels; 0 for all."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
         return None
@@ -276,13 +294,14 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         "window": window_fields(window, sig.input, sig.output),
         "input_channels": channels,
         "output_channels": outputs,
+        **({"channels": computed} if computed else {}),
         "plane_height": plane_height,
         "plane_width": plane_width,
         "input_zero_point": layer.zp_in,
         "requant": requant.fields,
     }
     function = struct_call(
-        f"depthwise_block_{window_stem(window, sig.input, sig.output)}",
+        f"depthwise_block_{window_stem(window, sig.input, sig.output)}{f'_of_{computed}' if computed else ''}",
         "tc_block_depthwise_s8",
         "tc_block_depthwise.h",
         ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *channels")
@@ -301,7 +320,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
         function,
         (Constant("weights", "int8_t", weights, "channel by channel"), requant.vectors(1)),
         scratch_bytes=-(-(4 * layer.taps + plane_height * plane_width) // 8) * 8,
-        instructions=instructions,
+        instructions=instructions * (computed or outputs) // outputs,
         code_bytes=600,
         code=CodeSize(340 + out_width % 2 * 130),
         sweeps=Sweeps(1),

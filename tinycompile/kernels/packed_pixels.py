@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
+from tinycompile.kernels.after import PATTERNS, After, kernel_and_after, linear_and_after
 from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.cover import cover_for
+from tinycompile.kernels.for_halves import cover_for_halves
 from tinycompile.kernels.lane import PRE
 from tinycompile.kernels.linear_layer import KEPT_LAYERS, LinearLayer
 from tinycompile.kernels.pixel_layer import PixelLayer, pixel_layer
@@ -99,6 +101,25 @@ def linear_and(site: Site, core: Core) -> Kernel | None:
         return _kernel(layer, core, after)
 
     return kernel_and_after(site, behind, behind)
+
+
+@cover_for_halves(*PATTERNS, unless={"dsp"})
+def linear_and_in_place(site: Site, core: Core) -> Kernel | None:
+    """The same with the layer's results of a block in scratch until the sum is stored, which may be where it reads."""
+    found = linear_and_after(site)
+    if found is None or not found[1].operand:
+        return None
+    layer, after = found
+    plain = _kernel(layer, core)
+    if plain is None:
+        return None
+    waiting = -(-PIXELS * layer.sig.output.shape[-1] // 8) * 8
+    apart = replace(after, name="sum_apart", fields={**after.fields, "apart": plain.scratch_bytes})
+    kernel = _kernel(layer, core, apart)
+    if kernel is None:
+        return None
+    overlap = {**kernel.overlap, after.operand: 0}
+    return replace(kernel, scratch_bytes=kernel.scratch_bytes + waiting, overlap=overlap)
 
 
 def _kernel(site: Site, core: Core, after: After | None = None) -> Kernel | None:

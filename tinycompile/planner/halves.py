@@ -13,7 +13,8 @@ from dataclasses import replace
 from tinycompile.ir import Site
 from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel
-from tinycompile.planner.pieces import NotDivisible, Part, Region, axis_of, part
+from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
+from tinycompile.planner.pieces import WORD, NotDivisible, Part, Region, axis_of, part
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Core
 
@@ -37,7 +38,8 @@ class WithHalves:
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Those for one core last: where the estimates are equal, both compute."""
         whole = self._offer(site, core)
-        return [*self._pairs(site, core), *whole]
+        channels = [_pair_of_channels(*halves) for halves in channel_halves(site, core)]
+        return [*self._pairs(site, core), *channels, *whole]
 
     def _pairs(self, site: Site, core: Core) -> list[Kernel]:
         """Of each technique the pair whose slower half is fastest."""
@@ -51,6 +53,8 @@ class WithHalves:
                 upper, lower = part(site, range(rows)), part(site, range(rows, size))
             except NotDivisible:
                 continue
+            if any(begin % WORD for begin, _ in (lower.writes, *lower.reads.values())):
+                continue
             for first in self._usable(upper.site, core):
                 for second in self._usable(lower.site, core):
                     if first.variant == second.variant and _layouts(first) == _layouts(second):
@@ -61,7 +65,9 @@ class WithHalves:
         return list(best.values())
 
     def _usable(self, site: Site, core: Core) -> list[Kernel]:
-        return [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
+        """But for those that copy constants, which one channel of a DMA controller may do."""
+        found = [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
+        return [*(k for k in found if k.copies is None), *covers_for_halves(site, core)]
 
 
 def _upper_rows(size: int) -> list[int]:
@@ -91,6 +97,21 @@ def _pair(*halves: tuple[Part, Kernel]) -> Kernel:
         in_place_at=0,
         notes={**slower.notes, "cores": f"rows {parts[0].rows.stop} and {len(parts[1].rows)}"},
         halves=tuple(Half(kernel, each.reads, each.writes) for each, kernel in halves),
+    )
+
+
+def _pair_of_channels(first: Half, second: Half) -> Kernel:
+    """Where one core may write in place, both may: they touch other channels."""
+    one, two = first.kernel, second.kernel
+    slower = max(one, two, key=lambda kernel: kernel.price)
+    counts = [0 if half.channels is None else len(half.channels) for half in (first, second)]
+    return replace(
+        slower,
+        scratch_bytes=whole_units(one.scratch_bytes) + whole_units(two.scratch_bytes),
+        instructions=slower.instructions + MEETING_INSTRUCTIONS,
+        overlap={},
+        notes={**slower.notes, "cores": f"channels {counts[0]} and {counts[1]}"},
+        halves=(first, second),
     )
 
 

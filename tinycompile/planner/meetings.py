@@ -10,8 +10,25 @@ from dataclasses import dataclass, field
 from tinycompile.planner import Planned
 from tinycompile.planner.problem import whole_units
 
-Span = tuple[str, int, int]
-"""A memory, and bytes [first, last) of it."""
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes [first, last) of a memory; or of these, where there are `pixel` bytes from position to position, the bytes
+    `channels` of each."""
+
+    memory: str
+    first: int
+    last: int
+    pixel: int = 0
+    channels: range = range(0)
+
+    def meets(self, other: Span) -> bool:
+        """Whether a byte is in both."""
+        if self.memory != other.memory or self.first >= other.last or other.first >= self.last:
+            return False
+        alike = self.pixel and self.pixel == other.pixel and (self.first - other.first) % self.pixel == 0
+        one, two = self.channels, other.channels
+        return not alike or (one.start < two.stop and two.start < one.stop)
 
 
 @dataclass
@@ -23,7 +40,7 @@ class Accesses:
 
     def disturbs(self, other: Accesses) -> bool:
         """Whether something was written that the other one has read or written."""
-        return any(_meet(one, two) for one in self.writes for two in (*other.reads, *other.writes))
+        return any(one.meets(two) for one in self.writes for two in (*other.reads, *other.writes))
 
     def with_(self, other: Accesses) -> Accesses:
         return Accesses([*self.reads, *other.reads], [*self.writes, *other.writes])
@@ -64,24 +81,23 @@ def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
         return Accesses(reads, [*writes, *_scratch(planned, layer, 0, kernel.scratch_bytes)]), Accesses()
     both, begin = list[Accesses](), 0
     for half in kernel.halves:
-        reads = [_span(planned, name, half.reads.get(i)) for i, name in inputs]
+        reads = [_span(planned, name, half.reads.get(i), half.channels) for i, name in inputs]
         scratch = list(_scratch(planned, layer, begin, half.kernel.scratch_bytes))
-        both.append(Accesses(reads, [_span(planned, node.outputs[0], half.writes), *scratch]))
+        both.append(Accesses(reads, [_span(planned, node.outputs[0], half.writes, half.channels), *scratch]))
         begin += whole_units(half.kernel.scratch_bytes)
     return both[0], both[1]
 
 
-def _span(planned: Planned, name: str, part: tuple[int, int] | None = None) -> Span:
-    first, last = (0, planned.graph.types[name].bytes) if part is None else part
-    at = planned.offsets[name]
-    return "state" if name in planned.kept else "arena", at + first, at + last
+def _span(planned: Planned, name: str, part: tuple[int, int] | None = None, channels: range | None = None) -> Span:
+    t, at = planned.graph.types[name], planned.offsets[name]
+    first, last = (0, t.bytes) if part is None else part
+    memory = "state" if name in planned.kept else "arena"
+    if channels is None:
+        return Span(memory, at + first, at + last)
+    return Span(memory, at + first, at + last, t.shape[-1], channels)
 
 
 def _scratch(planned: Planned, layer: int, begin: int, size: int) -> Iterator[Span]:
     if size:
         at = (planned.scratch_offsets[layer] or 0) + begin
-        yield "scratch" if planned.scratch_bytes else "arena", at, at + size
-
-
-def _meet(one: Span, other: Span) -> bool:
-    return one[0] == other[0] and one[1] < other[2] and other[1] < one[2]
+        yield Span("scratch" if planned.scratch_bytes else "arena", at, at + size)

@@ -1,0 +1,102 @@
+"""Layers on two cores: halves compute what the whole does, and cores meet where one would disturb the other."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.planner.test_poison import random_inputs
+from tests.planner.test_stream import run_planned
+from tinycompile.dtypes import INT8
+from tinycompile.ir import Graph, Node, Quantization, Site, TensorType
+from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
+from tinycompile.kernels.base import Kernel
+from tinycompile.ops.add import Add
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.planner import LayerPlanner, Planned
+from tinycompile.planner.halves import WithHalves
+from tinycompile.planner.meetings import Accesses, Span, accesses, meetings
+from tinycompile.targets import Core, load_board
+
+QUANT = Quantization.per_tensor(0.05, 3)
+OFFER = WithHalves(kernels_of)
+
+
+def residual(rng: np.random.Generator) -> Graph:
+    """A depthwise layer, two convolutions that read rows beside their own, a sum with what was in front of these."""
+    image = TensorType((1, 8, 6, 8), INT8, QUANT)
+    depthwise, convolution = (1, 3, 3, 8), (8, 3, 3, 8)
+    scales = Quantization(np.full(8, 0.01, np.float32), np.zeros(8, np.int64), 0)
+    types = dict.fromkeys("xdcey", image)
+    types["dw"] = TensorType(depthwise, INT8, Quantization(scales.scale, scales.zero_point, 3))
+    types["cw"] = TensorType(convolution, INT8, scales)
+    constants = {name: rng.integers(-127, 128, types[name].shape).astype(np.int8) for name in ("dw", "cw")}
+    nodes = (
+        Node("d", DepthwiseConv2D(padding=(1, 1, 1, 1)), ("x", "dw"), ("d",)),
+        Node("c", Conv2D(padding=(1, 1, 1, 1)), ("d", "cw"), ("c",)),
+        Node("e", Conv2D(padding=(1, 1, 1, 1)), ("c", "cw"), ("e",)),
+        Node("y", Add(), ("e", "d"), ("y",)),
+    )
+    return Graph("residual", ("x",), ("y",), nodes, types, constants)
+
+
+def without_blocks(site: Site, core: Core) -> list[Kernel]:
+    """Convolutions whose working memory is so large that it pays to have little else."""
+    return [kernel for kernel in OFFER(site, core) if not kernel.variant.startswith("conv2d_block")]
+
+
+def planned_for(core: Core, graph: Graph, ram: int | None = None, offer: Offer = OFFER) -> Planned:
+    covers = Covers(core, None, offer)
+    planner = LayerPlanner(graph, kernels_for(graph, core, None, offer), covers, groups=covers.groups)
+    return planner.plan(ram_limit=ram, optimize="speed")
+
+
+@pytest.mark.parametrize("board", ["mps2-an521", "mps2-an500"])
+def test_halves_compute_what_the_whole_does(board: str) -> None:
+    graph = residual(np.random.default_rng(5))
+    planned = planned_for(load_board(board).core, graph)
+    assert sum(bool(kernel.halves) for kernel in planned.kernels) >= 2
+    run_planned(planned, random_inputs(graph, 1), cores=2)
+
+
+def test_in_place_by_channels_and_behind_a_convolution() -> None:
+    graph = residual(np.random.default_rng(6))
+    core = load_board("mps2-an521").core
+    free = planned_for(core, graph, offer=without_blocks)
+    planned = planned_for(core, graph, free.arena_bytes - 256, without_blocks)
+    depthwise, convolution, with_sum = planned.kernels
+    assert depthwise.notes["cores"] == "channels 4 and 4"
+    assert depthwise.in_place
+    assert convolution.notes["cores"] == "rows 4 and 4"
+    assert with_sum.variant == "conv2d_packed_sum_apart"
+    assert planned.offsets["y"] == planned.offsets["d"]
+    assert meetings(planned) == {1, 2}
+    run_planned(planned, random_inputs(graph, 2), cores=2)
+
+
+def test_halves_meet_where_one_disturbs_the_other() -> None:
+    planned = planned_for(load_board("mps2-an521").core, residual(np.random.default_rng(7)))
+    for layer in range(len(planned.kernels)):
+        one, other = accesses(planned, layer)
+        assert not one.disturbs(other)
+        assert not other.disturbs(one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "meets"),
+    [
+        (Span("arena", 0, 8), Span("arena", 7, 9), True),
+        (Span("arena", 0, 8), Span("arena", 8, 9), False),
+        (Span("arena", 0, 8), Span("state", 0, 8), False),
+        (Span("arena", 0, 64, 8, range(4)), Span("arena", 0, 64, 8, range(4, 8)), False),
+        (Span("arena", 0, 64, 8, range(4)), Span("arena", 16, 80, 8, range(4, 8)), False),
+        (Span("arena", 0, 64, 8, range(4)), Span("arena", 4, 68, 8, range(4, 8)), True),
+        (Span("arena", 0, 64, 8, range(5)), Span("arena", 0, 64, 8, range(4, 8)), True),
+        (Span("arena", 0, 64, 8, range(4)), Span("arena", 0, 64), True),
+    ],
+)
+def test_spans(one: Span, other: Span, meets: bool) -> None:
+    assert one.meets(other) == other.meets(one) == meets
+    assert Accesses([], [one]).disturbs(Accesses([other], [])) == meets
+    assert not Accesses([one], []).disturbs(Accesses([other], []))

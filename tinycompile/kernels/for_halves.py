@@ -1,0 +1,64 @@
+"""Kernels that are there for two cores, which compute a layer at the same time: those of some channels, and those whose
+result may be exactly in the place of an operand. One core alone has better ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from tinycompile.dtypes import INT8
+from tinycompile.ir import Op, Site
+from tinycompile.kernels.base import Factory, Half, Kernel
+from tinycompile.kernels.cover import Fused, Pattern
+from tinycompile.targets.core import Core
+
+OfChannels = Callable[[Site, Core, range], Half | None]
+_OF_CHANNELS: dict[type[Op], list[tuple[frozenset[str], OfChannels]]] = {}
+_COVERS: list[tuple[tuple[Pattern, ...], frozenset[str], Factory]] = []
+
+
+def channels_for(op: type[Op], unless: Collection[str] = ()) -> Callable[[OfChannels], OfChannels]:
+    """Decorator: kernels of an operator in int8 that compute some channels and touch no others' bytes.
+
+    Args:
+        unless: features of the core, as in `kernel_for`.
+    """
+
+    def register(of_channels: OfChannels) -> OfChannels:
+        _OF_CHANNELS.setdefault(op, []).append((frozenset(unless), of_channels))
+        return of_channels
+
+    return register
+
+
+def channel_halves(site: Site, core: Core) -> Iterator[tuple[Half, Half]]:
+    """All pairs of kernels of `channels_for`, each for half of the channels."""
+    channels = site.sig.output.shape[-1] if site.sig.output.shape else 0
+    if channels < 2 or not site.sig.inputs or site.sig.input.dtype != INT8:
+        return
+    for unless, of_channels in _OF_CHANNELS.get(type(site.node.op), ()):
+        if core.features.isdisjoint(unless):
+            first = of_channels(site, core, range(channels // 2))
+            second = of_channels(site, core, range(channels // 2, channels))
+            if first is not None and second is not None:
+                yield first, second
+
+
+def cover_for_halves(*patterns: Pattern, unless: Collection[str] = ()) -> Callable[[Factory], Factory]:
+    """Decorator: offer a factory for nodes fused by these patterns, as `cover_for` does, to halves of layers alone."""
+
+    def register(factory: Factory) -> Factory:
+        _COVERS.append((patterns, frozenset(unless), factory))
+        return factory
+
+    return register
+
+
+def covers_for_halves(site: Site, core: Core) -> Iterator[Kernel]:
+    """All kernels of `cover_for_halves`."""
+    if isinstance(site.node.op, Fused):
+        for patterns, unless, factory in _COVERS:
+            if core.features.isdisjoint(unless) and any(pattern.fits(site.node.op.nodes) for pattern in patterns):
+                kernel = factory(site, core)
+                if kernel is not None:
+                    yield kernel

@@ -17,6 +17,8 @@ from tinycompile.choices import (
     LOSS_CHOICES,
     MATCH_CHOICES,
     OPTIMIZE_CHOICES,
+    PIXEL_RANGES,
+    RESIZE_CHOICES,
     SCHEDULE_CHOICES,
     WEIGHTS_CHOICES,
     Loss,
@@ -26,6 +28,7 @@ from tinycompile.errors import UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
 from tinycompile.numerics.block_floating import DEFAULT_RATE
+from tinycompile.passes.camera import Camera
 from tinycompile.passes.keep_tokens import Keep
 from tinycompile.targets import Board, behind_bootloader, compact, load_board, strict
 from tinycompile.training.federated import GradientExport, read_export
@@ -52,6 +55,10 @@ class PlanOptions(TypedDict, total=False):
     flash_offset: int
     updatable: bool
     match: Runtime
+    camera: str | None
+    crop: str | None
+    resize: str
+    pixel_range: str
     slide: str | None
     keep_tokens: Sequence[str]
     train: str | None
@@ -115,6 +122,10 @@ class Options:
         dtype: "float32" compiles float ONNX models as they are.
         match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
             Microcontrollers) compute different ones.
+        camera: "FORMAT,WIDTHxHEIGHT" for a model whose image comes as a camera gives it ([docs](docs/images.md)).
+        crop: "x,y,width,height" of its frames that the model sees.
+        resize: how that gets the model's size: "area", "nearest", "bilinear" or "auto".
+        pixel_range: what the values 0 to 255 are to the model: "0-1", "0-255", "-1-1" or "imagenet".
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
@@ -157,6 +168,10 @@ class Options:
     signature: str | None = None
     dtype: str = "int8"
     match: Runtime = "litert"
+    camera: str | None = None
+    crop: str | None = None
+    resize: str = AUTO
+    pixel_range: str = PIXEL_RANGES[0]
     slide: str | None = None
     keep_tokens: tuple[str, ...] = ()
     train: str | None = None
@@ -214,6 +229,8 @@ class Options:
             ("weights", self.weights, WEIGHTS_CHOICES),
             ("align", self.align, ALIGN_CHOICES),
             ("loss", self.loss, LOSS_CHOICES),
+            ("resize", self.resize, RESIZE_CHOICES),
+            ("pixel-range", self.pixel_range, PIXEL_RANGES),
         ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
@@ -236,6 +253,7 @@ class Options:
             Keep.of(text)
         if self.slide is not None and self.keep_tokens:
             raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
+        self._check_camera()
         self._check_training()
         for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
             if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
@@ -244,6 +262,23 @@ class Options:
             raise UsageError("--ram must be positive")
         if self.flash is not None and self.flash <= 0:
             raise UsageError("--flash must be positive")
+
+    def _check_camera(self) -> None:
+        if self.camera is None:
+            for name, given in (("crop", self.crop is not None), ("resize", self.resize != AUTO)):
+                if given:
+                    raise UsageError(f"--{name} needs --camera", why="it is of a camera's frames")
+            return
+        others = {"slide": self.slide, "train": self.train, "keep-tokens": self.keep_tokens or None}
+        for name, given in others.items():
+            if given is not None:
+                raise UsageError(f"--camera doesn't go with --{name}")
+        _ = self.camera_input  # raises what is wrong with it
+
+    @property
+    def camera_input(self) -> Camera | None:
+        """Raises UsageError: it has no such form."""
+        return None if self.camera is None else Camera.of(self.camera, self.crop, self.resize, self.pixel_range)
 
     def _check_training(self) -> None:
         if self.train is None:

@@ -14,6 +14,7 @@ from tinycompile.cli._examples import EXAMPLES
 
 OPTION_GROUPS: Mapping[str, str] = {
     "Model": "--shape --state --signature --dtype --layout --io --match --input-stream --slide --keep-tokens --labels"
+    " --camera --crop --resize --pixel-range"
     " --model --scale --frontend --harness --app",
     "Target": "--target --board-path --align --flash-offset --probe --on --port --baud --cores --calibrated-by",
     "Memory and speed": "--ram --flash --optimize --schedule --weights --compress-weights --fast-code --fast-weights"

@@ -772,11 +772,11 @@ def slice_(rng: Random) -> Sample:
 @of("pixels")
 def pixels(rng: Random) -> Sample:
     name = list(FORMATS)[size(rng, 0, len(FORMATS))]
-    layout, step, channels = FORMATS[name], size(rng), (1, 3)[size(rng, 0, 2)]
-    columns = step * size(rng)
+    layout, step, channels = FORMATS[name], size(rng, 1, 4), (1, 3)[size(rng, 0, 2)]
+    columns = step * size(rng, 1, 3)
     first = layout.pair * size(rng, 0, 2)
     width = first + columns + (first + columns) % layout.pair
-    shape = (1, layout.block * step * size(rng, 1, 5), layout.block * width, layout.bytes)
+    shape = (1, layout.block * step * size(rng, 1, 3), layout.block * width, layout.bytes)
     tables = bytes(rng.integers(0, 256, 256 * channels, np.uint8))
     op = Pixels(name, first, columns, step, bool(size(rng, 0, 2)), tables)
     return sample(op, [TensorType(shape, UINT8)], int8(()))

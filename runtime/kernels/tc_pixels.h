@@ -103,19 +103,23 @@ TC_INLINE void tc_pixels(const uint8_t *input, int8_t *output, const int8_t *tab
     const int32_t taken = s->average ? s->step : 1, begin = s->average ? 0 : s->step / 2, all = taken * taken;
     for (int32_t y = 0; y < s->rows; ++y) {
         for (int32_t x = 0; x < s->columns; ++x) {
-            int32_t sum[3] = {0, 0, 0};
+            int32_t first = 0, second = 0, third = 0; /* red, green, blue, or gray in the first */
             for (int32_t i = 0; i < taken; ++i) {
                 const uint8_t *const row = input + (y * s->step + begin + i) * block * s->row_bytes;
                 for (int32_t j = 0; j < taken; ++j) {
                     int32_t colour[3];
                     tc_pixel(row, s->first + x * s->step + begin + j, s, colour);
-                    for (int32_t channel = 0; channel < s->channels; ++channel) {
-                        sum[channel] += colour[channel];
+                    first += colour[0];
+                    if (s->channels == 3) {
+                        second += colour[1];
+                        third += colour[2];
                     }
                 }
             }
-            for (int32_t channel = 0; channel < s->channels; ++channel) {
-                *output++ = tables[256 * channel + (sum[channel] + all / 2) / all];
+            *output++ = tables[(uint32_t)(first + all / 2) / (uint32_t)all];
+            if (s->channels == 3) {
+                *output++ = tables[256u + (uint32_t)(second + all / 2) / (uint32_t)all];
+                *output++ = tables[512u + (uint32_t)(third + all / 2) / (uint32_t)all];
             }
         }
     }

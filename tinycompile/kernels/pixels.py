@@ -10,10 +10,10 @@ from tinycompile.kernels.generic_c import Struct, struct_call
 from tinycompile.ops.pixels import FORMATS, Pixels
 from tinycompile.targets.core import Core
 
-_COLOURS = {"gray8": 3, "rgb888": 7, "bgr888": 7, "rgb565": 16, "rgb565be": 16}
-"""Instructions for the colours of a pixel; _OTHERS for those that are computed of several."""
+_COLOURS = {"gray8": 1, "rgb888": 3, "bgr888": 3, "rgb565": 10, "rgb565be": 10, "yuyv": 30, "uyvy": 30}
+"""Instructions for the colours of a pixel, counted on an M4; of raw sensors _RAW, and _GRAY for one value of three."""
 
-_OTHERS, _LUMA, _GRAY = 32, 3, 6
+_RAW, _GRAY = 7, 6
 
 
 @kernel_for(Pixels, dtype=None)
@@ -41,17 +41,19 @@ def pixels(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_pixels_shape", fields),),
         f"{op.format} from a camera, as the model's numbers.",
     )
-    read = height * width * (op.step**2 if op.average else 1)
     return Kernel(
         "pixels",
         function,
         (Constant("tables", "int8_t", np.frombuffer(op.tables, np.int8), "the model's number for each value"),),
-        instructions=30 + read * (_colours(op, channels) + 2 * channels) + height * width * (8 + 5 * channels),
+        instructions=30 + height * width * _of_a_pixel(op, channels),
         code_bytes=250,
     )
 
 
-def _colours(op: Pixels, channels: int) -> int:
-    if channels == 1 and op.layout.gray is not None:
-        return _LUMA
-    return _COLOURS.get(op.format, _OTHERS) + (_GRAY if channels == 1 else 0)
+def _of_a_pixel(op: Pixels, channels: int) -> int:
+    """Of the result: colours, sums where there are several, an entry of the table for each channel."""
+    plain = channels == 1 and op.layout.gray is not None
+    colours = 1 if plain else _COLOURS.get(op.format, _RAW) + (_GRAY if channels == 1 else 0)
+    if not op.average or op.step == 1:
+        return colours + 3 * channels
+    return op.step**2 * (colours + (5 if channels == 1 else 8)) + (5 if channels == 1 else 30)

@@ -158,7 +158,7 @@ api:
 	$(BIN)/python -m tests.docs.python_api > docs/python_api.md
 
 guides:
-	TESTS=full $(GUIDES_PYTHON) -m pytest tests/docs/test_pages.py -p no:cacheprovider -k "code_runs and (from_ or field_update or python_api or troubleshooting)" -rs
+	TESTS=full $(GUIDES_PYTHON) -m pytest tests/docs/test_pages.py -p no:cacheprovider -k "code_runs and (from_ or field_update or images or python_api or troubleshooting)" -rs
 
 .PHONY: search-engines
 search-engines: setup

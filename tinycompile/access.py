@@ -3,7 +3,8 @@
 A tensor is (N, positions ..., C): a signal has one axis of positions, an image two (rows, columns), a volume three.
 Axes are counted among those, from 0. A position has all channels of one place. A description is about one image, N = 1.
 
-There are `Whole`, `Everywhere`, `Given`, `Pointwise`, `Across`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`.
+There are `Whole`, `Everywhere`, `Given`, `Pointwise`, `Across`, `Windowed`, `Enlarged`, `Spread`, `Planar`, `Summed`,
+`Lines`.
 For each of them `along` tells what is read along one axis; the receptive field of a box (`needs`) is their product.
 Execution by rows or patches knows nothing else of an operator.
 """
@@ -216,3 +217,18 @@ class Summed(Access):
 
     def needs(self, box: Box) -> Box | None:
         return None
+
+
+@dataclass(frozen=True)
+class Lines(Access):
+    """Some whole rows of an image: each row of the output reads as many of its own.
+
+    Attributes:
+        rows: that an output row reads. columns: the operand's.
+    """
+
+    rows: int
+    columns: int
+
+    def along(self, axis: int) -> Reach | None:
+        return Reach(stride=0, extent=self.columns) if axis == 1 else Reach(self.rows, self.rows)

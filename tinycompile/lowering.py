@@ -34,6 +34,7 @@ from tinycompile.lowered import Lowered, Slide
 from tinycompile.model_source import compiled_source, framed_source
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
+from tinycompile.passes.camera import with_camera
 from tinycompile.passes.eliminate_channels import eliminating_the_same
 from tinycompile.passes.fold_softmax import without_softmax
 from tinycompile.passes.io import int8_io
@@ -278,7 +279,9 @@ def _with_all_layers(source: Path, options: Options) -> Graph:
         file = survey(source, dict(options.shapes), _signature(options))
         names = [tensor.name for tensor in file.inputs], [tensor.name for tensor in file.outputs]
         graph = with_states(graph, options.states, *names, str(source))
-    return _pruned(int8_io(graph) if options.io == "int8" else graph, options, str(source))[0]
+    graph = int8_io(graph) if options.io == "int8" else graph
+    camera = options.camera_input
+    return _pruned(graph if camera is None else with_camera(graph, camera), options, str(source))[0]
 
 
 def _pruned(graph: Graph, options: Options, where: str) -> tuple[Graph, tuple[Pruned, ...]]:

@@ -19,6 +19,8 @@ from tinycompile.choices import (
     LOSS_CHOICES,
     MATCH_CHOICES,
     OPTIMIZE_CHOICES,
+    PIXEL_RANGES,
+    RESIZE_CHOICES,
     SCHEDULE_CHOICES,
     WEIGHTS_CHOICES,
     Loss,
@@ -28,6 +30,7 @@ from tinycompile.errors import TargetError, UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
 from tinycompile.numerics.block_floating import DEFAULT_RATE
+from tinycompile.passes.camera import Camera
 from tinycompile.passes.keep_tokens import Keep
 from tinycompile.planner.steps import Limit, read_limit
 from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict
@@ -55,6 +58,10 @@ class PlanOptions(TypedDict, total=False):
     flash_offset: int
     updatable: bool
     match: Runtime
+    camera: str | None
+    crop: str | None
+    resize: str
+    pixel_range: str
     slide: str | None
     keep_tokens: Sequence[str]
     train: str | None
@@ -127,6 +134,10 @@ class Options:
         dtype: "float32" compiles float ONNX models as they are.
         match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
             Microcontrollers) compute different ones.
+        camera: "FORMAT,WIDTHxHEIGHT" for a model whose image comes as a camera gives it ([docs](docs/images.md)).
+        crop: "x,y,width,height" of its frames that the model sees.
+        resize: how that gets the model's size: "area", "nearest", "bilinear" or "auto".
+        pixel_range: what the values 0 to 255 are to the model: "0-1", "0-255", "-1-1" or "imagenet".
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         frontend: "micro", or a TOML file with another audio front end, which is put in front of a `.tflite` model of
             spectrograms: its input becomes the samples of a hop.
@@ -176,6 +187,10 @@ class Options:
     signature: str | None = None
     dtype: str = "int8"
     match: Runtime = "litert"
+    camera: str | None = None
+    crop: str | None = None
+    resize: str = AUTO
+    pixel_range: str = PIXEL_RANGES[0]
     slide: str | None = None
     frontend: str | None = None
     keep_tokens: tuple[str, ...] = ()
@@ -239,6 +254,8 @@ class Options:
             ("weights", self.weights, WEIGHTS_CHOICES),
             ("align", self.align, ALIGN_CHOICES),
             ("loss", self.loss, LOSS_CHOICES),
+            ("resize", self.resize, RESIZE_CHOICES),
+            ("pixel-range", self.pixel_range, PIXEL_RANGES),
         ):
             if value not in choices:
                 raise UsageError(f"--{name} {value!r} is unknown", hint=f"one of: {', '.join(choices)}")
@@ -268,6 +285,7 @@ class Options:
             raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
         self._check_steps()
         self._check_cores()
+        self._check_camera()
         self._check_training()
         for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
             if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
@@ -310,6 +328,23 @@ class Options:
         ):
             if given:
                 raise UsageError(f"--cores 2 doesn't go with {name}", why=why)
+
+    def _check_camera(self) -> None:
+        if self.camera is None:
+            for name, given in (("crop", self.crop is not None), ("resize", self.resize != AUTO)):
+                if given:
+                    raise UsageError(f"--{name} needs --camera", why="it is of a camera's frames")
+            return
+        others = {"slide": self.slide, "train": self.train, "keep-tokens": self.keep_tokens or None}
+        for name, given in others.items():
+            if given is not None:
+                raise UsageError(f"--camera doesn't go with --{name}")
+        _ = self.camera_input  # raises what is wrong with it
+
+    @property
+    def camera_input(self) -> Camera | None:
+        """Raises UsageError: it has no such form."""
+        return None if self.camera is None else Camera.of(self.camera, self.crop, self.resize, self.pixel_range)
 
     def _check_training(self) -> None:
         if self.train is None:

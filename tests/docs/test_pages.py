@@ -15,7 +15,7 @@ from tests.support.full import FULL
 from tests.support.pages import RUN, Block, blocks, missing, run_page
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/README.md")])
-LONG = {"field_update.md", "python_api.md", "troubleshooting.md"}
+LONG = {"field_update.md", "images.md", "python_api.md", "troubleshooting.md"}
 LANGUAGES = {*RUN, "text", "c", "cmake", "toml", "yaml", "json", "make"}
 
 

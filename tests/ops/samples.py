@@ -14,7 +14,7 @@ from tests.support.lstm_models import LstmForm, lstm_site
 from tests.support.recurrent_models import recurrent_site
 from tests.support.regions import GOING, VECTOR, branches, growing
 from tests.support.svdf_models import SvdfForm, svdf_site
-from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, DType
+from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, UINT8, DType
 from tinycompile.ir import Array, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.block_scales import reach
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
@@ -85,6 +85,7 @@ from tinycompile.ops.non_max_suppression import NonMaxSuppression
 from tinycompile.ops.not_equal import NotEqual
 from tinycompile.ops.one_hot import OneHot
 from tinycompile.ops.pad import Pad
+from tinycompile.ops.pixels import FORMATS, Pixels
 from tinycompile.ops.plane_rows import PlaneRows
 from tinycompile.ops.pow import Pow
 from tinycompile.ops.quantize import Quantize
@@ -776,6 +777,19 @@ def slice_(rng: Random) -> Sample:
     begin = size(rng, 0, shape[axis])
     op = Slice.of_axis(shape, axis, begin, size(rng, 1, shape[axis] - begin + 1))
     return sample(op, [int8(shape)], int8(()))
+
+
+@of("pixels")
+def pixels(rng: Random) -> Sample:
+    name = list(FORMATS)[size(rng, 0, len(FORMATS))]
+    layout, step, channels = FORMATS[name], size(rng, 1, 4), (1, 3)[size(rng, 0, 2)]
+    columns = step * size(rng, 1, 3)
+    first = layout.pair * size(rng, 0, 2)
+    width = first + columns + (first + columns) % layout.pair
+    shape = (1, layout.block * step * size(rng, 1, 3), layout.block * width, layout.bytes)
+    tables = bytes(rng.integers(0, 256, 256 * channels, np.uint8))
+    op = Pixels(name, first, columns, step, bool(size(rng, 0, 2)), tables)
+    return sample(op, [TensorType(shape, UINT8)], int8(()))
 
 
 @of("repeat")

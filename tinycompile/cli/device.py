@@ -12,12 +12,12 @@ from tinycompile.errors import UsageError
 
 
 @command(short_help="Write an example application, which is yours from then on.")
-@click.argument("folder", type=PATH)
+@click.argument("output", metavar="FOLDER", type=PATH)
 @choice_option("--app", ("kws", "digits"), "What it does: spoken words, or handwritten digits.")
 @target_option
 @click.option("--board-path", type=PATH, help="Folder with boards of your own.")
 @explained
-def new(folder: Path, app: str, target: str, board_path: Path | None) -> None:
+def new(output: Path, app: str, target: str, board_path: Path | None) -> None:
     """Write an application to FOLDER: source of inputs, model, decision, Makefile. It is yours: nothing is ever
     overwritten, so FOLDER must not exist.
     """
@@ -25,8 +25,8 @@ def new(folder: Path, app: str, target: str, board_path: Path | None) -> None:
     from tinycompile.targets import load_board
 
     board = load_board(target, board_path)
-    for name in new_application(folder, load_app(app), board):
-        say(f"{folder / name}")
+    for name in new_application(output, load_app(app), board):
+        say(f"{output / name}")
     run = "`make run` tries it in QEMU, `make` builds" if board.emulated() is not None else "`make` builds"
     say(f"yours from now on; {run} firmware for the board")
 

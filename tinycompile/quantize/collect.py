@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +13,11 @@ from numpy.lib.npyio import NpzFile
 from tinycompile.errors import SamplesError, ToolMissingError, UsageError, system_reason
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Array
+from tinycompile.numerics.pixel_ranges import RANGES
 from tinycompile.quantize.float_model import float_model
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".ppm", ".pgm")
-SCALES = ("0-255", "0-1", "-1-1", "imagenet")
-_MEAN, _DEVIATION = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+SCALES = tuple(RANGES)
 
 
 def collect_samples(
@@ -112,16 +112,8 @@ def _image(path: Path, shape: tuple[int, ...], scale: str, layout: str) -> Array
     cut = (round(width * ratio), round(height * ratio))
     left, top = (image.width - cut[0]) // 2, (image.height - cut[1]) // 2
     image = image.crop((left, top, left + cut[0], top + cut[1])).resize((width, height), Image.Resampling.BILINEAR)
-    pixels = _SCALES[scale](np.asarray(image, np.float64).reshape(height, width, channels))
+    pixels = RANGES[scale](np.asarray(image, np.float64).reshape(height, width, channels))
     return pixels.transpose(2, 0, 1) if first else pixels
-
-
-_SCALES: dict[str, Callable[[Array], Array]] = {
-    "0-255": lambda x: x,
-    "0-1": lambda x: x / 255,
-    "-1-1": lambda x: x / 127.5 - 1,
-    "imagenet": lambda x: (x / 255 - _MEAN) / _DEVIATION,
-}
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> Array:

@@ -49,6 +49,10 @@ class OptionsSection:
     states: Mapping[str, str]
     signature: str | None
     match: str
+    camera: str | None
+    crop: str | None
+    resize: str
+    pixel_range: str
     slide: str | None
     keep_tokens: Sequence[str]
     backend: Sequence[str]

@@ -12,6 +12,7 @@ from tinycompile.build import Build
 from tinycompile.errors import MismatchError, ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.trace import TraceRecord
+from tinycompile.verify.framed import FramedReference, front_end_of
 from tinycompile.verify.pruned import PrunedReference
 from tinycompile.verify.reference import TOLERANCE, Expected, Judged, Reference, Reported, dequantized
 from tinycompile.verify.sliding import SlidingReference, with_whole_windows
@@ -108,6 +109,9 @@ def reference_of(build: Build) -> Reference:
     """
     if build.report.get("pruning") is not None:
         return PrunedReference(_reference(build), build)
+    if build.report["options"].get("camera") is not None:
+        whole, front, shape = front_end_of(build)
+        return FramedReference(_reference(whole), front, shape)
     if build.report.get("slide") is None:
         return _reference(build)
     return SlidingReference(_reference(with_whole_windows(build)), build.report)

@@ -71,8 +71,8 @@ def row(model: Path) -> str:
     assert np.array_equal(expected.outputs[0].ravel(), found.ravel())
     alone, (larger, number) = expected.instructions[0], larger_core(model, halves(two, sample))
     before, after = (build.report["ram"]["arena_bytes"] for build in (one, two))
-    figures = f"{alone:,} | {larger:,} | {larger / alone:.3f} | {before:,} to {after:,} | {after / before:.2f} | {number}"
-        f"{alone:,} | {larger:,} | {larger / alone:.3f} | {before:,} → {after:,} | {after / before:.2f} | {number}"
+    figures = (
+        f"{alone:,} | {larger:,} | {larger / alone:.3f} | {before:,} to {after:,} | {after / before:.2f} | {number}"
     )
     return f"| {model.stem} | {figures} |"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from tinycompile.codegen.program import Layer, Program
+from tinycompile.codegen.parts import Layer
+from tinycompile.codegen.program import Program
 from tinycompile.codegen.steps import StepCode
 from tinycompile.codegen.stream import StageLoop
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinycompile.codegen.blob import HEADER_BYTES, VERSION
-from tinycompile.codegen.program import Layer, Program, Tensor
+from tinycompile.codegen.parts import Layer, Tensor
+from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import COPIED_SECTIONS, Sizes, sizes, worst_case_stack
 from tinycompile.ir import Graph

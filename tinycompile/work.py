@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from tinycompile.ir import Graph
-from tinycompile.ops._training.trained_layer import TrainedLayer
 
 
 @dataclass(frozen=True)
@@ -30,16 +30,18 @@ class Work:
         return asdict(self)
 
 
-def work_of(graph: Graph) -> dict[str, Work]:
-    """Work by the name of the node; nodes without multiply-accumulates are left out."""
+def work_of(graph: Graph, trained: Collection[str] = ()) -> dict[str, Work]:
+    """Work by the name of the node; nodes without multiply-accumulates are left out.
+
+    Args:
+        trained: nodes whose weights aren't constants.
+    """
     return {
         node.name: Work(
             channels=graph.signature(node).output.shape[-1],
             macs=macs,
             weight_bytes=sum(
-                graph.types[name].bytes
-                for name in node.inputs[1:2]
-                if name in graph.constants or isinstance(node.op, TrainedLayer)
+                graph.types[name].bytes for name in node.inputs[1:2] if name in graph.constants or node.name in trained
             ),
         )
         for node in graph.nodes

@@ -58,7 +58,7 @@ def test_what_is_left_learns_the_same(seed: int) -> None:
         left = Learnable.of(graph, scheme)
         smaller += left.graph.macs() < graph.macs()
         steps = training_step(graph, scheme, rate=0.05), training_step(left.graph, left.scheme, rate=0.05)
-        work = work_of(steps[1].graph)
+        work = work_of(steps[1].graph, names)
         assert {name: work[name] for name in names} == work_of(left.graph)  # what the report takes from the model's
         whole, part = map(Trainer, steps)
         assert whole.predict(samples[0])[y].tolist() == part.predict(samples[0])[y].tolist()

@@ -18,6 +18,7 @@ from tinycompile.ir import Graph
 from tinycompile.kernels.base import Coding
 from tinycompile.kernels.cover import expanded, part_nodes
 from tinycompile.lowered import Lowered
+from tinycompile.ops._training.trained_layer import TrainedLayer
 from tinycompile.ops.identity import Identity
 from tinycompile.planner import Planned
 from tinycompile.planner.stage import Stage, stage_macs
@@ -180,7 +181,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
     project, planned = shared.project, lowered.planned
     held = [_weights_in(layer, project, program) for layer in program.layers]
     waiting = program_waiting(shared.folder / "build", program, project, planned, held, shared.measured)
-    executed, layers = work_of(expanded(program.graph)), _layers(shared, program, lowered, held, waiting)
+    executed, layers = _executed(program), _layers(shared, program, lowered, held, waiting)
     does_else = lowered.slide is not None or program.training is not None  # than the model's own layers
     forms = Counter(layer.notes["requantisation"] for layer in layers if "requantisation" in layer.notes)
     return Report(
@@ -226,7 +227,7 @@ def _layers(
     held: Sequence[Mapping[str, int]],
     waiting: Sequence[Mapping[str, Cycles]],
 ) -> list[LayerSection]:
-    nominal, executed = {} if lowered.slide else lowered.nominal, work_of(expanded(program.graph))
+    nominal, executed = {} if lowered.slide else lowered.nominal, _executed(program)
     stages = {
         step: number for number, stage in enumerate(lowered.planned.stages) for step in range(stage.first, stage.last)
     }
@@ -265,6 +266,12 @@ def _saved(layer: Layer, nominal: dict[str, Work], executed: dict[str, Work]) ->
     """What a layer's parts don't compute of what the file asks for."""
     parts = [part.name for part in part_nodes(layer.node)]
     return sum((nominal[part] - executed[part] for part in parts if part in nominal and part in executed), Work())
+
+
+def _executed(program: Program) -> dict[str, Work]:
+    """Work of the model's own layers, and of those that training adds."""
+    graph = expanded(program.graph)
+    return work_of(graph, [node.name for node in graph.nodes if isinstance(node.op, TrainedLayer)])
 
 
 def _eliminated(layers: Sequence[LayerSection]) -> Work:

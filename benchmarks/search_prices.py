@@ -49,10 +49,11 @@ def compared(space: Space, count: int, target: str, seed: int, verbose: bool) ->
             proto = space.network(config, SHAPES[space.name], CLASSES)
             begun = time.process_time()
             found = price(proto, board, Options(target, io="int8"))
+            took = time.process_time() - begun
+            build = built(proto, SHAPES[space.name], target)
         except (NoNetwork, DoesNotFitError):
             continue
-        seconds += time.process_time() - begun
-        build = built(proto, SHAPES[space.name], target)
+        seconds += took
         priced = (
             found.arena_bytes + found.scratch_bytes + found.state_bytes,
             found.flash_bytes,

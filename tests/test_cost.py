@@ -134,6 +134,14 @@ def test_a_typical_price_depends_on_neither_weights_nor_scales_nor_order() -> No
     assert prices[0] == prices[2] != prices[1]
 
 
+def test_a_limit_for_the_flash_is_what_a_model_has_to_fit() -> None:
+    graph = ARCHITECTURES["keyword_spotting"](np.random.default_rng(1))
+    options = Options("stm32f746", schedule="layer")
+    found, limited = (cost_of(graph, options.board(), replace(options, flash=flash)) for flash in (None, 20_000))
+    assert found.fits
+    assert (limited.flash_limit_bytes, limited.fits) == (20_000, limited.flash_bytes <= 20_000)
+
+
 @pytest.mark.parametrize("target", ["mps2-an385", "mps3-an547"])
 def test_layers_computed_together_have_typical_prices_as_well(target: str) -> None:
     """Looked up by what they are, whatever their weights."""

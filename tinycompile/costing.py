@@ -64,7 +64,7 @@ class Cost:
         arena_bytes, scratch_bytes, state_bytes: RAM as a build has it; scratch is 0 where it is inside the arena.
         fast_code_estimate_bytes, fast_weights_estimate_bytes: what start-up would copy to faster RAM.
         stack_estimate_bytes: an upper estimate; other_estimate_bytes: what else the firmware keeps in RAM.
-        ram_limit_bytes, flash_limit_bytes: what the board has.
+        ram_limit_bytes, flash_limit_bytes: what the board has; of the flash no more than `flash` allows.
         weights_bytes: constants as a build has them.
         code_estimate_bytes: of kernels and firmware.
         instructions: of one inference, by the kernels' estimates.
@@ -225,7 +225,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
     cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs, initial)
     internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
     external = sum(memory.bytes for memory in {layout.arena, layout.system} if memory.external)
-    flash = [board.flash, *([board.external_flash] if cold and board.external_flash else [])]
+    flash = sum(memory.bytes for memory in (board.flash, board.external_flash if cold else None) if memory)
     return Cost(
         target=board.name,
         exact=exact,
@@ -239,7 +239,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True)
         ram_limit_bytes=internal + external,
         weights_bytes=_file_bytes(planned) if separate else _weights_bytes(planned, cold, exact),
         code_estimate_bytes=_code_bytes(planned.kernels, exact),
-        flash_limit_bytes=sum(memory.bytes for memory in flash),
+        flash_limit_bytes=flash if options.flash is None else min(flash, options.flash),
         instructions=planned.instructions,
         macs=planned.macs,
         clock_hz=0 if board.is_host else board.clock_hz,

@@ -7,9 +7,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
-from tinycompile.dtypes import Array
 from tinycompile.errors import UsageError
 
 LOG_BITS = 6
@@ -152,18 +149,3 @@ def _typed(of: type[Any], table: dict[str, Any], where: str) -> dict[str, Any]:
         if not fits or (isinstance(like, int) and not isinstance(value, int)):
             raise UsageError(f"{key} is {value!r}", where=where, why=f"a {type(like).__name__} is wanted")
     return table
-
-
-def features(front_end: FrontEnd, samples: Array) -> Array:
-    """Rows of features of a recording, to train a model with: float32[frames, features], `unit` for 1.
-
-    Args:
-        samples: int16, one channel; what doesn't fill a hop at the end is left out.
-    """
-    from tinycompile import interpreter
-    from tinycompile.audio.merged import front_end_graph
-
-    graph = front_end_graph(front_end)
-    hops = samples[: len(samples) // front_end.hop * front_end.hop].reshape(-1, front_end.hop)
-    steps = interpreter.steps(graph, [[hop.astype(np.int16)] for hop in hops])
-    return np.concatenate([values[graph.outputs[0]] for values in steps])

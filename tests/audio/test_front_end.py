@@ -18,9 +18,9 @@ from tests.support.full import also
 from tests.support.pages import blocks, run_page
 from tests.support.tflite_builder import TfliteBuilder
 from tinycompile import interpreter
+from tinycompile.audio.features import features
 from tinycompile.audio.front_end import FrontEnd
 from tinycompile.audio.merged import with_front_end
-from tinycompile.audio.recordings import features
 from tinycompile.errors import TinycompileError, UnsupportedError, UsageError
 from tinycompile.frontend.tflite import import_tflite
 

@@ -1,4 +1,4 @@
-"""What an audio front end makes of recordings, to train models with."""
+"""Features of recordings, to train a model with that gets the same from its front end."""
 
 from __future__ import annotations
 

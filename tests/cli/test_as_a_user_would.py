@@ -227,7 +227,7 @@ def test_a_build_for_the_host_promises_no_counting(tmp_path: Path) -> None:
         ("stm32f764", "did you mean stm32f746?"),
         ("STM32F746ZG", "did you mean stm32f746?"),
         ("stm32h7", "did you mean stm32h743 or stm32h747?"),
-        ("Cortex-M33", "boards with this core: mps2-an505, nrf5340, nucleo-u575zi, rp2350;"),
+        ("Cortex-M33", "boards with this core: mps2-an505, mps2-an521, nrf5340, nucleo-u575zi, rp2350;"),
     ],
 )
 def test_a_target_is_guessed(name: str, meant: str) -> None:

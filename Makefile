@@ -15,7 +15,7 @@ FILES = /usr/lib/arm-none-eabi/newlib/nano.specs:libnewlib-arm-none-eabi /usr/in
 RISCV_TOOLS = riscv64-unknown-elf-gcc:gcc-riscv64-unknown-elf qemu-system-riscv32:qemu-system-misc
 RISCV_FILES = /usr/lib/picolibc/riscv64-unknown-elf/picolibc.specs:picolibc-riscv64-unknown-elf
 
-.PHONY: help setup tools riscv demo test test-full lint serial fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-search-prices bench-operators bench-property bench-sliding bench-strict quantisers training-gradients clean
+.PHONY: help setup tools riscv demo test test-full lint serial fuzz onnx-attributes onnx-nodes reliability strict cases bench bench-quick bench-planner bench-cost bench-search-prices bench-operators bench-property bench-sliding bench-cores bench-strict quantisers training-gradients clean
 
 help:
 	@echo "make demo    build the digits model for the STM32F746, run it in QEMU, show what it recognised"
@@ -42,6 +42,7 @@ help:
 	@echo "make bench-planner   how long planning takes"
 	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
 	@echo "make bench-sliding   what a step of a sliding window takes"
+	@echo "make bench-cores     what a second core saves"
 
 setup: tools $(STAMP)
 
@@ -125,6 +126,9 @@ bench-planner: setup
 
 bench-sliding: setup
 	$(BIN)/python -m benchmarks.sliding
+
+bench-cores: setup
+	$(BIN)/python -m benchmarks.two_cores
 
 bench-cost: setup
 	$(BIN)/python -m benchmarks.cost

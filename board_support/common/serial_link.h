@@ -42,7 +42,7 @@ static int link_is_frame(link_frame *frame, uint32_t count, uint32_t missing)
 }
 
 /* Waits for the end of a frame. Returns LINK_FRAME, LINK_DAMAGED, or LINK_SILENCE after looking `patience` times for a
- * byte, for 0 never. */
+ * byte; with 0 it waits for ever. */
 static int link_receive(link_frame *frame, uint32_t patience)
 {
     uint32_t count = 0;   /* decoded; what is too much is only counted */
@@ -53,7 +53,7 @@ static int link_receive(link_frame *frame, uint32_t patience)
         const int32_t byte = board_getc();
         if (byte < 0) {
             silent++;
-            if (silent == patience) {
+            if (patience != 0u && silent >= patience) {
                 return LINK_SILENCE;
             }
             continue;

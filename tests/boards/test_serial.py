@@ -8,6 +8,7 @@ import pty
 import re
 import shutil
 import struct
+import threading
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +200,16 @@ def test_silence_is_explained(build: Build) -> None:
     assert result.exit_code == 2
     assert "nothing was heard from the board" in result.output and "`tinycompile flash`" in result.output
     assert "115200 baud" in result.output
+
+
+def test_an_unplugged_board_is_no_traceback(build: Build) -> None:
+    board, port = pty.openpty()
+    tty.setraw(board)
+    closer = threading.Timer(0.2, os.close, [board])
+    closer.start()
+    result = verify_on(build.folder, "--port", os.ttyname(port))
+    closer.join()
+    assert result.exit_code == 2 and "the board was unplugged" in result.output
 
 
 def test_another_builds_firmware_is_found_out(build: Build, port: Path, tmp_path: Path) -> None:

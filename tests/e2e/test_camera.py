@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 
 from tests.conftest import DIGITS
-from tests.support.full import also
+from tests.support.full import FULL, also
+from tests.support.onnx_builder import OnnxBuilder
 from tinycompile import compile as compile_model
 from tinycompile import interpreter
 from tinycompile.build import Build
@@ -70,6 +72,23 @@ def test_row_by_row_in_qemu_and_verified(rows: str, tmp_path: Path) -> None:
     frame = int(np.prod(build.inputs[0].shape))
     assert rows == "none" or build.report["ram"]["arena_bytes"] < frame
     np.savez(tmp_path / "x.npz", input_0=x)
+    result = CliRunner().invoke(main, ["verify", str(build.folder), "--samples", str(tmp_path / "x.npz")])
+    assert result.exit_code == 0 and "0 differences" in result.output, result.output
+
+
+@pytest.mark.skipif(not FULL, reason="another model: `make test-full` runs it")
+def test_channels_first_and_three_colours(tmp_path: Path) -> None:
+    """The file's image has channels first; the camera's has them last, and no transposition is executed."""
+    b, rng = OnnxBuilder(), np.random.default_rng(0)
+    x, weights = b.input((1, 3, 16, 16), name="image"), b.constant(rng.normal(size=(4, 3, 3, 3)).astype(np.float32))
+    b.output(b.node("Relu", b.node("Conv", x, weights, pads=[1, 1, 1, 1])))
+    onnx.save(b.model(), str(tmp_path / "net.onnx"))
+    np.savez(tmp_path / "calib.npz", image=rng.random((8, 3, 16, 16), np.float32))
+    given: dict[str, Any] = {"calib": tmp_path / "calib.npz", "io": "int8", "camera": "bayer_bggr,70x66"}
+    given |= {"crop": "2,2,64,64"}
+    build = compile_model(tmp_path / "net.onnx", "mps2-an386", output=tmp_path / "out", **given)
+    assert not any(layer["op"] == "transpose" for layer in build.report["layers"][:2])
+    np.savez(tmp_path / "x.npz", input_0=frames(build))
     result = CliRunner().invoke(main, ["verify", str(build.folder), "--samples", str(tmp_path / "x.npz")])
     assert result.exit_code == 0 and "0 differences" in result.output, result.output
 

@@ -19,7 +19,8 @@ def test_wheel_compiles_a_model_outside_the_checkout(tmp_path: Path) -> None:
     subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True)
     program = (
         "import tinycompile, sys; assert tinycompile.__file__.startswith(sys.argv[1]); "
-        "tinycompile.compile(sys.argv[2], target='stm32f746', output='out')"
+        "tinycompile.compile(sys.argv[2], target='stm32f746', output='out'); "
+        "from tinycompile.cli import main; main(['new', 'app', '--app', 'kws'])"
     )
     subprocess.run(
         [sys.executable, "-c", program, str(site), str(DIGITS / "digits_int8.tflite")],
@@ -28,6 +29,7 @@ def test_wheel_compiles_a_model_outside_the_checkout(tmp_path: Path) -> None:
         check=True,
     )
     assert (tmp_path / "out" / "firmware.elf").exists()
+    assert (tmp_path / "app" / "model.onnx").exists() and (tmp_path / "app" / "Makefile").exists()
     assert (site / "tinycompile" / "profile" / "plugin.c").exists()
     assert (site / "tinycompile" / "py.typed").exists()
     (info,) = site.glob("tinycompile-*.dist-info")

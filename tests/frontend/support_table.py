@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -18,6 +16,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from tests.conftest import ROOT
 from tests.frontend.option_models import MODELS, OptionModel
 from tests.frontend.typed_models import COLUMNS, NAMES, typed_model
+from tests.ops.signal_models import forms_of
 from tinycompile import interpreter
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.frontend.tflite_ops import IMPORTERS
@@ -47,9 +46,7 @@ def measured() -> Iterator[tuple[str, Support]]:
 
 def of_signals(name: str) -> Support:
     """Of an operator that only TFLM has; its own tests compare it."""
-    kind = "signal_" + re.sub("(?<=[a-z])(?=[A-Z])", "_", name.removeprefix("Signal")).lower()
-    module = import_module("tests.frontend.test_tflite_signal" if kind == "signal_delay" else f"tests.ops.test_{kind}")
-    taken = {form.inputs[0][1] for form in (*module.FORMS, *getattr(module, "FLOATS", ()))}
+    taken = {form.inputs[0][1] for form in forms_of(name)}
     int16, floats = ("tflm" if dtype in taken else None for dtype in ("int16", "float32"))
     return Support(None, int16, floats, None if int16 else "tflm")
 

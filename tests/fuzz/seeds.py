@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -15,12 +15,14 @@ from tests.frontend.models import Y as SMALL_Y
 from tests.frontend.models import small_model
 from tests.frontend.option_models import MODELS
 from tests.frontend.typed_models import COLUMNS, operators, typed_model
+from tests.ops.signal_models import forms_of
 from tests.support.onnx_builder import OnnxBuilder
 from tests.support.onnx_nodes import cases
 from tests.support.random_forest import ensemble, new_ensemble
 from tests.support.random_model import RandomModel
 from tests.support.random_qoperators import KINDS, RandomQOperators
 from tests.support.tflite_builder import NONE, RELU, SAME, VALID, TfliteBuilder
+from tinycompile.frontend.tflite_ops import IMPORTERS
 
 TfliteSeed = tuple[TfliteBuilder, list[int], list[int]]
 """A model under construction, its inputs and its outputs."""
@@ -51,7 +53,14 @@ def tflite_seeds() -> tuple[TfliteSeed, ...]:
     typed = (typed_model(name, dtype) for name in operators() for dtype in COLUMNS)
     models += [model for model in typed if model is not None]
     seeds += [(model.builder, model.places, model.outputs) for model in models]
-    return tuple(seeds)
+    return (*seeds, *_signals())
+
+
+def _signals() -> Iterator[TfliteSeed]:
+    """One model of each of TFLM's signal operators and each type of elements."""
+    for name in sorted(name for name in IMPORTERS if name.startswith("Signal")):
+        by_type = {form.inputs[0][1]: form for form in reversed(forms_of(name))}
+        yield from (form.parts() for form in by_type.values())
 
 
 def _chain(names: list[str]) -> TfliteSeed:

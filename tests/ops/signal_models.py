@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,12 +42,15 @@ class SignalForm:
     valid: bool = False
     largest: int | None = None
 
-    def content(self) -> bytes:
-        b = TfliteBuilder()
-        inputs, outputs = (
-            [b.tensor(shape, dtype=dtype) for shape, dtype in each] for each in (self.inputs, self.outputs)
-        )
+    def parts(self) -> tuple[TfliteBuilder, list[int], list[int]]:
+        """(model, inputs, outputs)."""
+        b, ends = TfliteBuilder(), (self.inputs, self.outputs)
+        inputs, outputs = ([b.tensor(shape, dtype=dtype) for shape, dtype in each] for each in ends)
         b.custom(self.operator, [*inputs, *map(b.constant, self.constants)], outputs, self.options)
+        return b, inputs, outputs
+
+    def content(self) -> bytes:
+        b, inputs, outputs = self.parts()
         return b.build(inputs, outputs)
 
     def graph(self) -> Graph:
@@ -70,6 +74,13 @@ class SignalForm:
         magnitudes = rng.integers(0, 1 << 63, shape, np.uint64) >> rng.integers(63 - bits, 64, shape).astype(np.uint64)
         values = np.where(rng.random(shape) < 0.1, np.uint64(limits.max), magnitudes).astype(dtype)
         return np.where(rng.random(shape) < 0.5, values, ~values) if limits.min < 0 else values
+
+
+def forms_of(operator: str) -> list[SignalForm]:
+    """Those of an operator's test, named as in the file: SignalPCAN."""
+    kind = "signal_" + re.sub("(?<=[a-z])(?=[A-Z])", "_", operator.removeprefix("Signal")).lower()
+    module = import_module("tests.frontend.test_tflite_signal" if kind == "signal_delay" else f"tests.ops.test_{kind}")
+    return [*module.FORMS, *getattr(module, "FLOATS", ())]
 
 
 @cache

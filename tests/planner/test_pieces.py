@@ -9,16 +9,20 @@ import numpy as np
 import pytest
 
 from tests.planner.test_parts import FLOATS, ROWS_COME_FROM_THE_CALLER, images
-from tinycompile.dtypes import INT8
+from tinycompile.dtypes import INT8, INT32
 from tinycompile.errors import UsageError
-from tinycompile.ir import Array, Node, Signature, Site, TensorType
+from tinycompile.ir import Array, Node, Quantization, Signature, Site, TensorType
+from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Function, Kernel
 from tinycompile.kernels.cover import fused
 from tinycompile.ops import all_ops
 from tinycompile.ops.add import Add
+from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.ops.max_pool2d import MaxPool2D
+from tinycompile.planner.channel_pieces import divided_by_channels
 from tinycompile.planner.pieces import Memory, NotDivisible, axis_of, cuts, divided, part
 from tinycompile.planner.steps import Limit, read_limit
+from tinycompile.targets import load_board
 
 IMAGE = TensorType((1, 9, 4, 4), INT8)
 WHOLE = {"lstm", "svdf"}
@@ -159,3 +163,34 @@ def test_limits() -> None:
 def test_no_limits(text: str) -> None:
     with pytest.raises(UsageError, match="no limit"):
         read_limit(text)
+
+
+def fully_connected(channels: int) -> Site:
+    rng, scales = np.random.default_rng(3), np.full(channels, 0.01, np.float32)
+    types = (
+        TensorType((1, 24), INT8, Quantization.per_tensor(0.05, 3)),
+        TensorType((channels, 24), INT8, Quantization(scales, np.zeros(channels, np.int64), 0)),
+        TensorType((channels,), INT32, Quantization(scales * np.float32(0.05), np.zeros(channels, np.int64), 0)),
+    )
+    output = TensorType((1, channels), INT8, Quantization.per_tensor(0.1, -4))
+    weights = rng.integers(-127, 128, types[1].shape).astype(np.int8)
+    bias = rng.integers(-900, 900, channels).astype(np.int32)
+    node = Node("layer", FullyConnected(), ("x", "w", "b"), ("y",))
+    return Site(node, Signature(types, (output,)), (None, weights, bias))
+
+
+def test_channels_of_one_position_with_the_layers_own_constants() -> None:
+    site, core = fully_connected(20), load_board("mps2-an385").core
+    whole = next(kernel for kernel in kernels_of(site, core) if kernel.variant == "fully_connected_row")
+    apart = Memory({0: -24}, whole.scratch_bytes)
+    pieces = divided_by_channels(site, 8, whole, apart, lambda part: kernels_of(part, core))
+    assert [piece.part.rows for piece in pieces] == [range(8), range(8, 20)]
+    assert all(piece.kernel.constants is whole.constants for piece in pieces)
+    assert [piece.part.writes for piece in pieces] == [(0, 8), (8, 20)]
+    assert all(offset > 0 for offset in pieces[1].offsets)
+    x = np.random.default_rng(1).integers(-128, 128, (1, 24)).astype(np.int8)
+    parts = [p.part.site.node.op.evaluate(p.part.site.sig, [x, *map(p.part.site.constant, (1, 2))])[0] for p in pieces]
+    (expected,) = site.node.op.evaluate(site.sig, [x, site.constant(1), site.constant(2)])
+    assert np.array_equal(np.concatenate(parts, 1), expected)
+    with pytest.raises(NotDivisible, match="where the operand is"):
+        divided_by_channels(site, 8, whole, Memory({0: 8}, 0), lambda part: kernels_of(part, core))

@@ -15,15 +15,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.conftest import DIGITS
+from tests.conftest import DIGITS, ROOT
 from tests.support.browser import load
 from tinycompile.build import Build
 from tinycompile.cli import main
+from tinycompile.errors import TargetError
 from tinycompile.options import Options
 from tinycompile.pipeline import compile_together
 from tinycompile.report.html import page as page_of
 from tinycompile.report.html import write_html
 from tinycompile.report.layer_labels import layer_labels
+from tinycompile.report.summary import duration, energy
+from tinycompile.targets import Power, load_board
 from tinycompile.verify.compare import verify_build
 
 MIX = {"mac": 5, "load": 4, "store": 1, "simd": 3, "alu": 2, "branch": 1, "other": 0}
@@ -360,6 +363,33 @@ def test_a_report_of_an_older_version_still_gets_a_page(folder: Path, tmp_path: 
     (tmp_path / "report.json").write_text(json.dumps(report))
     write_html(tmp_path)
     assert Figures((tmp_path / "report.html").read_text()).figures
+
+
+def test_energy_where_the_board_says_a_current(folder: Path) -> None:
+    report = json.loads((folder / "report.json").read_text())
+    assert report["board"]["power"] is None and energy(report) is None and "<h2>Energy</h2>" not in page_of(report)
+    report["board"]["power"] = {"volts": 3.0, "run_ma": [10, 20], "source": "a <datasheet>, table 7"}
+    time, found = duration(report), energy(report)
+    assert time is not None and found is not None
+    assert (found.low, found.high) == pytest.approx((0.03 * time.low, 0.06 * time.high))
+    html = page_of(report)
+    assert found.text() in html and "10 to 20 mA and 3 V (a &lt;datasheet&gt;, table 7)" in html
+
+
+@pytest.mark.parametrize("wrong", ["run_ma = [3, 2]", "run_ma = [0, 2]", "run_ma = [1]"])
+def test_a_boards_current_is_a_range_with_a_source(wrong: str, tmp_path: Path) -> None:
+    text = (
+        (ROOT / "board_support" / "nrf52840" / "board.toml").read_text().replace('"board.c"', '"../common/systick.c"')
+    )
+    (tmp_path / "mine").mkdir()
+    for current, fits in (("run_ma = [2, 3.5]", True), (wrong, False)):
+        power = f'\n[power]\nvolts = 3.0\n{current}\nsource = "its datasheet"\n'
+        (tmp_path / "mine" / "board.toml").write_text(text + power)
+        if fits:
+            assert load_board("mine", tmp_path).power == Power(3.0, (2.0, 3.5), "its datasheet")
+        else:
+            with pytest.raises(TargetError):
+                load_board("mine", tmp_path)
 
 
 def test_the_difference_as_a_page(folder: Path, tmp_path: Path) -> None:

@@ -124,7 +124,8 @@ class Real:
             case Add() | Sub() | Mul():
                 return {Add: torch.add, Sub: torch.sub, Mul: torch.mul}[type(op)](*x)
             case Maximum() | Minimum():
-                return {Maximum: torch.maximum, Minimum: torch.minimum}[type(op)](*x)
+                own, number = x[:: -1 if node.inputs[0] in self.graph.constants else 1]
+                return torch.where(own > number if isinstance(op, Maximum) else own < number, own, number)
             case Mean():
                 return x[0].mean(op.axes, keepdim=op.keep_dims)
             case Quantize():
@@ -139,7 +140,7 @@ class Real:
 
 def averaged(function: Callable[[Any], Any], x: Any, step: float) -> Any:
     """A function's mean over the numbers that an int8 value stands for, whose slope is the mean slope."""
-    places = torch.arange(-31.5, 32, 1, dtype=x.dtype) / 64 * step
+    places = torch.arange(-511.5, 512, 1, dtype=x.dtype) / 1024 * step
     return function(x[..., None] + places).mean(dim=-1)
 
 

@@ -118,12 +118,13 @@ class Crop(_Part):
 
 @dataclass(frozen=True)
 class ConstantName:
-    """A constant array, from an element on; `separate` if it is a member of the weights' file."""
+    """A constant array, from element `offset + n * step` on; `separate` if it is a member of the weights' file."""
 
     kind: ClassVar[str] = "constant"
     name: str
     separate: bool
     offset: int = 0
+    step: int = 0
 
 
 @dataclass(frozen=True)

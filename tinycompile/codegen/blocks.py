@@ -98,10 +98,8 @@ def step_comment(program: Program, step: StepCode) -> str:
     names = [layer.name for layer in program.layers[step.first : step.last]]
     if step.piece is not None:
         first, rows = step.piece.rows.start, len(step.piece.rows)
-        last = first + rows * step.times - 1
-        return (
-            f"{names[0]}: rows {first} to {last} of {step.piece.size}{f', {rows} at a time' if step.times > 1 else ''}"
-        )
+        last, together = first + rows * step.times - 1, f", {rows} at a time" if step.times > 1 else ""
+        return f"{names[0]}: {step.piece.what} {first} to {last} of {step.piece.size}{together}"
     listed = ", ".join(names) if len(names) <= MOST_NAMES else f"{names[0]} to {names[-1]}"
     if step.stage is not None:
         return f"a {'tick' if step.stage.mode == 'stream' else 'patch'} of {listed}"

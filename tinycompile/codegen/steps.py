@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.codegen.arguments import Argument, ConstantName, Place, Scratch
 from tinycompile.ir import Graph
@@ -20,13 +20,14 @@ class PieceCall:
     """What computes piece n of a layer.
 
     Attributes:
-        rows: of the first piece, which has as many as the others. size: rows of the layer.
+        rows: of the first piece, which has as many as the others. size: rows of the layer. what: "rows" or "channels".
     """
 
     function: str
     arguments: tuple[Argument, ...]
     rows: range
     size: int
+    what: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,9 @@ def step_codes(
                 return StepCode(stage.first, stage.last, step.instructions, step.times, stage=stage)
             case Rows():
                 constants = [constant(each, step.layer) for each in step.kernel.constants]
+                if step.offsets:
+                    placed = zip(constants, step.offsets, strict=True)
+                    constants = [replace(each, offset=first, step=by) for each, (first, by) in placed]
                 piece = _piece(step, graph, function(step.kernel), constants)
                 return StepCode(step.layer, step.layer + 1, step.instructions, step.times, piece, step.last)
 
@@ -84,7 +88,7 @@ def _piece(step: Rows, graph: Graph, function: str, constants: list[ConstantName
     ]
     arguments += [place_of(graph, node.outputs[0], *step.writes), *constants]
     arguments += [Scratch()] if step.kernel.scratch_bytes else []
-    return PieceCall(function, tuple(arguments), step.rows, step.size)
+    return PieceCall(function, tuple(arguments), step.rows, step.size, "channels" if step.offsets else "rows")
 
 
 def place_of(graph: Graph, value: str, first: int, step: int = 0) -> Place:

@@ -171,7 +171,7 @@ SUPPORT: dict[str, Support] = {
     "SignalIrfft": Support(None, "tflm", "tflm"),
     "SignalOverlapAdd": Support(None, "tflm", "tflm"),
     "SignalPCAN": Support(None, None, None, "tflm"),
-    "SignalRfft": Support(None, "tflm", None),
+    "SignalRfft": Support(None, "tflm", "tflm"),
     "SignalStacker": Support(None, "tflm", None),
     "SignalWindow": Support(None, "tflm", None),
     "TANH": Support("reference", "reference", "reference"),

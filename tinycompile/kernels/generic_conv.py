@@ -142,14 +142,20 @@ def _on(core: Core, instructions: int) -> int:
 
 
 def _conv2d_instructions(site: Site, window: Window, finish: Finish, core: Core) -> int:
-    """Windows inside the image take four output channels at a time, those at its border go tap by tap."""
+    """Windows inside the image take four output channels at a time, what is left of these and those at its border go
+    tap by tap."""
     sig = site.sig
     _, kh, kw, depth = sig.inputs[1].shape
     _, rows, columns, channels = sig.output.shape
-    inside = _inside(rows, window, 0, sig.input.shape[1]) * _inside(columns, window, 1, sig.input.shape[2])
-    direct = finish.instructions + (kh - 1) * 8 + kh * kw * depth * (13 if core.has("dsp") else 11) // 4
-    at_border = finish.instructions + kh * kw * (9 + depth * 27 // 5)
-    return rows * columns * 13 + channels * (inside * direct + (rows * columns - inside) * at_border)
+    held = [taps_inside(n, window, axis, sig.input.shape[1 + axis]) for axis, n in enumerate((rows, columns))]
+    inside = int(np.prod([np.count_nonzero(taps == size) for taps, size in zip(held, (kh, kw), strict=True)]))
+    groups = sig.input.shape[3] // depth
+    fours = inside * groups * (channels // groups // 4 * 4)
+    single = rows * columns * channels - fours  # outputs
+    direct = (kh - 1) * 8 + kh * kw * depth * (13 if core.has("dsp") else 11) // 4
+    outside = (rows * columns * kh * kw - int(held[0].sum()) * int(held[1].sum())) * channels
+    work = rows * columns * (13 + channels * finish.instructions) + fours * direct
+    return work + single * kh * kw * (9 + depth * 27 // 5) - outside * depth * 13 // 10
 
 
 def _depthwise_instructions(site: Site, window: Window, finish: Finish) -> int:
@@ -160,8 +166,3 @@ def _depthwise_instructions(site: Site, window: Window, finish: Finish) -> int:
     columns = int(taps_inside(width, window, 1, sig.input.shape[2]).sum())
     loops = rows * width * 5 if window.kernel[0] > 1 else 0
     return channels * (height * width * finish.instructions + loops + rows * columns * 77 // 10)
-
-
-def _inside(outputs: int, window: Window, axis: int, size: int) -> int:
-    """How many windows lie inside the image along an axis."""
-    return int(np.sum(taps_inside(outputs, window, axis, size) == window.kernel[axis]))

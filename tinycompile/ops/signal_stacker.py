@@ -34,7 +34,7 @@ class SignalStacker(Op):
     @property
     def updates(self) -> Mapping[int, int]:
         """Frames move towards the older ones, after the result is there."""
-        return {1: 2, 2: 3}
+        return {2: 1, 3: 2}
 
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         check_vectors(inputs, None, None, 1)

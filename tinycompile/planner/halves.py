@@ -7,19 +7,23 @@ what they write; each has working memory of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tinycompile.ir import Site
 from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel
 from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
-from tinycompile.planner.pieces import WORD, NotDivisible, Part, Region, axis_of, part
+from tinycompile.planner.channel_pieces import divided_by_channels
+from tinycompile.planner.pieces import WORD, Memory, NotDivisible, Part, Region, axis_of, part
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Core
 
 MEETING_INSTRUCTIONS = 30
 """Of a core that waits for the other one, which is there already."""
+
+LEAST_CHANNELS = 8
+"""Of an output with one position: fewer aren't divided."""
 
 STEPS = (1, 2, 4)
 """Rows of which the upper part has a multiple."""
@@ -38,8 +42,26 @@ class WithHalves:
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Those for one core last: where the estimates are equal, both compute."""
         whole = self._offer(site, core)
-        channels = [_pair_of_channels(*halves) for halves in channel_halves(site, core)]
-        return [*self._pairs(site, core), *channels, *whole]
+        channels = [*channel_halves(site, core), *self._of_one_position(site, core, whole)]
+        return [*self._pairs(site, core), *(_pair_of_channels(*halves) for halves in channels), *whole]
+
+    def _of_one_position(self, site: Site, core: Core, whole: Sequence[Kernel]) -> Iterator[tuple[Half, Half]]:
+        """Each with half of the channels, which read all of the operand."""
+        output = site.sig.outputs[0]
+        if len(site.sig.outputs) > 1 or output.elements < LEAST_CHANNELS:
+            return
+        for kernel in whole:
+            if kernel.function is None or kernel.copies is not None:
+                continue
+            try:
+                pieces = divided_by_channels(
+                    *(site, -(-output.elements // 2), kernel, Memory({}, kernel.scratch_bytes)),
+                    lambda part: self._usable(part, core),
+                )
+            except NotDivisible:
+                continue
+            first, second = (Half(piece.kernel, {}, piece.part.writes, None, piece.offsets) for piece in pieces)
+            yield first, second
 
     def _pairs(self, site: Site, core: Core) -> list[Kernel]:
         """Of each technique the pair whose slower half is fastest."""
@@ -104,13 +126,14 @@ def _pair_of_channels(first: Half, second: Half) -> Kernel:
     """Where one core may write in place, both may: they touch other channels."""
     one, two = first.kernel, second.kernel
     slower = max(one, two, key=lambda kernel: kernel.price)
-    counts = [0 if half.channels is None else len(half.channels) for half in (first, second)]
+    whose = [range(*half.writes) if half.channels is None else half.channels for half in (first, second)]
     return replace(
         slower,
         scratch_bytes=whole_units(one.scratch_bytes) + whole_units(two.scratch_bytes),
         instructions=slower.instructions + MEETING_INSTRUCTIONS,
         overlap={},
-        notes={**slower.notes, "cores": f"channels {counts[0]} and {counts[1]}"},
+        in_place=slower.in_place and first.channels is not None,
+        notes={**slower.notes, "cores": f"channels {len(whose[0])} and {len(whose[1])}"},
         halves=(first, second),
     )
 

@@ -55,10 +55,15 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A part with the kernel that computes it."""
+    """A part with the kernel that computes it.
+
+    Attributes:
+        offsets: where it is some channels, elements of each constant in front of those that it reads.
+    """
 
     part: Part
     kernel: Kernel
+    offsets: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

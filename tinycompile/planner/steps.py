@@ -15,6 +15,7 @@ from tinycompile.errors import UsageError
 from tinycompile.kernels.base import Kernel
 from tinycompile.planner import Planned
 from tinycompile.planner.candidates import TICK_INSTRUCTIONS, TURN_INSTRUCTIONS, moves
+from tinycompile.planner.channel_pieces import divided_by_channels
 from tinycompile.planner.pieces import Memory, NotDivisible, Offer, Piece, Region, added_bytes, axis_of, divided
 from tinycompile.planner.stage import Firing, Stage
 
@@ -73,6 +74,7 @@ class WholeLayers:
 @dataclass(frozen=True, eq=False)
 class Rows:
     """Pieces of a layer that are all computed by the same call; what they read and write advances from one to the next.
+    Where `offsets` says what of each constant they read, rows are channels.
 
     Attributes:
         layer: its index. rows: of the first piece, of all those that follow it as many. size: rows of the layer.
@@ -88,6 +90,7 @@ class Rows:
     writes: tuple[int, int]
     times: int
     last: bool
+    offsets: tuple[tuple[int, int], ...] = ()
 
     @property
     def instructions(self) -> int:
@@ -209,6 +212,8 @@ def _sizes(planned: Planned, layer: int, most: int) -> list[int]:
     try:
         size = t.shape[axis_of(t)]
     except NotDivisible:
+        size = t.elements
+    if size < 2:
         return []
     largest = min(size - 1, max(1, size * most // planned.kernels[layer].instructions))
     even = [-(-size // count) for count in range(-(-size // largest), min(size, -(-size // largest) + ATTEMPTS) + 1)]
@@ -223,8 +228,10 @@ def _pieces(planned: Planned, layer: int, rows: int, offer: Offer) -> list[Piece
         return []
     output = planned.offsets[node.outputs[0]]
     operands = {i: planned.offsets[name] - output for i, name in enumerate(node.inputs) if name in planned.offsets}
+    site, memory = planned.graph.site(node), Memory(operands, kernel.scratch_bytes)
     try:
-        return divided(planned.graph.site(node), rows, kernel, Memory(operands, kernel.scratch_bytes), offer)
+        one_position = site.sig.output.elements == site.sig.output.shape[-1] if site.sig.output.shape else True
+        return (divided_by_channels if one_position else divided)(site, rows, kernel, memory, offer)
     except NotDivisible:
         return []
 
@@ -239,21 +246,23 @@ def _runs(layer: int, pieces: Sequence[Piece]) -> Iterator[Rows]:
         reads = {o: _advance([piece.part.reads[o] for piece in run]) for o in run[0].part.reads}
         writes = _advance([piece.part.writes for piece in run])
         rows, size = run[0].part.rows, pieces[-1].part.rows.stop
-        yield Rows(layer, rows, size, run[0].kernel, reads, writes, len(run), end == len(pieces))
+        offsets = tuple(_advance([(piece.offsets[i], 0) for piece in run]) for i in range(len(run[0].offsets)))
+        yield Rows(layer, rows, size, run[0].kernel, reads, writes, len(run), end == len(pieces), offsets)
         first = end
 
 
 def _continues(run: Sequence[Piece], piece: Piece) -> bool:
     """Whether a piece is like those of a run, and as far behind the last as that is behind the one before it."""
     last = run[-1]
-    if piece.kernel is not last.kernel or piece.part.shapes != last.part.shapes:
+    if piece.kernel.function != last.kernel.function or piece.part.shapes != last.part.shapes:
         return False
     if len(run) == 1:
         return True
     before = run[-2].part
     pairs = [(before.writes, last.part.writes, piece.part.writes)]
     pairs += [(before.reads[o], last.part.reads[o], piece.part.reads[o]) for o in last.part.reads]
-    return all(b[0] - a[0] == c[0] - b[0] for a, b, c in pairs)
+    even = zip(run[-2].offsets, last.offsets, piece.offsets, strict=True)
+    return all(b[0] - a[0] == c[0] - b[0] for a, b, c in pairs) and all(b - a == c - b for a, b, c in even)
 
 
 def _advance(regions: Sequence[Region]) -> tuple[int, int]:

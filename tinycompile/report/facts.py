@@ -28,7 +28,7 @@ from tinycompile.targets import Board
 
 def board_facts(board: Board) -> BoardSection:
     """What a reader wants to know of the target."""
-    return BoardSection(board.description, board.core.name, board.clock_hz)
+    return BoardSection(board.description, board.core.name, board.clock_hz, board.power)
 
 
 def arena_facts(planned: Planned) -> ArenaSection:

@@ -18,7 +18,7 @@ from tinycompile.report.pictures import environment
 from tinycompile.report.pictures.arena import arena_picture, ram_picture
 from tinycompile.report.pictures.front import counted_bits, front_picture, low_bits_pictures
 from tinycompile.report.pictures.network import compiled_picture, source_picture
-from tinycompile.report.summary import Row, counted_as, duration, memory_share, prediction_layers, rows, work
+from tinycompile.report.summary import Row, counted_as, duration, energy, memory_share, prediction_layers, rows, work
 from tinycompile.resources import html_dir
 
 PAGE = "report.html"
@@ -64,7 +64,7 @@ class _Model:
 
     def __init__(self, report: dict[str, Any], certificate: Mapping[str, Any] | None) -> None:
         self.report, self.certificate = report, certificate
-        self.work, self.duration = work(report), duration(report)
+        self.work, self.duration, self.energy = work(report), duration(report), energy(report)
         self.counted_as, self.learns = counted_as(report), prediction_layers(report) is not None
         self.drawable = bool(report.get("arena")) and bool(report["layers"])
         self.labels, self.rows = layer_labels(report["layers"]), [_bar(report, row) for row in rows(report)]

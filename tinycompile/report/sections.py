@@ -14,16 +14,18 @@ from typing import Any
 
 from tinycompile.lowered import Slide
 from tinycompile.pruning import Pruning
+from tinycompile.targets import Power
 from tinycompile.work import Work
 
 
 @dataclass(frozen=True)
 class BoardSection:
-    """What a reader wants to know of the target."""
+    """What a reader wants to know of the target; `power` is None where nobody has said."""
 
     description: str
     core: str
     clock_hz: int | None
+    power: Power | None
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,38 @@ def work(report: Report) -> Work:
     return Work(sum(layer["instructions_estimate"] for layer in report["layers"]), False)
 
 
+@dataclass(frozen=True)
+class Energy:
+    """Estimated energy of one inference, by the time's range and the current of the board's file.
+
+    Attributes:
+        low, high: joules. how: what it is made of, and by whose figures.
+    """
+
+    low: float
+    high: float
+    how: str
+
+    def text(self) -> str:
+        low, high = (f"{nano:,.0f}" if nano >= 100 else f"{nano:.3g}" for nano in (1e9 * self.low, 1e9 * self.high))
+        return f"{low} nJ" if low == high else f"{low} to {high} nJ"
+
+
+def energy(report: dict[str, Any]) -> Energy | None:
+    """None where the time isn't known, or the board's file has no [power]."""
+    power: dict[str, Any] | None = report.get("board", {}).get("power")
+    time = duration(report)
+    if power is None or time is None:
+        return None
+    low, high = power["run_ma"]
+    current = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    watts = [ma / 1000 * power["volts"] for ma in (low, high)]
+    how = (
+        f"the core running at {current} mA and {power['volts']:g} V ({power['source']}); without sleep and peripherals"
+    )
+    return Energy(time.low * watts[0], time.high * watts[1], how)
+
+
 def duration(report: Report) -> Duration | None:
     """None where the target has no clock of its own, the host, and for a report that says nothing of time."""
     time, profile = report.get("time"), report.get("profile", {})

@@ -16,6 +16,7 @@ from tinycompile.report.summary import (
     Row,
     counted_as,
     duration,
+    energy,
     executed_macs,
     heaviest,
     memory_share,
@@ -100,6 +101,10 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "time", f"about {time.text()} at {clock} (estimate)"
         for line in (*time.how().split("; "), *(f"assumed: {line}" for line in time.assumes)):
             yield "", line
+    joules = energy(report)
+    if joules is not None:
+        yield "energy", f"about {joules.text()} (estimate)"
+        yield "", joules.how
     yield "MACs", f"{macs:,} executed of {report['macs']['nominal']:,}" if ahead is None else f"{macs:,} per {of}"
     saved = report["eliminated"]
     if report.get("slide") is not None:

@@ -64,6 +64,19 @@ class Flasher:
 
 
 @dataclass(frozen=True)
+class Power:
+    """What the chip takes while its core runs, by a published figure.
+
+    Attributes:
+        volts: of the supply. run_ma: milliamperes, from and to. source: where that is said.
+    """
+
+    volts: float
+    run_ma: tuple[float, float]
+    source: str
+
+
+@dataclass(frozen=True)
 class Fetch:
     """What brings constants to RAM while the core computes: the board's own `tc_fetch_begin` and `tc_fetch_wait`.
 
@@ -96,6 +109,7 @@ class Board:
         caches: those in front of its memories.
         fetch: None where the core copies constants itself.
         cores: that can compute a model together: they have the same memories and instructions, and second_core.h.
+        power: None where nobody has said.
     """
 
     name: str
@@ -121,6 +135,7 @@ class Board:
     fetch: Fetch | None = None
     link_flags: tuple[str, ...] = ()
     cores: int = 1
+    power: Power | None = None
 
     @cached_property
     def memory_system(self) -> MemorySystem:
@@ -338,6 +353,15 @@ SPECIAL = ("boot", "vectors")
 """Memories that nothing of a model is placed in."""
 
 
+def _power(data: Mapping[str, Any]) -> Power:
+    """Raises ValueError: no range of currents, or no source."""
+    low, high = (float(ma) for ma in data["run_ma"])
+    volts, source = float(data["volts"]), str(data["source"])
+    if not (0 < low <= high and volts > 0 and source.strip()):
+        raise ValueError("power has volts, run_ma = [from, to] in mA, and the source of both")
+    return Power(volts, (low, high), source)
+
+
 def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) -> Board:
     core, memory, qemu = data["core"], data["memory"], data.get("qemu", {})
     toolchain = load_toolchain(data.get("toolchain", DEFAULT_TOOLCHAIN), path)
@@ -371,5 +395,6 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         caches=caches,
         fetch=_fetch(folder, data["fetch"], memories) if "fetch" in data else None,
         cores=int(data.get("cores", 1)),
+        power=_power(data["power"]) if "power" in data else None,
     )
     return strict(board) if align == "strict" else board

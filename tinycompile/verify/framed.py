@@ -59,8 +59,9 @@ class FramedReference:
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
-        """The front end's definition is ours, which is said."""
-        return (*self._reference.witnesses, Witness("tinycompile's definitions", __version__, "--camera"))
+        """The front end's definition is ours, which is said; the last one is still who decides ties."""
+        first, *others = self._reference.witnesses
+        return (first, Witness("tinycompile's definitions", __version__, "--camera"), *others)
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> Judged:
         (image,) = self._front.outputs

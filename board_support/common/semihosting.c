@@ -24,8 +24,8 @@ static int call(int operation, const void *arguments)
     register int a0 __asm__("a0") = operation;
     register const void *a1 __asm__("a1") = arguments;
     __asm__ volatile(".option push\n\t"
+                     ".balign 16\n\t"     /* as code of 16-bit instructions, any number of which can be before it */
                      ".option norvc\n\t" /* all three of 32 bits and, aligned, in one page */
-                     ".balign 16\n\t"
                      "slli zero, zero, 0x1f\n\t"
                      "ebreak\n\t"
                      "srai zero, zero, 7\n\t"

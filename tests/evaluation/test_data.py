@@ -107,6 +107,39 @@ def test_labels_of_sequences_are_of_their_last_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("output", "labels", "task", "limit", "wanted"),
+    [
+        (entry("o", 1, 3), np.arange(6).reshape(2, 3) % 3, Task.CLASSES, None, (6,)),  # as many steps as classes
+        (entry("o", 1, 1), np.array([[0, 1, 1], [1, 0, 0]]), Task.BINARY, None, (6,)),
+        (entry("o", 1, 1), np.array([0, 1]), Task.BINARY, 1, (1,)),
+        (entry("o", 1, 6), np.array([[0, 1, 1], [1, 0, 0]]), Task.ANOMALY, 1, (3,)),
+        (entry("n", 1, dtype="int64"), np.array([[0, 7, 1], [1, 0, 0]]), Task.CLASSES, None, (6,)),
+        (entry("o", 1, 3), np.zeros((2, 3)), Task.REGRESSION, None, (2, 3)),  # of the last steps
+        (entry("o", 1, 3), np.zeros((2, 3, 3)), Task.REGRESSION, None, (6, 3)),
+        (entry("o", 1, 3, 5), np.zeros((2, 3), int), Task.POSITIONS, None, (2, 3)),
+        (entry("o", 1, 3, 2), np.zeros((2, 3, 3), int), Task.POSITIONS, 1, (3, 3)),
+    ],
+)
+def test_labels_of_steps_mean_what_they_mean_without_sequences(
+    tmp_path: Path, output: dict[str, Any], labels: Array, task: Task, limit: int | None, wanted: tuple[int, ...]
+) -> None:
+    own = {"scale": None, "zero_point": None, **output}
+    build = build_of(tmp_path, [entry("x", 1, 6)], [own], states=8)
+    np.savez(tmp_path / "s.npz", x=np.zeros((2, 3, 6), np.float32), y=labels)
+    found = load_labelled(build, tmp_path / "s.npz", sequence=True, limit=limit)
+    assert found.labels is not None and (found.task, found.labels.shape) == (task, wanted)
+    outputs = np.random.default_rng(0).normal(size=(len(found), *build.outputs[0].shape))
+    assert len(scored(found, outputs, 0.5).badness) == len(found.labels)
+
+
+def test_steps_of_a_single_sequence(tmp_path: Path) -> None:
+    build = build_of(tmp_path, [entry("x", 1, 6)], [entry("o", 1, 2)], states=8)
+    np.savez(tmp_path / "s.npz", x=X, y=np.array([0, 1, 1, 0]))
+    found = load_labelled(build, tmp_path / "s.npz", sequence=True, limit=1)
+    assert (found.steps, found.per_sequence, len(found.counted(X))) == (4, False, 4)
+
+
+@pytest.mark.parametrize(
     ("labels", "message"),
     [
         (None, "the file holds: x"),

@@ -104,7 +104,7 @@ def _agreement(ours: Array, theirs: Array, mine: Scored, other: Scored) -> dict[
     """Between two columns: samples whose output is the same, places with the same class, the largest difference."""
     unlike: Array = np.not_equal(ours, theirs)
     unlike[np.isnan(ours) & np.isnan(theirs)] = False
-    differs: Array = unlike.reshape(len(ours), -1).any(axis=1)
+    differs: Array = np.any(unlike.reshape(len(ours), -1), axis=1)
     found: dict[str, Any] = {"same_outputs": int(np.count_nonzero(~differs)), "outputs": len(differs)}
     apart = np.abs(ours[unlike] - theirs[unlike])
     found["largest_difference"] = _number(float(apart.max(initial=0)))

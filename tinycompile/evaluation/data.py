@@ -29,6 +29,9 @@ GROUP = "group"
 TARGET = "target"
 """What the output should be, in real numbers; `y` may be that, too."""
 
+MOST_CLASSES = 1 << 16
+"""Of an output that is the number of a class, which says not how many there are."""
+
 
 class Task(StrEnum):
     """What the output is.
@@ -216,7 +219,7 @@ def _with_labels(found: Labelled, labels: Array, key: str, t: TensorType, where:
         return replace(found, labels=flat, axis=axis, classes=classes)
     classes = 2
     if found.task == Task.CLASSES:
-        classes = np.iinfo(np.int32).max if is_number(t) else t.elements
+        classes = MOST_CLASSES if is_number(t) else t.elements
     return replace(found, labels=class_labels(labels, key, classes, where), classes=0 if is_number(t) else classes)
 
 

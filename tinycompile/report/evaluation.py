@@ -32,9 +32,8 @@ CONFUSED = 8
 
 def column_names(report: Mapping[str, Any]) -> dict[str, str]:
     """What columns are called: the reference of a model of floats isn't int8."""
-    floats = all(entry["dtype"] == "float32" and entry.get("scale") is None for entry in report["inputs"])
     kinds = {entry["dtype"] for layer in report["layers"] for entry in layer["outputs"]}
-    return {**COLUMNS, "reference": "reference"} if floats and not kinds & {"int8", "uint8", "int16"} else COLUMNS
+    return {**COLUMNS, "reference": "reference"} if not kinds & {"int8", "uint8", "int16"} else COLUMNS
 
 
 def tables(report: Mapping[str, Any]) -> Iterator[Table | str]:
@@ -97,7 +96,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         apart = each["largest_difference"]
         largest = f"; at most {apart:.4g} apart" if apart else ""
         yield f"firmware and {names[each['column']]}: {same}{classes}{largest}"
-    if len(facts["classes"]) > MATRIX_CLASSES:
+    if len(facts["classes"]) > MATRIX_CLASSES and facts["confusion"] is not None:
         for count, label, decided in confused(facts)[:CONFUSED]:
             yield f"{count:,} of {label} taken for {decided}"
     worst = [str(each["sample"]) for each in facts["worst"]]

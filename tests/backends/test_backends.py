@@ -348,6 +348,8 @@ def test_decoded_boxes_are_those_of_real_numbers(tmp_path: Path) -> None:
         (["smoothing:threshold=0.5,window=3,minimum=4"], "an integer from 1 to 3"),
         (["anomaly:threshold=1"], "output 0 can't be compared with input 0"),
         (["boxes"], "anchors are missing"),
+        (["boxes:style=yolo3,unit=64"], "unit is for style=decoded"),
+        (["smoothing:threshold=0.5,threshold=0.6"], "threshold is there twice"),
         (["missing.toml"], "no TOML file can be read"),
     ],
 )

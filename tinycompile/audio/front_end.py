@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from tinycompile.errors import UsageError
+from tinycompile.settings import typed
 
 LOG_BITS = 6
 """After the binary point of a logarithm: `SignalFilterBankLog`'s scale is 64."""
@@ -126,26 +127,13 @@ class FrontEnd:
 def _of(table: dict[str, Any], where: str) -> FrontEnd:
     """From a TOML file's table; `noise = false` for a front end that does nothing about noise."""
     noise = table.pop("noise", {})
-    front_end = FrontEnd(**_typed(FrontEnd, table, where), noise=None)
+    front_end = FrontEnd(**typed(FrontEnd, table, where, ["noise"]), noise=None)
     if noise is not False:
         if not isinstance(noise, dict):
             raise UsageError("noise is no table", where=where, hint="[noise], or noise = false")
         front_end = FrontEnd(
-            **_typed(FrontEnd, table, where), noise=Noise(**_typed(Noise, cast("dict[str, Any]", noise), where))
+            **typed(FrontEnd, table, where, ["noise"]),
+            noise=Noise(**typed(Noise, cast("dict[str, Any]", noise), where)),
         )
     front_end.check(where)
     return front_end
-
-
-def _typed(of: type[Any], table: dict[str, Any], where: str) -> dict[str, Any]:
-    """Values of fields, each of the type of its default. Raises UsageError."""
-    known = {each.name: each.default for each in fields(of)}
-    for key, value in table.items():
-        if key not in known or key == "noise":
-            names = ", ".join(known)
-            raise UsageError(f"{key!r} is no setting of a front end", where=where, hint=f"there are: {names}")
-        like = 0 if known[key] is None else known[key]
-        fits = isinstance(value, bool) == isinstance(like, bool) and isinstance(value, int | float)
-        if not fits or (isinstance(like, int) and not isinstance(value, int)):
-            raise UsageError(f"{key} is {value!r}", where=where, why=f"a {type(like).__name__} is wanted")
-    return table

@@ -32,6 +32,7 @@ from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, initial_bytes, weights_memory
 from tinycompile.lowered import Lowered, Slide
 from tinycompile.model_source import compiled_source, framed_source
+from tinycompile.motion.front_end import with_motion
 from tinycompile.options import Options
 from tinycompile.passes import optimize as optimize_graph
 from tinycompile.passes.camera import with_camera
@@ -79,7 +80,8 @@ def quantized_sources(
         calibration = replace(calibration, evaluation=None)  # it is for what fewer tokens cost
     with ExitStack() as stack:
         how = calibration, dict(options.shapes), options.signature, options.layout, dict(options.states)
-        files = [stack.enter_context(framed_source(Path(model), options.frontend)) for model in models]
+        audio = None if options.motion is not None else options.frontend
+        files = [stack.enter_context(framed_source(Path(model), audio)) for model in models]
         yield [stack.enter_context(compiled_source(file, *how)) for file in files]
 
 
@@ -280,8 +282,10 @@ def _with_all_layers(source: Path, options: Options) -> Graph:
         names = [tensor.name for tensor in file.inputs], [tensor.name for tensor in file.outputs]
         graph = with_states(graph, options.states, *names, str(source))
     graph = int8_io(graph) if options.io == "int8" else graph
-    camera = options.camera_input
-    return _pruned(graph if camera is None else with_camera(graph, camera), options, str(source))[0]
+    camera, motion = options.camera_input, options.motion
+    graph = graph if camera is None else with_camera(graph, camera)
+    graph = graph if motion is None else with_motion(graph, motion)
+    return _pruned(graph, options, str(source))[0]
 
 
 def _pruned(graph: Graph, options: Options, where: str) -> tuple[Graph, tuple[Pruned, ...]]:

@@ -29,6 +29,7 @@ from tinycompile.choices import (
 from tinycompile.errors import TargetError, UsageError
 from tinycompile.frontend import Floats
 from tinycompile.model_source import Calibration
+from tinycompile.motion.front_end import Motion
 from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.passes.camera import Camera
 from tinycompile.passes.keep_tokens import Keep
@@ -140,7 +141,8 @@ class Options:
         pixel_range: what the values 0 to 255 are to the model: "0-1", "0-255", "-1-1" or "imagenet".
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         frontend: "micro", or a TOML file with another audio front end, which is put in front of a `.tflite` model of
-            spectrograms: its input becomes the samples of a hop.
+            spectrograms: its input becomes the samples of a hop. A file with `kind = "imu"`: in front of windows of
+            motion ([docs](docs/motion.md)).
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
             doesn't. classes: of a head that learns others than the model's file has.
@@ -286,6 +288,7 @@ class Options:
         self._check_steps()
         self._check_cores()
         self._check_camera()
+        self._check_motion()
         self._check_training()
         for name, limit in (("fast-code", self.fast_code), ("fast-weights", self.fast_weights)):
             if limit != AUTO and not (isinstance(limit, int) and limit >= 0):
@@ -340,6 +343,20 @@ class Options:
             if given is not None:
                 raise UsageError(f"--camera doesn't go with --{name}")
         _ = self.camera_input  # raises what is wrong with it
+
+    def _check_motion(self) -> None:
+        if self.motion is None:
+            return
+        others = {"camera": self.camera, "slide": self.slide, "train": self.train}
+        others |= {"keep-tokens": self.keep_tokens or None, "input-stream rows": self.input_stream == "rows" or None}
+        for name, given in others.items():
+            if given is not None:
+                raise UsageError(f'--frontend with kind = "imu" doesn\'t go with --{name}')
+
+    @property
+    def motion(self) -> Motion | None:
+        """The front end, if it is for motion. Raises UsageError."""
+        return None if self.frontend is None else Motion.read(self.frontend)
 
     @property
     def camera_input(self) -> Camera | None:

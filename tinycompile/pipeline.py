@@ -89,6 +89,8 @@ def compile_together(
         request = read_request(options.train, options.classes)
         options = replace(options, train=request.text, classes=request.classes)
     options = replace(options, backend=tuple(request.text for request in options.backends))  # likewise
+    if options.motion is not None:  # likewise
+        options = replace(options, frontend=options.motion.text)
     board = options.board()
     _check_harness(options, board, models)
     require(board.compiler, board.toolchain)

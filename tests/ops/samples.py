@@ -80,6 +80,8 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mean_of_sum import MeanOfSum
 from tinycompile.ops.mirror_pad import MirrorPad
+from tinycompile.ops.motion_resample import MotionResample
+from tinycompile.ops.motion_window import MotionWindow
 from tinycompile.ops.neg import Neg
 from tinycompile.ops.non_max_suppression import NonMaxSuppression
 from tinycompile.ops.not_equal import NotEqual
@@ -790,6 +792,24 @@ def pixels(rng: Random) -> Sample:
     tables = bytes(rng.integers(0, 256, 256 * channels, np.uint8))
     op = Pixels(name, first, columns, step, bool(size(rng, 0, 2)), tables)
     return sample(op, [TensorType(shape, UINT8)], int8(()))
+
+
+@of("motion_resample")
+def motion_resample(rng: Random) -> Sample:
+    channels, taken, made = (size(rng, 1, 4) for _ in range(3))
+    shapes = (1, taken * size(rng, 1, 4), channels), (1, 1, channels)
+    return sample(MotionResample(taken, made), [TensorType(shape, INT16) for shape in shapes], TensorType((), INT16))
+
+
+@of("motion_window")
+def motion_window(rng: Random) -> Sample:
+    steps, channels = size(rng, 1, 9), size(rng, 1, 4)
+    factors = tuple((int(rng.integers(2**30, 2**31)), int(rng.integers(30, 60))) for _ in range(channels))
+    means = tuple(int(n) for n in rng.integers(-5000, 5000, channels))
+    if rng.random() < 0.5:
+        means, factors = (), factors[:1]
+    op = MotionWindow((INT8, INT16, FLOAT32)[size(rng, 0, 3)], bool(size(rng, 0, 2)), 5, means, factors)
+    return sample(op, [TensorType((1, steps, channels), INT16)], TensorType((), op.dtype))
 
 
 @of("repeat")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from tinycompile.errors import UsageError
+from tinycompile.settings import typed
 
 LOG_BITS = 6
 """After the binary point of a logarithm: `SignalFilterBankLog`'s scale is 64."""
@@ -168,12 +169,13 @@ class FrontEnd:
 def _of(table: dict[str, Any], where: str) -> FrontEnd:
     """From a TOML file's table; `noise = false` for a front end that does nothing about noise."""
     noise = table.pop("noise", {})
-    front_end = FrontEnd(**_typed(FrontEnd, table, where), noise=None)
+    front_end = FrontEnd(**typed(FrontEnd, table, where, ["noise"]), noise=None)
     if noise is not False:
         if not isinstance(noise, dict):
             raise UsageError("noise is no table", where=where, hint="[noise], or noise = false")
         front_end = FrontEnd(
-            **_typed(FrontEnd, table, where), noise=Noise(**_typed(Noise, cast("dict[str, Any]", noise), where))
+            **typed(FrontEnd, table, where, ["noise"]),
+            noise=Noise(**typed(Noise, cast("dict[str, Any]", noise), where)),
         )
     front_end.check(where)
     return front_end
@@ -183,20 +185,3 @@ def _within(settings: FrontEnd | Noise, name: str, low: float, high: float, wher
     value = getattr(settings, name)
     if not low <= value <= high:
         raise UsageError(f"{name} is {value}", where=where, hint=f"from {low:g} to {high:g}")
-
-
-_WANTED = {int: "a whole number", int | None: "a whole number", float: "a number", bool: "true or false"}
-
-
-def _typed(of: type[Any], table: dict[str, Any], where: str) -> dict[str, Any]:
-    """Values of fields, each of the type that is written there. Raises UsageError."""
-    kinds = {name: kind for name, kind in get_type_hints(of).items() if kind in _WANTED}
-    for key, value in table.items():
-        if key not in kinds:
-            names = ", ".join((*kinds, "noise") if of is FrontEnd else kinds)
-            raise UsageError(f"{key!r} is no setting of a front end", where=where, hint=f"there are: {names}")
-        kind = kinds[key]
-        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
-        if not fits or isinstance(value, bool) != (kind is bool):
-            raise UsageError(f"{key} is {value!r}", where=where, why=f"{_WANTED[kind]} is wanted")
-    return table

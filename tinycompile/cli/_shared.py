@@ -305,7 +305,9 @@ def compile_options(command: Callable[P, None]) -> Callable[P, None]:
             choice_option("--resize", choices.RESIZE_CHOICES, "With --camera: to the model's size."),
             choice_option("--pixel-range", choices.PIXEL_RANGES, "With --camera: what 0 to 255 are to the model."),
             click.option("--slide", help="Overlapping windows: the axis that moves, new rows a step: time=2, x:1=2."),
-            click.option("--frontend", help="From samples to a spectrogram model's input: micro, or FILE.toml."),
+            click.option(
+                "--frontend", help="From samples to a model's spectrogram or window of motion: micro, or FILE.toml."
+            ),
             click.option("--keep-tokens", multiple=True, help=KEEP_TOKENS),
             click.option("--train", help=TRAIN),
             click.option("--data", "train_data", type=PATH, help="Samples (.npz: x, y) for --train auto."),

@@ -161,6 +161,7 @@ def _options(options: Options, board: Board, folded: int | None) -> OptionsSecti
         resize=options.resize,
         pixel_range=options.pixel_range,
         slide=options.slide,
+        frontend=None if options.motion is None else options.motion.text,
         keep_tokens=options.keep_tokens,
         backend=tuple(request.text for request in options.backends),
         folded_output=folded,

@@ -56,6 +56,7 @@ class OptionsSection:
     resize: str
     pixel_range: str
     slide: str | None
+    frontend: str | None
     keep_tokens: Sequence[str]
     backend: Sequence[str]
     folded_output: int | None

@@ -1,5 +1,5 @@
-"""The reference of a model whose input is a camera's frame: the source model, on the image that the definition of the
-front end makes of the frame.
+"""The reference of a model behind a front end: the source model, on the image that the front end's definition makes of
+a camera's frame, or on the window that it makes of samples of motion.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from tinycompile import interpreter
 from tinycompile.build import Build
 from tinycompile.ir import Array, Graph
 from tinycompile.lowering import imported
+from tinycompile.motion.front_end import front_end as motion_front_end
 from tinycompile.options import Options
 from tinycompile.passes.camera import front_end, image_of
 from tinycompile.predecessor import options_of_build
@@ -27,12 +28,11 @@ def front_end_of(build: Build) -> tuple[Build, Graph, tuple[int, ...]]:
     input, which has channels first where the file has).
     """
     options = options_of_build(build.folder, build.report, Options())
-    camera = options.camera_input
-    if camera is None:
-        raise ValueError("the build has no camera")
-    graph = imported(build.source, replace(options, camera=None, crop=None, resize=Options.resize))
+    camera, motion = options.camera_input, options.motion
+    plain = replace(options, camera=None, crop=None, resize=Options.resize, frontend=None)
+    graph = imported(build.source, plain)
     (name,) = graph.inputs
-    own, t = graph.types[name], graph.types[image_of(graph)[0]]
+    own = graph.types[name]
     whole, source = copy(build), graph.sources.get(name)
     entry: dict[str, Any] = {
         **build.report["inputs"][0],
@@ -44,34 +44,46 @@ def front_end_of(build: Build) -> tuple[Build, Graph, tuple[int, ...]]:
         "source_index": None if source is None else source.index,
     }
     whole.report = {**build.report, "inputs": [entry]}
-    return whole, front_end(camera, "image", t), own.shape
+    if motion is not None:
+        return whole, motion_front_end(motion, "window", own), own.shape
+    if camera is None:
+        raise ValueError("the build has no front end")
+    return whole, front_end(camera, "image", graph.types[image_of(graph)[0]]), own.shape
 
 
 class FramedReference:
-    """Asks another reference about images.
+    """Asks another reference about images, or about windows, which go on from those before.
 
     Args:
-        reference: of the source model. front: from a frame to its image. shape: that the source model has it in.
+        reference: of the source model. front: from a frame, or a hop, to what the source model is given.
+        shape: that the source model has it in.
     """
 
     def __init__(self, reference: Reference, front: Graph, shape: tuple[int, ...]) -> None:
         self._reference, self._front, self._shape = reference, front, shape
+        self._states = interpreter.initial(front)
+
+    @property
+    def _option(self) -> str:
+        return "--frontend" if self._front.name == "motion" else "--camera"
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
         """The front end's definition is ours, which is said; the last one is still who decides ties."""
         first, *others = self._reference.witnesses
-        return (first, Witness("tinycompile's definitions", __version__, "--camera"), *others)
+        return (first, Witness("tinycompile's definitions", __version__, self._option), *others)
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> Judged:
         (image,) = self._front.outputs
         frame = np.reshape(inputs[0], self._front.types[self._front.inputs[0]].shape)
-        made = interpreter.run(self._front, [frame])[image]
+        values = interpreter.run(self._front, [frame], self._states)
+        self._states, made = interpreter.following(self._front, values), values[image]
         if made.shape != self._shape:
             made = made.transpose(0, 3, 1, 2)
         return self._reference.judge([made], reported)
 
     def reset(self) -> None:
+        self._states = interpreter.initial(self._front)
         self._reference.reset()
 
     def skipped(self, entries: Sequence[dict[str, Any]]) -> list[str]:

@@ -109,7 +109,7 @@ def reference_of(build: Build) -> Reference:
     """
     if build.report.get("pruning") is not None:
         return PrunedReference(_reference(build), build)
-    if build.report["options"].get("camera") is not None:
+    if any(build.report["options"].get(name) is not None for name in ("camera", "frontend")):
         whole, front, shape = front_end_of(build)
         return FramedReference(_reference(whole), front, shape)
     if build.report.get("slide") is None:

@@ -82,6 +82,13 @@ def execute(
         if budget is not None:
             (folder / f"{prefix}budget.bin").write_bytes(struct.pack("<I", budget))
         emulate(elf, board, folder, plugins=plugins, images=images, timeout=timeout)
+        if not (folder / f"{prefix}stats.bin").exists():
+            raise ToolFailedError(
+                "the firmware ended without results",
+                where=str(elf),
+                why="only the firmware/main.c that `build` writes reads samples and writes results",
+                hint="build into this folder again, and link an application of yours under another name: make NAME=app",
+            )
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():
             raise ToolFailedError(

@@ -26,7 +26,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     " --epochs --batch --rate --supernet --final-epochs --folds --shift --noise --trainer --seed",
     "Samples": "--samples --data --limit --sequence --repeat --check-certificate --jobs",
     "Measures": "--float --no-reference --task --output-index --threshold --at-least --at-most",
-    "Search": "--trials --finalists --sampler --workers --storage --by",
+    "Search": "--trials --finalists --sampler --workers --engine --storage --by",
     "Output": "--output --force --single-file --quiet --verbose --json --help",
 }
 """Options of commands that have many, by their longest names; others are under OTHER."""
@@ -180,7 +180,7 @@ class Commands(click.Group):
 
 
 class Renamed(click.Option):
-    """An option with names of earlier versions, which still are accepted and no longer shown."""
+    """An option with other names, such as those of earlier versions, which are accepted and not shown."""
 
     def __init__(self, *args: Any, earlier: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -99,7 +99,7 @@ strict: setup riscv
 serial: setup
 	TESTS=full $(BIN)/python -m pytest tests/boards/test_serial.py tests/boards/test_serial_models.py tests/boards/test_harness.py
 
-cases: setup
+cases: setup riscv
 	$(BIN)/python -m tests.reliability.cases
 
 fuzz: setup

@@ -84,10 +84,10 @@ def execute(
         emulate(elf, board, folder, plugins=plugins, images=images, timeout=timeout)
         if not (folder / f"{prefix}stats.bin").exists():
             raise ToolFailedError(
-                "the firmware ended without results",
+                "the firmware ended and wrote no results",
                 where=str(elf),
-                why="only the firmware/main.c that `build` writes reads samples and writes results",
-                hint="build into this folder again, and link an application of yours under another name: make NAME=app",
+                why="it isn't that of this build: it was linked with other objects",
+                hint="`make clean all` in the folder of the build",
             )
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():

@@ -24,8 +24,8 @@ static int call(int operation, const void *arguments)
     register int a0 __asm__("a0") = operation;
     register const void *a1 __asm__("a1") = arguments;
     __asm__ volatile(".option push\n\t"
+                     ".balign 16\n\t" /* in front of norvc: padding from any place that the linker may move this to */
                      ".option norvc\n\t" /* all three of 32 bits and, aligned, in one page */
-                     ".balign 16\n\t"
                      "slli zero, zero, 0x1f\n\t"
                      "ebreak\n\t"
                      "srai zero, zero, 7\n\t"

@@ -8,6 +8,8 @@
  * tc_edge_dequantize: scale * (q - zero_point), rounded once as IEEE 754 does, as in tflite::reference_ops::Dequantize and
  * ONNX's DequantizeLinear.
  *
+ * tc_edge_order: what compares as floats do.
+ *
  * All in integers: an application that is compiled with -ffast-math, or whose FPU flushes small numbers to zero, gets the same
  * bits. The scale is positive and finite.
  */
@@ -32,6 +34,17 @@ static inline uint32_t tc_edge_bits(float value)
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return bits;
+}
+
+/* A number of 32 bits for each float, in the same order; NaNs are the smallest, both zeros are equal. */
+static inline int32_t tc_edge_order(float value)
+{
+    const uint32_t bits = tc_edge_bits(value);
+    const int32_t magnitude = (int32_t)(bits & 0x7fffffffu);
+    if (magnitude > 0x7f800000) {
+        return -0x7fffffff;
+    }
+    return bits >> 31 != 0u ? -magnitude : magnitude;
 }
 
 /* Of a finite number, by its bits. */

@@ -100,7 +100,7 @@ TC_INLINE void tc_rvv_conv2d_s8_and(const int8_t *input, const int8_t *other, in
             }
             c += count;
         }
-        other = tc_after_results(output, other, together * channels, after);
+        other = tc_after_results(output, other, output, together * channels, after);
         output += together * channels;
     }
 }

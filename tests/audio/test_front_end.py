@@ -21,6 +21,7 @@ from tinycompile import interpreter
 from tinycompile.audio.features import features
 from tinycompile.audio.front_end import FrontEnd
 from tinycompile.audio.merged import with_front_end
+from tinycompile.audio.tables import filter_bank
 from tinycompile.errors import TinycompileError, UnsupportedError, UsageError
 from tinycompile.frontend.tflite import import_tflite
 
@@ -147,6 +148,15 @@ def test_cepstral_coefficients(dtype: str, tmp_path: Path) -> None:
         ("noise = 3", "noise is no table"),
         ("[noise]\neven = true", "even is True"),
         ("channels =", "no TOML file"),
+        ("high_hz = 9000", "there are no such filters"),
+        ("low_hz = 100\nhigh_hz = 110", "there are no such filters"),
+        ("high_hz = inf", "high_hz is inf"),
+        ("unit = nan", "unit is nan"),
+        ("filter_bits = -2", "filter_bits is -2"),
+        ("[noise]\neven = 2.0", "even is 2.0"),
+        ("[noise]\noffset = -5", "offset is -5"),
+        ("[noise]\nsmoothing_bits = 0", "smoothing_bits is 0"),
+        ("[noise]\ngain_bits = 5", "gain_bits is 5"),
     ],
 )
 def test_files_that_are_no_front_end(text: str, reason: str, tmp_path: Path) -> None:
@@ -154,6 +164,16 @@ def test_files_that_are_no_front_end(text: str, reason: str, tmp_path: Path) -> 
     path.write_text(text)
     with pytest.raises(UsageError, match=reason):
         FrontEnd.read(str(path))
+
+
+def test_times_and_frequencies_need_not_be_whole(tmp_path: Path) -> None:
+    """Up to the end of the spectrum, whose last number counts."""
+    path = tmp_path / "odd.toml"
+    path.write_text("window_ms = 23.22\nhop_ms = 11.61\nsample_rate = 22050\nfft = 540\nhigh_hz = 11025")
+    settings = FrontEnd.read(str(path))
+    assert (settings.window, settings.hop) == (512, 256)
+    bank = filter_bank(settings.points, settings.sample_rate, settings.channels, settings.low_hz, settings.high_hz)
+    assert bank.end == 540 // 2 + 1 and features(settings, speech(settings, 3).ravel()).shape == (3, 40)
 
 
 def test_what_has_no_front_end(tmp_path: Path) -> None:

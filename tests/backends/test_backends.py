@@ -54,9 +54,8 @@ CLASSES = """
             return;
         }
         for (int32_t j = 0; j < M_TOP_K; ++j) {
-            const int32_t score = (int32_t)(2 * found[j].score);
             WRITE(&found[j].number, 4u);
-            WRITE(&score, 4u);
+            WRITE(&found[j].score, (uint32_t)sizeof found[j].score);
             if (found[j].label != m_labels[found[j].number]) {
                 return;
             }
@@ -74,13 +73,16 @@ def classes_case(folder: Path, dtype: object, name: str, k: int) -> bytes:
     found = resolve(read_requests(["class", f"top_k:k={k}"]), [t], [t], no_data, folded=True)
     largest, top = found
     assert isinstance(largest, LargestScore) and isinstance(top, TopK)
-    given, expected = scores(k, name), list[int]()
+    given, expected = scores(k, name), list[bytes]()
+    if dtype == FLOAT32:
+        given[0] = np.nan, -2, np.inf, -np.inf, np.nan, 0
+        given[1], given[2] = np.nan, (-np.inf, np.nan, -1e-45, -0.0, 0.0, -1)
     for sample in given:
-        expected.append(largest(sample))
+        expected.append(np.int32(largest(sample)).tobytes())
         assert top(sample)[0][0] == largest(sample)
-        expected += [int(each) for number, score in top(sample) for each in (number, 2 * score)]
+        expected += [np.int32(number).tobytes() + sample[number].tobytes() for number, _ in top(sample)]
     write_program(folder, found, {"output_0": given}, CLASSES % SAMPLES, [f"label {i}" for i in range(6)])
-    return np.array(expected, np.int32).tobytes()
+    return b"".join(expected)
 
 
 @pytest.mark.parametrize(
@@ -346,6 +348,8 @@ def test_decoded_boxes_are_those_of_real_numbers(tmp_path: Path) -> None:
         (["smoothing:threshold=0.5,window=3,minimum=4"], "an integer from 1 to 3"),
         (["anomaly:threshold=1"], "output 0 can't be compared with input 0"),
         (["boxes"], "anchors are missing"),
+        (["boxes:style=yolo3,unit=64"], "unit is for style=decoded"),
+        (["smoothing:threshold=0.5,threshold=0.6"], "threshold is there twice"),
         (["missing.toml"], "no TOML file can be read"),
     ],
 )

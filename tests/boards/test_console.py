@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import stat
-import threading
-import time
+import tty
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,10 @@ def test_monitor_shows_one_inference(built: Path) -> None:
         "output of an earlier run\r\nend\r\n\r\ntinycompile: digits on a board\r\nlayer 0 conv2d: 5\r\nend\r\nmore\r\n"
     )
 
-    def board() -> None:
-        time.sleep(0.5)
-        os.write(board_side, text.encode())
-
-    writer = threading.Thread(target=board)
-    writer.start()
-    arguments = ["monitor", str(built), "--port", os.ttyname(port), "--once", "--timeout", "20"]
+    tty.setraw(board_side)
+    os.write(board_side, text.encode())
+    arguments = ["monitor", str(built), "--port", os.ttyname(port), "--once", "--timeout", "120"]
     result = CliRunner().invoke(main, arguments)
-    writer.join()
     assert result.exit_code == 0, result.output
     assert result.output == "tinycompile: digits on a board\nlayer 0 conv2d: 5\nend\n"
 

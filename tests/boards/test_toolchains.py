@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ from tinycompile.errors import TinycompileError, ToolFailedError, ToolMissingErr
 from tinycompile.profile import profile_build
 from tinycompile.resources import boards_dir, templates_dir
 from tinycompile.targets import Core, load_board
-from tinycompile.toolchain import make
+from tinycompile.toolchain import make, run
 
 MODEL, SAMPLES = DIGITS / "digits_int8.tflite", DIGITS / "digits_samples.npz"
 SYSTEM = ("cc", "ld", "as", "make", "sh", "mkdir", "rm", "uname")
@@ -199,6 +201,21 @@ def test_the_riscv_description_is_read() -> None:
     assert not any(board.is_device(memory) for memory in board.memories)
 
 
+def test_riscv_alignment_has_room_behind_instructions_of_16_bits(tmp_path: Path) -> None:
+    """The linker fills what its relaxation leaves, so an aligned place is preceded by 14 bytes, not 12."""
+    prefix, common = "riscv64-unknown-elf-", boards_dir() / "common"
+    names = ("gcc", "objdump")
+    compiler, objdump = (shutil.which(prefix + name) or pytest.skip(f"no {prefix}{name}") for name in names)
+    board, found = load_board("qemu-riscv32"), list[int]()
+    for source in sorted(common.glob("*semihosting*.c")):
+        object_file = tmp_path / f"{source.stem}.o"
+        flags = ["-O2", "--specs=picolibc.specs", "-I", str(common), *board.cflags]
+        run([compiler, *flags, "-c", str(source), "-o", str(object_file)], cwd=tmp_path)
+        text = run([objdump, "-r", str(object_file)], cwd=tmp_path)
+        found += [int(bytes_before, 16) for bytes_before in re.findall(r"R_RISCV_ALIGN\s+\*ABS\*\+0x(\w+)", text)]
+    assert set(found) == {16 - 2}
+
+
 def test_riscv_counts_exactly_and_loads_aligned_words_alone(tmp_path: Path) -> None:
     """QEMU's core takes unaligned words, in contrast to many others: a plugin looks for them."""
     data = np.load(SAMPLES)
@@ -211,3 +228,15 @@ def test_riscv_counts_exactly_and_loads_aligned_words_alone(tmp_path: Path) -> N
     assert run.stack_bytes <= build.report["ram"]["stack_bytes"]
     counted = profile_build(build, inputs)["instructions"]
     assert 0 < run.instructions[0] - counted < 16, "the call, and reading the counter"
+
+
+def test_riscv_padding_reaches_its_boundary_from_any_place(tmp_path: Path) -> None:
+    """The linker shortens the code in front two bytes at a time: a boundary of 16 bytes may be 14 away."""
+    board, built = load_board("qemu-riscv32"), tmp_path / "semihosting.o"
+    (source,) = board.toolchain.semihosting
+    command = [board.compiler, *board.cflags, *board.toolchain.compile_flags, "-O2", "-c", source, "-o", built]
+    subprocess.run(command, check=True)
+    listed = [board.compiler.replace("gcc", "objdump"), "-r", built]
+    relocations = subprocess.run(listed, check=True, text=True, stdout=subprocess.PIPE).stdout
+    padding = re.findall(r"R_RISCV_ALIGN\s+\*ABS\*\+(0x[0-9a-f]+)", relocations)
+    assert {int(each, 16) for each in padding} == {16 - 2}

@@ -123,6 +123,7 @@ def test_options_that_make_no_sense(options: Any, words: str) -> None:
         ({"camera": "gray8,30x30", "resize": "area"}, "size of 24x24, or --resize bilinear"),
         ({"camera": "yuyv,20x8", "crop": "1,0,8,8"}, "2 columns belong together"),
         ({"camera": "bayer_rggb,20x20", "crop": "0,0,16,17"}, "2 columns and 2 rows"),
+        ({"camera": "bayer_rggb,20x20", "crop": "0,1,16,16"}, "2 columns and 2 rows"),  # whose reds were greens
     ],
 )
 def test_parts_that_formats_dont_allow(options: Any, words: str) -> None:

@@ -14,7 +14,7 @@ from tinycompile.build import Build
 from tinycompile.profile import profile_build
 from tinycompile.verify.compare import verify_build
 
-X = np.random.default_rng(9).integers(-128, 128, (2, 6, 6, 16)).astype(np.int8)
+X = np.random.default_rng(9).integers(-128, 128, (2, 5, 5, 16)).astype(np.int8)
 
 
 def network(weights: np.ndarray, *, shown: bool = False) -> bytes:
@@ -24,7 +24,7 @@ def network(weights: np.ndarray, *, shown: bool = False) -> bytes:
         shown: the convolution's result is an output of the model as well, and so is that of the sigmoid.
     """
     b = TfliteBuilder()
-    shape, fields = (1, 6, 6, 16), {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
+    shape, fields = (1, 5, 5, 16), {"StrideH": 1, "StrideW": 1, "Padding": SAME, "FusedActivationFunction": NONE}
     x, inner, branch = b.tensor(shape, 0.05, 3), b.tensor(shape, 0.2, -5), b.tensor(shape, 0.4, 4)
     total, wide, gate, y = (
         b.tensor(shape, scale, zero) for scale, zero in ((0.42, 2), (0.03, 9), (1 / 256, -128), (0.025, -80))

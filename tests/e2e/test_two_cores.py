@@ -22,7 +22,7 @@ PROGRAM = r"""
 #include <string.h>
 #include "digits_int8.h"
 
-enum { TIMES = 20 };
+enum { TIMES = 5 };
 static digits_int8_context context, single;
 
 static void *second(void *unused)
@@ -81,7 +81,7 @@ def threads(folder: Path, work: Path) -> subprocess.CompletedProcess[str]:
     ]
     subprocess.run(["cc", *flags, *sources, "-lpthread", "-lm"], cwd=folder, check=True)
     options = {"TSAN_OPTIONS": "halt_on_error=1 exitcode=66", "PATH": "/usr/bin:/bin"}
-    return subprocess.run([str(work / "two")], env=options, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([str(work / "two")], env=options, capture_output=True, text=True, check=False, timeout=600)
 
 
 def test_threads_compute_the_same_without_a_race(host: Build, tmp_path: Path) -> None:
@@ -111,6 +111,9 @@ def test_in_qemu(host: Build, tmp_path: Path) -> None:
     divided = [layer for layer in build.report["layers"] if "cores" in layer["notes"]]
     assert len(divided) >= 5
     assert build.report["options"]["cores"] == 2
+    for firmware in ("main", "main_console"):
+        text = (build.folder / "firmware" / f"{firmware}.c").read_text()
+        assert "if (start_second_core(digits_int8_second_core) != 0)" in text, firmware
 
 
 @pytest.mark.parametrize(

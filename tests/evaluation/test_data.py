@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from tinycompile.build import Build
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.evaluation.data import Labelled, Task, load_labelled
+from tinycompile.evaluation.evaluate import facts_of
 from tinycompile.evaluation.scoring import scored
 from tinycompile.ir import Array
+from tinycompile.report.evaluation import COLUMNS, tables
 
 QUANT = {"dtype": "int8", "scale": 0.5, "zero_point": -1}
 REAL = {"dtype": "float32", "scale": None, "zero_point": None}
@@ -107,6 +111,80 @@ def test_labels_of_sequences_are_of_their_last_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("output", "labels", "task", "limit", "wanted"),
+    [
+        (entry("o", 1, 3), np.arange(6).reshape(2, 3) % 3, Task.CLASSES, None, (6,)),  # as many steps as classes
+        (entry("o", 1, 1), np.array([[0, 1, 1], [1, 0, 0]]), Task.BINARY, None, (6,)),
+        (entry("o", 1, 1), np.array([0, 1]), Task.BINARY, 1, (1,)),
+        (entry("o", 1, 6), np.array([[0, 1, 1], [1, 0, 0]]), Task.ANOMALY, 1, (3,)),
+        (entry("n", 1, dtype="int64"), np.array([[0, 7, 1], [1, 0, 0]]), Task.CLASSES, None, (6,)),
+        (entry("o", 1, 3), np.zeros((2, 3)), Task.REGRESSION, None, (2, 3)),  # of the last steps
+        (entry("o", 1, 3), np.zeros((2, 3, 3)), Task.REGRESSION, None, (6, 3)),
+        (entry("o", 1, 3, 5), np.zeros((2, 3), int), Task.POSITIONS, None, (2, 3)),
+        (entry("o", 1, 3, 2), np.zeros((2, 3, 3), int), Task.POSITIONS, 1, (3, 3)),
+    ],
+)
+def test_labels_of_steps_mean_what_they_mean_without_sequences(
+    tmp_path: Path, output: dict[str, Any], labels: Array, task: Task, limit: int | None, wanted: tuple[int, ...]
+) -> None:
+    own = {"scale": None, "zero_point": None, **output}
+    build = build_of(tmp_path, [entry("x", 1, 6)], [own], states=8)
+    np.savez(tmp_path / "s.npz", x=np.zeros((2, 3, 6), np.float32), y=labels)
+    found = load_labelled(build, tmp_path / "s.npz", sequence=True, limit=limit)
+    assert found.labels is not None and (found.task, found.labels.shape) == (task, wanted)
+    outputs = np.random.default_rng(0).normal(size=(len(found), *build.outputs[0].shape))
+    assert len(scored(found, outputs, 0.5).badness) == len(found.labels)
+
+
+def test_steps_of_a_single_sequence(tmp_path: Path) -> None:
+    build = build_of(tmp_path, [entry("x", 1, 6)], [entry("o", 1, 2)], states=8)
+    np.savez(tmp_path / "s.npz", x=X, y=np.array([0, 1, 1, 0]))
+    found = load_labelled(build, tmp_path / "s.npz", sequence=True, limit=1)
+    assert (found.steps, found.per_sequence, len(found.counted(X))) == (4, False, 4)
+
+
+NAN, INF = np.nan, np.inf
+
+
+@pytest.mark.parametrize(
+    ("size", "labels", "undefined"),
+    [
+        (3, np.array([0, 1, 1, 0]), []),
+        (2, np.array([0, 1, 1, 0]), ["auc"]),
+        (1, np.array([0, 1, 1, 0]), ["auc"]),
+        (6, np.array([0, 1, 1, 0]), ["auc", "mse"]),
+        (3, np.zeros((4, 3)), ["mse", "mae", "r2"]),
+        (6, None, ["mse"]),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_outputs_that_are_no_numbers(tmp_path: Path, size: int, labels: Array | None, undefined: list[str]) -> None:
+    """What isn't defined is none, the others are what they are; the samples with a NaN are the worst ones."""
+    build = build_of(tmp_path, [entry("x", 1, 6, **REAL)], [entry("o", 1, size, **REAL)])
+    found = given(tmp_path, build, x=X, **({} if labels is None else {"y": labels}))
+    outputs = np.ones((4, 1, size))
+    outputs[2], outputs[3, 0, 0] = NAN, INF
+    result = scored(found, outputs, 0.5)
+    facts = facts_of(build, found, {"firmware": outputs, "reference": outputs}, dict.fromkeys(COLUMNS, result))
+    assert [key for key, value in facts["columns"][0].items() if value is None] == undefined
+    assert facts["agreement"][0]["same_outputs"] == 4 and facts["agreement"][0]["largest_difference"] == 0
+    assert result.badness.max() == result.badness[2] and json.dumps(facts, allow_nan=False)
+
+
+def test_classes_by_their_numbers(tmp_path: Path) -> None:
+    """What is no class at all counts as one behind the others; of too many there is no matrix."""
+    number = {"scale": None, "zero_point": None, **entry("n", 1, dtype="int64")}
+    build = build_of(tmp_path, [entry("x", 1, 6)], [number])
+    found = given(tmp_path, build, x=X, y=np.array([0, 1, 2, 2]))
+    result = scored(found, np.array([[0], [1 << 40], [2], [-1]]), 0.5)
+    assert result.confusion is not None and result.confusion.shape == (4, 4) and result.measures["top1"] == 0.5
+    many = scored(given(tmp_path, build, x=X, y=np.array([0, 1, 2, 3000])), np.array([[0], [1], [7], [9]]), 0.5)
+    assert many.confusion is None and many.measures["top1"] == 0.5 and len(many.classes) == 3001
+    with pytest.raises(SamplesError, match="is 65536, classes are 0 to 65535"):
+        given(tmp_path, build, x=X, y=np.array([0, 1, 2, 65536]))
+
+
+@pytest.mark.parametrize(
     ("labels", "message"),
     [
         (None, "the file holds: x"),
@@ -131,3 +209,18 @@ def test_tasks_that_an_output_can_not_be(tmp_path: Path) -> None:
             load_labelled(build, tmp_path / "d.npz", task=task)
     with pytest.raises(UsageError, match="there is no output 1"):
         load_labelled(build, tmp_path / "d.npz", output=1)
+
+
+def test_labels_that_look_like_markup(tmp_path: Path) -> None:
+    """Of speech, such as [unknown]."""
+    names = ["[unknown]", "[/silence]"]
+    build = build_of(tmp_path, [entry("x", 1, 6)], [entry("o", 1, 2)])
+    build.report["labels"] = names
+    found, outputs = given(tmp_path, build, x=X, y=np.array([0, 1, 1, 0])), np.zeros((4, 1, 2))
+    facts = facts_of(build, found, {"firmware": outputs}, {"firmware": scored(found, outputs, 0.5)})
+    written = io.StringIO()
+    console = Console(file=written, width=100)
+    for each in tables({**build.report, "evaluation": {**facts, "data": "[d].npz"}}):
+        console.print(each)
+    text = written.getvalue()
+    assert "[d].npz" in text and all(text.count(name) == 2 for name in names)

@@ -9,15 +9,17 @@ import re
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 import tinycompile
 from tests.conftest import DIGITS
+from tests.support.onnx_builder import OnnxBuilder
 from tinycompile.cli import main
 from tinycompile.dtypes import INT8
-from tinycompile.errors import SamplesError, UsageError
+from tinycompile.errors import SamplesError, TinycompileError, UsageError
 from tinycompile.evaluation.data import Task, load_labelled
 from tinycompile.evaluation.evaluate import evaluate_build
 from tinycompile.evaluation.limits import Limit, check_limits, check_measures
@@ -108,8 +110,27 @@ def test_threads_have_memory_of_their_own(folder: Path) -> None:
 
 def test_another_float_model(folder: Path) -> None:
     data = load_labelled(tinycompile.Build(folder / "out"), folder / "eval.npz", limit=1)
+    with pytest.raises(UsageError, match="an input of int8, where the build has real numbers"):
+        float_outputs(tinycompile.Build(folder / "out"), data, DIGITS / "digits_int8.tflite")
     with pytest.raises(SamplesError, match="don't fit the float model"):
         float_outputs(tinycompile.Build(folder / "out"), data, DIGITS.parent / "wine" / "wine.onnx")
+
+
+@pytest.mark.parametrize("name", ["float16", "float64", "int8", "float32"])
+def test_float_models_of_other_types(folder: Path, tmp_path: Path, name: str) -> None:
+    """Real numbers are given as they want them; what onnxruntime refuses is said so."""
+    b = OnnxBuilder()
+    rows = 3 if name == "float32" else 64
+    product = b.node("MatMul", b.node("Flatten", b.input((1, 1, 8, 8), name)), b.constant(np.ones((rows, 10), name)))
+    b.output(product, name)
+    onnx.save(b.model(), str(tmp_path / "m.onnx"))
+    build = tinycompile.Build(folder / "out")
+    data = load_labelled(build, folder / "eval.npz", limit=1)
+    if name in ("float16", "float64"):
+        assert np.ptp(float_outputs(build, data, tmp_path / "m.onnx")) == 0
+        return
+    with pytest.raises(TinycompileError, match="onnxruntime refuses"):
+        float_outputs(build, data, tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize(

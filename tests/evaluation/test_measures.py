@@ -11,6 +11,7 @@ from tinycompile.numerics.measures import (
     absolute_error,
     auc,
     by_class,
+    class_counts,
     confusion,
     determination,
     mean_iou,
@@ -32,14 +33,16 @@ SUPPORT = (3, 4, 6, 1, 2, 3, 5, 3, 4, 4, 4, 1)
 
 def test_classes_are_measured_as_scikit_learn_does() -> None:
     matrix = confusion(LABELS, SCORES.argmax(axis=1), 12)
-    classes = by_class(matrix)
+    counts = class_counts(LABELS, SCORES.argmax(axis=1), 12)
+    assert np.array_equal(counts, [np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)])
+    classes = by_class(counts)
     assert matrix.sum() == 40 and np.trace(matrix) / 40 == 0.1
     assert top_k(SCORES, LABELS, 1) == 0.1
     assert top_k(SCORES, LABELS, 5) == 0.475
     assert [c.samples for c in classes] == list(SUPPORT)
     _, _, *measured = zip(*map(astuple, classes), strict=True)
     assert measured == [pytest.approx(wanted) for wanted in (PRECISION, RECALL, F1)]
-    assert mean_iou(matrix) == pytest.approx(0.04282407407407407)
+    assert mean_iou(counts) == pytest.approx(0.04282407407407407)
 
 
 def test_auc_with_ties_and_errors_as_scikit_learn_has_them() -> None:
@@ -54,10 +57,12 @@ def test_auc_with_ties_and_errors_as_scikit_learn_has_them() -> None:
 
 def test_edges() -> None:
     assert np.isnan(auc(np.arange(3.0), np.ones(3)))
+    assert np.isnan(auc(np.array([1, np.nan, 0]), np.array([1, 0, 1])))
     assert auc(np.zeros(4), np.array([0, 1, 0, 1])) == 0.5
     assert auc(np.array([1, 2, 3, 4]), np.array([0, 0, 1, 1])) == 1.0
     assert determination(np.ones((3, 1)), np.ones((3, 1))) == 1.0
     assert determination(np.array([[1.0], [1.0], [2.0]]), np.ones((3, 1))) == 0.0
+    assert np.isnan(determination(np.array([[1.0], [np.nan]]), np.ones((2, 1))))
     same = np.zeros((2, 4))
     assert top_k(same, np.array([0, 3]), 1) == 0.5  # of equals the lower number
     assert top_k(same, np.array([0, 3]), 3) == 0.5

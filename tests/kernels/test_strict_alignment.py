@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from tests.kernels import (
     test_float_blocks,
     test_float_fused,
     test_fused,
+    test_halves,
     test_hybrid,
     test_integer_products,
     test_lane_packed,
@@ -52,7 +53,7 @@ from tests.support.full import some
 from tests.support.kernel_checks import int8, site_of
 from tinycompile.dtypes import BOOL, FLOAT16, FLOAT32, FLOAT64, INT8, INT16, INT32, INT64, UINT8, UINT16, UINT64
 from tinycompile.ir import Node, Op, Quantization, Site, TensorType
-from tinycompile.kernels import base, kernels_of
+from tinycompile.kernels import base, for_halves, kernels_of
 from tinycompile.kernels.base import Factory
 from tinycompile.ops import all_ops
 from tinycompile.ops.abs import Abs
@@ -224,6 +225,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
     found = [*test_assembly.CASES, *test_mve.cases(), *test_block.cases()]
     found += [*test_mve_packed.cases(), *test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
     found += [*test_integer_products.helium_cases(), *test_paired.CASES, *test_fused.paired_cases(), *test_rvv.CASES]
+    found += test_halves.CASES
     return [*found, *apart_cases()]
 
 
@@ -292,7 +294,7 @@ def sampled_sites() -> Iterator[Site]:
             yield Site(Node(kind, sample.op, names, results), sample.sig, sample.constants)
 
 
-def name_of(factory: Factory) -> str:
+def name_of(factory: Callable[..., object]) -> str:
     """Some are made by functions: their name alone isn't enough to tell them apart, and needn't."""
     return f"{factory.__module__.rpartition('.')[2]}.{factory.__qualname__.partition('.')[0]}"
 
@@ -309,6 +311,7 @@ def test_no_kernel_is_left_out() -> None:
     tested = {name_of(factory) for factory, _ in cases}
     no_cases = NO_CODE | IN_RESULT | SEVERAL_RESULTS
     registered = {name_of(f) for factories in base._FACTORIES.values() for f in factories}  # pyright: ignore[reportPrivateUsage]
+    registered |= {name_of(factory) for factory in for_halves.factories()}
     assert {name for name in registered - tested if name.rpartition(".")[2] not in no_cases} == set()
 
 
@@ -341,7 +344,7 @@ def test_helium_kernels() -> None:
 
 
 def test_kernels_without_simd() -> None:
-    cases = [*test_block.cases(), *test_fused.block_cases(), *test_signals.steps()[::4]]
+    cases = [*test_block.cases(), *test_fused.block_cases(), *test_signals.steps()[::4], *test_halves.CASES[1::2]]
     check_emulated(cases, "mps2-an385", strict=True)
 
 

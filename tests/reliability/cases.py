@@ -36,11 +36,14 @@ PLACES = {"models": "golden", "cases/tflite": "cases/tflite", "cases/litert_torc
 
 CORES = {
     "M0": ("microbit", "rp2040"),
+    "M3": ("mps2-an385",),
     "M4": ("mps2-an386",),
     "M7": ("mps2-an500",),
     "M55": ("mps3-an547",),
+    "RV32": ("qemu-riscv32",),
+    "RV32V": ("qemu-riscv32v",),
 }
-"""The first board in whose memory the model fits is taken."""
+"""All that kernels tell apart. The first board in whose memory the model fits is taken."""
 
 BUILT = frozenset(
     """ad01_int8 ic_resnet8_int8 kws_ref_model mcunet_vww mobilenet_v2_int8 vww_96_int8

@@ -16,6 +16,7 @@ from tests.reliability.cases import Case, check, contradiction, difference, line
 from tests.support.litert import Oracle
 from tinycompile.errors import ModelFileError, QuantizationNeededError, UnsupportedError
 from tinycompile.ir import Array
+from tinycompile.targets import Board, all_boards, load_board
 
 
 def small_case(folder: Path, change: Callable[[Array], Array] = lambda outputs: outputs) -> Case:
@@ -88,6 +89,16 @@ def test_a_lost_file_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert (outcome.verdict, outcome.wrong) == ("UNTRUE", True)
     monkeypatch.setattr(cases, "BUILT", frozenset({"lost"}))
     assert check(Case(path, None), [], 0).verdict == "LOST"
+
+
+def test_all_instruction_sets_that_run_in_qemu_are_asked() -> None:
+    """A limit of the stack is no kernel's business: an M33 without DSP has the M3's kernels."""
+
+    def told_apart(board: Board) -> frozenset[str]:
+        return board.core.features - {"stack_limit"}
+
+    asked = {told_apart(load_board(name)) for names in cases.CORES.values() for name in names}
+    assert {board.name for board in all_boards().values() if board.qemu and told_apart(board) not in asked} == set()
 
 
 def test_a_small_case_of_each_kind(shared: Callable[[str], Path]) -> None:

@@ -225,9 +225,19 @@ def test_samples_are_split_by_class_and_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"x": np.zeros((3, 2))}, "there is no x and y"),
+        ({"x": np.zeros((3, 2))}, "there is no y"),
         ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "are no samples with classes"),
         ({"x": np.zeros((3, 2)), "y": np.array([-1, 0, 1])}, "classes are 0"),
+        ({"x": np.zeros((4, 2)), "y": np.array([0, 1, 1, 3])}, "the classes 0, 1, 3"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(3, int)}, "the classes 0"),
+        ({"x": np.zeros((4, 2)), "y": np.arange(4) % 2, "x_test": np.zeros((1, 2)), "y_test": [2]}, "another part 2"),
+        ({"x": np.zeros((4, 2)), "y": np.arange(4) % 2, "x_test": np.zeros((1, 2))}, "there is no y_test"),
+        ({"x": np.zeros((4, 2)), "y": np.arange(4) % 2}, "has 2 samples, which are too few to be split in 3"),
+        ({"x": np.full((9, 2), np.nan), "y": np.arange(9) % 2}, "aren't finite"),
+        ({"x": np.full((9, 2), 1e99), "y": np.arange(9) % 2}, "aren't finite"),
+        ({"x": np.zeros((9, 0)), "y": np.arange(9) % 2}, "no samples with classes"),
+        ({"x": np.full((9, 2), "1"), "y": np.arange(9) % 2}, "no samples with classes"),
+        ({"x": np.zeros((9, 2), complex), "y": np.arange(9) % 2}, "no samples with classes"),
         (
             {"x": np.zeros((3, 2)), "y": np.zeros(3, int), "x_test": np.zeros((1, 4)), "y_test": [0]},
             "samples of shapes",
@@ -238,6 +248,14 @@ def test_samples_that_are_none(arrays: dict[str, Any], message: str, tmp_path: P
     np.savez(tmp_path / "d.npz", **arrays)
     with pytest.raises(SamplesError, match=message):
         Data.read(tmp_path / "d.npz")
+
+
+def test_a_file_that_is_no_archive(tmp_path: Path) -> None:
+    (tmp_path / "d.npz").write_bytes(b"PK\3\4 and no more")
+    np.save(tmp_path / "d.npy", np.zeros((9, 2)))
+    for name, message in (("d.npz", "not a readable NumPy file"), ("d.npy", "there is no x and y")):
+        with pytest.raises(SamplesError, match=message):
+            Data.read(tmp_path / name)
 
 
 def test_results_are_json(search: Search) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,6 +19,7 @@ from tinycompile.options import Options
 from tinycompile.passes.io import int8_io
 from tinycompile.quantize import quantize
 from tinycompile.search import Network, NoNetwork, Space, load_space
+from tinycompile.search.prices import Limits, Prices
 from tinycompile.search.pricing import price
 from tinycompile.search.space import READY
 
@@ -99,6 +102,8 @@ def test_a_space_of_ones_own(tmp_path: Path) -> None:
     file.write_text(SPACE)
     space = load_space(str(file))
     assert (space.name, space.size) == ("mine", 4)
+    file.write_text("import numpy\n" + SPACE + '\nPARAMETERS["width"] = list(numpy.arange(8, 17, 8))\n')
+    assert [type(value) for value in load_space(str(file)).parameters["width"]] == [int, int]
     narrow = space.restricted({"width": [8]})
     assert narrow.size == 2
     assert narrow.network({"width": 8, "deep": True}, (1, 4, 4), 2).graph.output[0].name == "output"
@@ -112,7 +117,9 @@ def test_a_space_of_ones_own(tmp_path: Path) -> None:
         ("PARAMETERS = {}\n", "lacks PARAMETERS or build"),
         ("PARAMETERS = {'a': 3}\ndef build(): ...\n", r"PARAMETERS\['a'\] is no list"),
         ("PARAMETERS = {'a': [1, 1]}\ndef build(): ...\n", "no numbers or texts, or twice"),
+        ("PARAMETERS = {'a': [1, float('nan')]}\ndef build(): ...\n", "no numbers or texts, or twice"),
         ("raise RuntimeError('no')\n", "RuntimeError: no"),
+        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
     ],
 )
 def test_what_is_no_space_says_so(content: str, message: str, tmp_path: Path) -> None:
@@ -121,6 +128,33 @@ def test_what_is_no_space_says_so(content: str, message: str, tmp_path: Path) ->
         load_space(str(tmp_path / "space.py"))
     with pytest.raises(UsageError, match="no space 'nothing'"):
         load_space("nothing")
+
+
+def choice(build: Any) -> Prices:
+    return Prices(Space("s", {"a": (1,)}, build, "mine.py"), (1, 4, 4), 3, "stm32f103", Limits())
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda *_: 1 // 0, "mine.py with a=1: build fails: ZeroDivisionError"),
+        (lambda *_: sys.exit(3), "build fails: SystemExit"),
+        (lambda: None, "build fails: TypeError"),
+        (lambda *_: print, "build returns builtin_function_or_method"),
+        (lambda config, shape, classes: Network(shape).conv(2), r"from \(1, 1, 4, 4\) to \(1, 2, 4, 4\)"),
+        (lambda config, shape, classes: Network(shape).flatten().dense(classes - 1), r"to \(1, 2\)"),
+        (lambda config, shape, classes: Network((1, 9, 9)).flatten().dense(classes), r"from \(1, 1, 9, 9\)"),
+    ],
+)
+def test_a_build_that_fails_or_builds_something_else(build: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        choice(build)({"a": 1})
+
+
+def test_a_build_may_do_with_its_choice_what_it_likes() -> None:
+    given = {"a": 1}
+    assert choice(lambda config, shape, classes: Network(shape).flatten().dense(2 + config.pop("a")))(given).fits
+    assert given == {"a": 1}
 
 
 def test_elastic_parameters_are_numbers_of_the_space(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.labelled import samples
-from tinycompile.errors import UnsupportedError
+from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.search import Network, load_space
 from tinycompile.search.space import READY
 from tinycompile.search.torch_network import Trainable, as_proto
@@ -81,6 +81,11 @@ def test_a_module_of_ones_own() -> None:
     found = np.concatenate([ran(trained, x[None]) for x in part.x]).argmax(1)
     assert np.mean(found == part.y) == pytest.approx(accuracy)
     assert as_proto(trained, (1, 8, 8)) is trained
+
+
+def test_a_module_that_takes_other_samples() -> None:
+    with pytest.raises(UsageError, match="the module: PyTorch can't export the module: RuntimeError"):
+        as_proto(torch.nn.Linear(3, 3), (1, 4, 4))
 
 
 def test_an_operator_that_the_trainer_lacks_is_named() -> None:

@@ -160,7 +160,9 @@ def moved(op: Any, x: list[Any]) -> Any:
         case Concatenation():
             return torch.cat(x, dim=op.axis)
         case Slice():
-            return x[0][tuple(slice(b, b + n) for b, n in zip(op.begin, op.size, strict=True))]
+            for axis, (begin, size, step) in enumerate(zip(op.begin, op.size, op.step, strict=True)):
+                x[0] = x[0].index_select(axis, torch.arange(begin, begin + size * step, step))
+            return x[0]
         case _:
             raise NotImplementedError(op.kind)
 

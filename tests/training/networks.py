@@ -48,7 +48,7 @@ KINDS = (
 
 MORE_KINDS = (
     *("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means"),
-    *("table", "hyperbolic", "swish", "sigmoid", "at_least", "at_most", "taken"),
+    *("table", "hyperbolic", "swish", "sigmoid", "at_least", "at_most", "taken", "every_second"),
 )
 """Forms of these operators."""
 
@@ -227,6 +227,12 @@ class RandomNetwork:
         """Backwards, with a column twice and, if there are several, one left out."""
         width = self.types[x].shape[2]
         return self.node(Take(2, (*range(width - 1, int(width > 1) - 1, -1), 0)[: width + 1] + (width - 1,)), x, like=x)
+
+    def every_second(self, x: str) -> str:
+        """Rows from the last one on, backwards, and columns from the second one on."""
+        _, height, width, channels = self.types[x].shape
+        begin, step = (0, height - 1, int(width > 1), 0), (1, -2, 2, 1)
+        return self.node(Slice(begin, (1, -(-height // 2), max(1, width // 2), channels), step), x, like=x)
 
     def row_means(self, x: str) -> str:
         return self.node(Mean((1,), keep_dims=True), x)

@@ -139,7 +139,9 @@ def _grown(seed: int) -> tuple[Graph, Array]:
 
 def _chained(seed: int) -> tuple[Graph, Array]:
     network = RandomNetwork(seed)
-    return network.chain(("at_least", "taken", "convolution", "at_most", "requantise", "squared")), network.sample
+    return network.chain(
+        ("at_least", "taken", "every_second", "convolution", "at_most", "requantise", "squared")
+    ), network.sample
 
 
 NETWORKS = [*map(_grown, range(11)), _chained(11)]

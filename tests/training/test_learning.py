@@ -21,7 +21,7 @@ from tinycompile import compile as compile_model
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.cli.training import as_facts, verify_steps
-from tinycompile.errors import MismatchError, SamplesError, ToolFailedError, UsageError
+from tinycompile.errors import FloatIslandWarning, MismatchError, SamplesError, ToolFailedError, UsageError
 from tinycompile.learning import verify as learning_verify
 from tinycompile.learning.data import load_data
 from tinycompile.learning.definition import step_of
@@ -120,6 +120,31 @@ def test_a_difference_is_found(build: Build, samples: Path, monkeypatch: pytest.
     assert found.expected - found.got == 1
     with pytest.raises(MismatchError, match=r"after step 1 on this machine: expected -?\d+, got -?\d+; 1 differ"):
         verify_steps(build, samples, STEPS, as_json=False)
+
+
+def image_file(path: Path) -> Path:
+    """Planes in, 20 probabilities of float32 out."""
+    b, rng = OnnxBuilder(17), np.random.default_rng(0)
+    x = b.activation(b.input((1, 2, 5, 4)), 1 / 64, 0)
+    w = b.weights(rng.integers(-127, 128, (20, 2, 3, 3)).astype(np.int8), 0.01, 0)
+    x = b.activation(b.node("Conv", x, w), 1 / 8, 0)
+    x = b.activation(b.node("GlobalAveragePool", x), 1 / 16, 0)
+    b.output(b.node("Softmax", b.node("Flatten", x)))
+    path.write_bytes(b.model().SerializeToString())
+    return path
+
+
+def test_rows_and_probabilities_are_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows have channels last, in contrast to the model's planes; exponentials are rounded as `verify` allows it."""
+    file = image_file(tmp_path / "net.onnx")
+    with pytest.warns(FloatIslandWarning):
+        build = compile_model(file, "host", output=tmp_path / "out", train="all", input_stream="rows", pareto=False)
+        rounded = verify_training(build, STEPS)
+        predict = Trainer.predict
+        monkeypatch.setattr(Trainer, "predict", lambda *given: {k: v * 1.001 for k, v in predict(*given).items()})
+        wrong = verify_training(build, STEPS)
+    assert rounded.difference is None and rounded.moved > 0
+    assert wrong.difference is not None and wrong.difference.state == "output 0"
 
 
 def test_it_learns_the_same_everywhere(build: Build, samples: Path, tmp_path: Path) -> None:

@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 from tinycompile.errors import UsageError
 
 LOG_BITS = 6
 """After the binary point of a logarithm: `SignalFilterBankLog`'s scale is 64."""
+
+
+GAIN_BITS = 12
+"""Of a gain, after the binary point, and of `SignalPCAN`'s ratio."""
+
+_LIMITS = {
+    "sample_rate": (1, 10**7),
+    "window_ms": (0, 10**5),
+    "hop_ms": (0, 10**5),
+    "window_bits": (0, 14),
+    "filter_bits": (0, 14),
+    "channels": (1, 1 << 12),
+    "dct": (0, 1 << 12),
+    "unit": (1e-9, 1e9),
+    "low_hz": (0, 1e7),
+    "high_hz": (0, 1e7),
+}
+_LIMITS_OF_NOISE = {
+    **dict.fromkeys(("even", "odd", "remaining"), (0, 1)),
+    "bits": (0, 30),
+    "smoothing_bits": (0, 31),
+    "strength": (0, 10),
+    "offset": (1e-6, 1e6),
+    "gain_bits": (0, 31),
+}
+"""Of settings: the smallest and the largest value; of bits those that int16 and int32 have."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +130,9 @@ class FrontEnd:
         """Raises UsageError."""
         from tinycompile.ops._signal import check_transform
 
-        least = {"sample_rate": 1, "window": 2, "hop": 1, "channels": 1, "dct": 0, "unit": 1e-9}
-        wrong = next((name for name, low in least.items() if getattr(self, name) < low), None)
+        for name, (low, high) in _LIMITS.items():
+            _within(self, name, low, high, where)
+        wrong = next((name for name, least in (("window", 2), ("hop", 1)) if getattr(self, name) < least), None)
         if wrong is not None:
             raise UsageError(f"{wrong} is {getattr(self, wrong)}", where=where)
         if self.hop > self.window or self.window > self.points or self.dct > self.channels:
@@ -121,6 +148,21 @@ class FrontEnd:
             check_transform(self.points)
         except ValueError as error:
             raise UsageError("there is no such transform", where=where, why=str(error)) from error
+        self._check_filters(where)
+
+    def _check_filters(self, where: str) -> None:
+        """That they are in the spectrum, and their bits in those of the noise."""
+        from tinycompile.audio.tables import filter_bank
+
+        try:
+            filter_bank(self.points, self.sample_rate, self.channels, self.low_hz, self.high_hz, self.filter_bits)
+        except ValueError as error:
+            raise UsageError("there are no such filters", where=where, why=str(error)) from error
+        if self.noise is None:
+            return
+        limits = {"smoothing_bits": self.correction_bits, "gain_bits": self.correction_bits + GAIN_BITS}
+        for name, (low, high) in _LIMITS_OF_NOISE.items():
+            _within(self.noise, name, limits.get(name, low), high, where)
 
 
 def _of(table: dict[str, Any], where: str) -> FrontEnd:
@@ -137,15 +179,24 @@ def _of(table: dict[str, Any], where: str) -> FrontEnd:
     return front_end
 
 
+def _within(settings: FrontEnd | Noise, name: str, low: float, high: float, where: str) -> None:
+    value = getattr(settings, name)
+    if not low <= value <= high:
+        raise UsageError(f"{name} is {value}", where=where, hint=f"from {low:g} to {high:g}")
+
+
+_WANTED = {int: "a whole number", int | None: "a whole number", float: "a number", bool: "true or false"}
+
+
 def _typed(of: type[Any], table: dict[str, Any], where: str) -> dict[str, Any]:
-    """Values of fields, each of the type of its default. Raises UsageError."""
-    known = {each.name: each.default for each in fields(of)}
+    """Values of fields, each of the type that is written there. Raises UsageError."""
+    kinds = {name: kind for name, kind in get_type_hints(of).items() if kind in _WANTED}
     for key, value in table.items():
-        if key not in known or key == "noise":
-            names = ", ".join(known)
+        if key not in kinds:
+            names = ", ".join((*kinds, "noise") if of is FrontEnd else kinds)
             raise UsageError(f"{key!r} is no setting of a front end", where=where, hint=f"there are: {names}")
-        like = 0 if known[key] is None else known[key]
-        fits = isinstance(value, bool) == isinstance(like, bool) and isinstance(value, int | float)
-        if not fits or (isinstance(like, int) and not isinstance(value, int)):
-            raise UsageError(f"{key} is {value!r}", where=where, why=f"a {type(like).__name__} is wanted")
+        kind = kinds[key]
+        fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if not fits or isinstance(value, bool) != (kind is bool):
+            raise UsageError(f"{key} is {value!r}", where=where, why=f"{_WANTED[kind]} is wanted")
     return table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinycompile.dtypes import Array
+from tinycompile.dtypes import INT16, Array
 
 GAIN_BITS_OF_A_NUMBER = 32
 
@@ -42,7 +42,9 @@ class FilterBank:
 
 
 def filter_bank(fft: int, rate: int, channels: int, low: float, high: float, bits: int = 12) -> FilterBank:
-    """Of the spectrum of a transform of `fft` samples. Raises ValueError where it ends below the highest frequency."""
+    """Of the spectrum of a transform of `fft` samples. Raises ValueError where it ends below the highest frequency, or
+    has no number between the two.
+    """
     apart = (rate / 2) / (fft // 2)
     lowest = mel(low)
     spacing = (mel(high) - lowest) / np.float32(channels + 1)
@@ -52,13 +54,16 @@ def filter_bank(fft: int, rate: int, channels: int, low: float, high: float, bit
     for channel, centre in enumerate(centres):
         firsts.append(number)
         before = lowest if channel == 0 else centres[channel - 1]
-        while mel(number * apart) <= centre:
+        while number <= fft // 2 + 1 and mel(number * apart) <= centre:
             weight = np.float32(centre - mel(number * apart)) / np.float32(centre - before)
             pairs.append((int(weight * (1 << bits)), int((1 - weight) * (1 << bits))))
             number += 1
         widths.append(number - firsts[-1])
-    if number > fft // 2:
-        raise ValueError(f"{high} Hz is beyond the spectrum, which ends at {rate / 2} Hz")
+        if number > fft // 2 + 1:
+            raise ValueError(f"{high} Hz is beyond the spectrum, which ends at {rate / 2} Hz")
+    if not pairs or number > INT16.range[1]:
+        count = "no number" if not pairs else "more than 32,767 numbers"
+        raise ValueError(f"there is {count} of the spectrum from {low} to {high} Hz, it has one for every {apart:g} Hz")
     weights, unweights = np.array(pairs, np.int16).T
     ends = np.cumsum([0, *widths[:-1]])
     arrays = (np.array(each, np.int16) for each in (firsts, ends, widths))

@@ -28,6 +28,8 @@ WHOLE = np.array([[0, 0, 1 << PLACE_BITS, 1 << PLACE_BITS]], np.int16)
 SCORE_BITS = 15
 LARGEST_FACTOR = 1 << 24
 STYLES = ("ssd", "yolo3", "yolo5", "decoded")
+_OF_STYLES = {"scales": ("ssd",), "encodings": ("ssd",), "unit": ("decoded",), "objectness": ("decoded",)}
+"""Settings that not all of them have."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,9 @@ def boxes_of(request: Request, outputs: Sequence[TensorType]) -> Boxes:
         SamplesError: anchors are missing or no such numbers.
     """
     style = request.word("style", STYLES)
+    for key, styles in _OF_STYLES.items():
+        if key in request.settings and style not in styles:
+            raise request.fail(f"{key} is for style={' or '.join(styles)}", why=f"the style is {style}")
     anchors, steps = _anchors(request, style)
     found = _heads(request, outputs, 0 if anchors is None else len(anchors), style)
     classes = found[0].values - found[0].before

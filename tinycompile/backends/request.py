@@ -64,7 +64,7 @@ class Request:
             number = Fraction(text)
         except (ValueError, ZeroDivisionError):
             raise self.fail(f"{key}={text}", hint="a number, such as 0.8") from None
-        if not low <= number <= high:
+        if not Fraction(str(low)) <= number <= Fraction(str(high)):  # as they are written, too
             raise self.fail(f"{key}={text}", hint=f"a number from {low:g} to {high:g}")
         return number
 
@@ -121,6 +121,8 @@ def _of_text(text: str) -> Request:
         key, sign, value = item.partition("=")
         if not sign or not value:
             raise UsageError(f"--backend {text}: {item!r} is no setting", hint=f"such as {_example(kind)}")
+        if key.strip() in settings:
+            raise UsageError(f"--backend {text}: {key.strip()} is there twice")
         settings[key.strip()] = value.strip()
     return _checked(kind, settings)
 

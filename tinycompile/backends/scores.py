@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
+from tinycompile.backends.floats import HEADER
 from tinycompile.backends.request import Request
 from tinycompile.dtypes import FLOAT32, INT8, INT16, INT32, UINT8
 from tinycompile.ir import Array, TensorType
@@ -29,6 +32,22 @@ class Scores:
     def ctype(self) -> str:
         """Of a score in C."""
         return self.type.dtype.ctype
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """What comparing them needs."""
+        return (HEADER,) if self.type.dtype == FLOAT32 else ()
+
+    def compared(self, score: str) -> str:
+        """In C, what is compared in the place of a score: of floats numbers of 32 bits in the same order."""
+        return f"tc_edge_order({score})" if self.type.dtype == FLOAT32 else score
+
+
+def best_first(scores: Array) -> Array:
+    """Numbers of the classes, (classes,), of equal ones the lower first; a NaN is the smallest of all."""
+    values = scores.reshape(-1).astype(np.float64)
+    missing = np.isnan(values)
+    return np.lexsort((np.where(missing, 0, -values), missing))
 
 
 def scores_of(request: Request, outputs: Sequence[TensorType]) -> Scores:
@@ -58,14 +77,17 @@ class LargestScore:
     """
 
     kind: ClassVar[str] = "class"
-    headers: ClassVar[tuple[str, ...]] = ()
 
     scores: Scores
     folded: bool = False
 
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return self.scores.headers
+
     def __call__(self, scores: Array) -> int:
         """Of one sample, (classes,)."""
-        return int(scores.reshape(-1).argmax())
+        return int(best_first(scores)[0])
 
 
 @dataclass(frozen=True)
@@ -73,10 +95,13 @@ class TopK:
     """The k classes with the largest scores, the best first, of equals the lower number."""
 
     kind: ClassVar[str] = "top_k"
-    headers: ClassVar[tuple[str, ...]] = ()
 
     scores: Scores
     k: int
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        return self.scores.headers
 
     @staticmethod
     def of(request: Request, outputs: Sequence[TensorType]) -> TopK:
@@ -87,5 +112,4 @@ class TopK:
     def __call__(self, scores: Array) -> list[tuple[int, float]]:
         """(class, score) of one sample, (classes,)."""
         values = scores.reshape(-1)
-        order = sorted(range(len(values)), key=lambda number: (-values[number].item(), number))
-        return [(number, values[number].item()) for number in order[: self.k]]
+        return [(number, values[number].item()) for number in best_first(scores)[: self.k].tolist()]

@@ -26,7 +26,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     " --epochs --batch --rate --supernet --final-epochs --folds --shift --noise --trainer --seed",
     "Samples": "--samples --data --limit --sequence --repeat --check-certificate --jobs",
     "Measures": "--float --no-reference --task --output-index --threshold --at-least --at-most",
-    "Search": "--trials --finalists --sampler --workers --engine --storage --by",
+    "Search": "--engine --trials --finalists --sampler --workers --storage --by",
     "Output": "--output --force --single-file --quiet --verbose --json --help",
 }
 """Options of commands that have many, by their longest names; others are under OTHER."""

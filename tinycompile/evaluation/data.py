@@ -12,13 +12,25 @@ import numpy as np
 from tinycompile.build import Build
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import Array, TensorType
-from tinycompile.samples import LABELS, class_labels, in_steps, load_arrays, real_inputs, real_values, with_labels
+from tinycompile.samples import (
+    LABELS,
+    class_labels,
+    in_steps,
+    load_arrays,
+    namings,
+    real_inputs,
+    real_values,
+    with_labels,
+)
 
 GROUP = "group"
 """Samples with the same number are one, such as the windows of a recording: the mean of their anomaly scores counts."""
 
 TARGET = "target"
 """What the output should be, in real numbers; `y` may be that, too."""
+
+MOST_CLASSES = 1 << 16
+"""Of an output that is the number of a class, which says not how many there are."""
 
 
 class Task(StrEnum):
@@ -97,30 +109,49 @@ def load_labelled(
     arrays, key = with_labels(arrays, names)
     if TARGET in arrays and TARGET not in names and key is None:
         key = TARGET
-    labels = None if key is None else arrays[key]
-    steps = 0
+    labels, groups = None if key is None else arrays[key], None if GROUP in names else arrays.get(GROUP)
+    steps, sequences, per_step = 0, 0, False
     if sequence:
         if not build.report["ram"]["state_bytes"]:
             raise UsageError("--sequence is for models with states", where=build.model, hint="leave it out")
         arrays, steps = in_steps(arrays, build.inputs, names, where=where)
+        sequences = len(arrays[namings(arrays, names)[0][0]]) // steps
     samples = limit and limit * (steps or 1)
     inputs, reals = real_inputs(arrays, build.inputs, where=where, names=names, limit=samples)
     if reals is None:
         reals = [real_values(values, t) for values, t in zip(inputs, build.inputs, strict=True)]
-    labels = None if labels is None else labels[:limit]
     if labels is not None and labels.dtype == bool:
         labels = labels.astype(np.uint8)
     number = _scored(build, output, labels)
+    if labels is not None and steps:
+        t, again = build.outputs[number], _is_an_input_again(build, number)
+        per_step = _are_of_steps(labels, sequences, steps, t, again=again)
+        if per_step and labels.shape[:2] == (sequences, steps):
+            labels = labels.reshape(-1, *labels.shape[2:])
+    labels = None if labels is None else labels[: samples if per_step else limit]
     chosen = _task(build, number, labels, task, where, arrays)
     found = Labelled(chosen, inputs, reals, None, number, steps=steps)
     if labels is None:
         return found
+    found = replace(found, per_sequence=bool(steps) and not per_step)
     found = _with_labels(found, labels, key or "", build.outputs[number], where)
-    return _with_groups(found, None if GROUP in names else _first(arrays.get(GROUP), limit), where)
+    groups = None if groups is None else groups.reshape(-1) if steps else groups
+    return _with_groups(found, None if groups is None else groups[:samples], where)
 
 
-def _first(array: Array | None, limit: int | None) -> Array | None:
-    return None if array is None else array[:limit]
+def _are_of_steps(labels: Array, sequences: int, steps: int, t: TensorType, *, again: bool) -> bool:
+    """Whether they are of steps, (sequences, steps, ...) or one after the other, and not of sequences.
+
+    (sequences, steps) may be as many labels of a sequence as an output has places or numbers, too: where it has several
+    axes of them, or so many real numbers. again: the output is an input again, and a label whether it is an anomaly.
+    """
+    if labels.shape[:2] != (sequences, steps):
+        return len(labels) == sequences * steps != sequences
+    if labels.ndim > 2 and prod(labels.shape[2:]) > 1:
+        return True
+    if labels.dtype.kind in "iu":
+        return again or len(_without_ones(t.shape)) < 2
+    return t.elements == 1 or t.elements != steps
 
 
 def _scored(build: Build, output: int | None, labels: Array | None) -> int:
@@ -140,9 +171,13 @@ def is_number(t: TensorType) -> bool:
     return t.quant is None and not t.dtype.is_float and t.elements == 1
 
 
+def _is_an_input_again(build: Build, output: int) -> bool:
+    elements = build.outputs[output].elements
+    return elements > 1 and any(given.elements == elements for given in build.inputs)
+
+
 def _task(build: Build, output: int, labels: Array | None, wanted: str, where: str, arrays: dict[str, Array]) -> Task:
-    t = build.outputs[output]
-    again = t.elements > 1 and any(given.elements == t.elements for given in build.inputs)
+    t, again = build.outputs[output], _is_an_input_again(build, output)
     if labels is None:
         if again and wanted in ("auto", Task.RECONSTRUCTION):
             return Task.RECONSTRUCTION
@@ -172,14 +207,9 @@ def _task(build: Build, output: int, labels: Array | None, wanted: str, where: s
 
 def _with_labels(found: Labelled, labels: Array, key: str, t: TensorType, where: str) -> Labelled:
     """Checked and flattened."""
-    count, steps = len(found), found.steps
-    per_sequence = bool(steps) and labels.shape[:1] == (count // steps,) and labels.shape[1:2] != (steps,)
-    if steps and not per_sequence:
-        labels = labels.reshape(-1, *labels.shape[2:]) if labels.shape[1:2] == (steps,) else labels
-    if len(labels) != (count // steps if per_sequence else count):
-        of = "sequences" if per_sequence else "samples"
+    count, of = (len(found) // found.steps, "sequences") if found.per_sequence else (len(found), "samples")
+    if len(labels) != count:
         raise SamplesError(f"{key} has {len(labels)} labels, there are {count} {of}", where=where)
-    found = replace(found, per_sequence=per_sequence)
     if found.task == Task.REGRESSION:
         return replace(found, labels=_wanted(labels, key, t, where))
     if found.task == Task.POSITIONS:
@@ -189,7 +219,7 @@ def _with_labels(found: Labelled, labels: Array, key: str, t: TensorType, where:
         return replace(found, labels=flat, axis=axis, classes=classes)
     classes = 2
     if found.task == Task.CLASSES:
-        classes = np.iinfo(np.int32).max if is_number(t) else t.elements
+        classes = MOST_CLASSES if is_number(t) else t.elements
     return replace(found, labels=class_labels(labels, key, classes, where), classes=0 if is_number(t) else classes)
 
 

@@ -61,13 +61,14 @@ def evaluate_build(
 
         outputs["float"] = float_outputs(build, data, float_model)
     found = {column: scored(data, values, threshold) for column, values in outputs.items()}
-    facts = _facts(build, data, outputs, found)
+    facts = facts_of(build, data, outputs, found)
     facts |= {"data": name, "on": on, "float_model": None if float_model is None else float_model.name, "notes": notes}
     build.add_to_report("evaluation", facts)
     return facts
 
 
-def _facts(build: Build, data: Labelled, outputs: dict[str, Array], found: dict[str, Scored]) -> dict[str, Any]:
+def facts_of(build: Build, data: Labelled, outputs: dict[str, Array], found: dict[str, Scored]) -> dict[str, Any]:
+    """What the report has of columns, by their names."""
     firmware, classes = found["firmware"], found["firmware"].classes
     names = _class_names(build, len(classes)) if classes else []
     return {
@@ -101,9 +102,12 @@ def _class_names(build: Build, count: int) -> list[str]:
 
 def _agreement(ours: Array, theirs: Array, mine: Scored, other: Scored) -> dict[str, Any]:
     """Between two columns: samples whose output is the same, places with the same class, the largest difference."""
-    same: Array = (ours == theirs).reshape(len(ours), -1).all(axis=1)
-    found: dict[str, Any] = {"same_outputs": int(np.count_nonzero(same)), "outputs": len(same)}
-    found["largest_difference"] = _number(float(np.abs(ours - theirs).max(initial=0)))
+    unlike: Array = np.not_equal(ours, theirs)
+    unlike[np.isnan(ours) & np.isnan(theirs)] = False
+    differs: Array = np.any(unlike.reshape(len(ours), -1), axis=1)
+    found: dict[str, Any] = {"same_outputs": int(np.count_nonzero(~differs)), "outputs": len(differs)}
+    apart = np.abs(ours[unlike] - theirs[unlike])
+    found["largest_difference"] = _number(float(apart.max(initial=0)))
     if mine.decided is not None and other.decided is not None:
         agreed: Array = mine.decided == other.decided
         found["same_class"] = float(agreed.mean())
@@ -117,7 +121,7 @@ def _worst(build: Build, data: Labelled, found: Scored, names: Sequence[str]) ->
     for i in order.tolist():
         if found.badness[i] <= 0:
             break
-        entry: dict[str, Any] = {"sample": i, "badness": float(found.badness[i])}
+        entry: dict[str, Any] = {"sample": i, "badness": _number(float(found.badness[i]))}
         if data.labels is not None and data.task not in (Task.POSITIONS, Task.REGRESSION):
             label = int(data.labels[i])
             entry["label"] = names[label] if names else str(label)

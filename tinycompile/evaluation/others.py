@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.build import Build
-from tinycompile.errors import ModelFileError, SamplesError, UsageError
+from tinycompile.errors import ModelFileError, SamplesError, TinycompileError, UsageError
 from tinycompile.evaluation.data import Labelled
 from tinycompile.frontend import is_onnx
 from tinycompile.frontend.onnx_file import load_proto
@@ -53,11 +53,11 @@ def float_outputs(build: Build, data: Labelled, path: Path) -> Array:
     """
     if data.steps:
         raise UsageError("--float doesn't go with --sequence", why="the float model's states aren't known")
-    run, shapes = _onnx(path) if is_onnx(path) else _tflite(path)
-    if len(shapes) != len(data.reals):
-        why = f"it has {len(shapes)} inputs, the build has {len(data.reals)}"
+    run, wanted = _onnx(path) if is_onnx(path) else _tflite(path)
+    if len(wanted) != len(data.reals):
+        why = f"it has {len(wanted)} inputs, the build has {len(data.reals)}"
         raise UsageError("--float is another model", where=str(path), why=why)
-    given = [_as_input(values, shape, path) for values, shape in zip(data.reals, shapes, strict=True)]
+    given = [_as_input(values, *each, path) for values, each in zip(data.reals, wanted, strict=True)]
     t, found = build.outputs[data.output], list[Array]()
     for i in range(len(data)):
         step(f"the float model: sample {i + 1:,} of {len(data):,}")
@@ -71,30 +71,48 @@ def float_outputs(build: Build, data: Labelled, path: Path) -> Array:
 
 
 Runner = Callable[[Sequence[Array]], list[Array]]
+Wanted = list[tuple[tuple[int, ...], str]]
+"""Shapes and types of inputs."""
+
+_ONNX_TYPES = {"float": "float32", "double": "float64"}
+"""NumPy's names for types that are called otherwise: tensor(float)."""
 
 
-def _onnx(path: Path) -> tuple[Runner, list[tuple[int, ...]]]:
-    session = session_of(load_proto(path))
-    names = [each.name for each in session.get_inputs()]
-    shapes = [tuple(size if isinstance(size, int) else 1 for size in each.shape) for each in session.get_inputs()]
+def _onnx(path: Path) -> tuple[Runner, Wanted]:
+    proto = load_proto(path)
+    try:
+        session = session_of(proto)
+    except TinycompileError:
+        raise
+    except Exception as error:  # onnxruntime's own have no common class
+        raise _refused("onnxruntime", path, error) from error
+    names, wanted = list[str](), list[tuple[tuple[int, ...], str]]()
+    for each in session.get_inputs():
+        names.append(each.name)
+        kind = each.type.removeprefix("tensor(").removesuffix(")")
+        shape = tuple(size if isinstance(size, int) else 1 for size in each.shape)
+        wanted.append((shape, str(_ONNX_TYPES.get(kind, kind))))
 
     def run(inputs: Sequence[Array]) -> list[Array]:
-        return [np.asarray(each) for each in session.run(None, dict(zip(names, inputs, strict=True)))]
+        try:
+            return [np.asarray(each) for each in session.run(None, dict(zip(names, inputs, strict=True)))]
+        except Exception as error:
+            raise _refused("onnxruntime", path, error) from error
 
-    return run, shapes
+    return run, wanted
 
 
-def _tflite(path: Path) -> tuple[Runner, list[tuple[int, ...]]]:
+def _refused(runtime: str, path: Path, error: Exception) -> ModelFileError:
+    return ModelFileError(f"{runtime} refuses the model", where=str(path), why=str(error)[:300])
+
+
+def _tflite(path: Path) -> tuple[Runner, Wanted]:
     try:
         interpreter: Any = litert_module().Interpreter(model_content=path.read_bytes())
         interpreter.allocate_tensors()
     except (OSError, ValueError, RuntimeError) as error:
-        raise ModelFileError("LiteRT refuses the model", where=str(path), why=str(error)[:300]) from error
+        raise _refused("LiteRT", path, error) from error
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-    other = next((each for each in inputs if each["dtype"] != np.float32), None)
-    if other is not None:
-        why = f"its input {other['name']} is {np.dtype(other['dtype']).name}"
-        raise UsageError("--float is no model of floats", where=str(path), why=why)
 
     def run(given: Sequence[Array]) -> list[Array]:
         for detail, array in zip(inputs, given, strict=True):
@@ -102,16 +120,22 @@ def _tflite(path: Path) -> tuple[Runner, list[tuple[int, ...]]]:
         interpreter.invoke()
         return [interpreter.get_tensor(each["index"]) for each in outputs]
 
-    return run, [tuple(int(size) for size in each["shape"]) for each in inputs]
+    return run, [(tuple(int(size) for size in each["shape"]), np.dtype(each["dtype"]).name) for each in inputs]
 
 
 _CHANNELS_FIRST, _CHANNELS_LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 
 
-def _as_input(values: Array, shape: tuple[int, ...], path: Path) -> Array:
-    """(samples, *shape) of real numbers: reshaped, or with channels where the float model has them."""
+def _as_input(values: Array, shape: tuple[int, ...], dtype: str, path: Path) -> Array:
+    """(samples, *shape) of real numbers, or of whole ones where the build has such, too: reshaped, or with channels
+    where the float model has them.
+    """
     own = values.shape[1:]
-    given = values.astype(np.float32) if values.dtype.kind == "f" else values
+    if (values.dtype.kind == "f") != ("float" in dtype):
+        here = "real numbers" if values.dtype.kind == "f" else values.dtype
+        why = f"it has an input of {dtype}, where the build has {here}"
+        raise UsageError("--float is no model of floats", where=str(path), why=why)
+    given = values.astype(dtype)
     for axes in (None, _CHANNELS_FIRST, _CHANNELS_LAST):
         moved = own if axes is None else tuple(own[axis] for axis in axes) if len(own) == 4 else ()
         if moved == shape:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
 import numpy as np
 
-from tinycompile.evaluation.data import Labelled, Task
+from tinycompile.evaluation.data import MOST_CLASSES, Labelled, Task
 from tinycompile.ir import Array
 from tinycompile.numerics.measures import (
     ClassMeasures,
     absolute_error,
     auc,
     by_class,
+    class_counts,
     confusion,
     determination,
     mean_iou,
@@ -24,6 +25,9 @@ from tinycompile.numerics.measures import (
 
 TOP_FIVE_FROM = 10
 """Classes, from which on the five best count, too."""
+
+MOST_CONFUSED = 1 << 11
+"""Classes, up to which there is a matrix, which has the square of that."""
 
 _OF_CLASSES = ("top1", "top5", "auc", "balanced_accuracy", "macro_f1")
 MEASURES = {
@@ -47,8 +51,8 @@ class Scored:
     Attributes:
         measures: by their keys, such as "top1".
         decided: the class of each sample, or place; None where none is decided.
-        badness: (samples,), the higher the worse.
-        confusion: (classes, classes), rows are labels; None where no class is decided.
+        badness: (samples,), the higher the worse; infinite where an output has a NaN.
+        confusion: (classes, classes), rows are labels; None where no class is decided, or there are too many.
     """
 
     measures: dict[str, float]
@@ -64,6 +68,12 @@ def scored(data: Labelled, outputs: Array, threshold: float) -> Scored:
     Args:
         outputs: (samples, *shape). threshold: from which on a single score means class 1.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # a model of floats may overflow
+        found = _scored(data, outputs, threshold)
+    return replace(found, badness=np.where(np.isnan(found.badness), np.inf, found.badness))
+
+
+def _scored(data: Labelled, outputs: Array, threshold: float) -> Scored:
     values = data.counted(outputs)
     if data.task in (Task.CLASSES, Task.POSITIONS):
         return _classes(data, values)
@@ -95,15 +105,16 @@ def _classes(data: Labelled, values: Array) -> Scored:
     labels, count = _labels(data).reshape(-1), data.classes
     if count == 0:  # the output is the number of a class
         decided = values.reshape(len(values)).astype(np.int64)
-        count = int(max(labels.max(), decided.max(initial=0))) + 1
-        wrong = (decided != labels).astype(np.float64)
-        if decided.min(initial=0) < 0:  # none of the classes, as one behind them
-            decided, count = np.where(decided < 0, count, decided), count + 1
+        wrong, none = (decided != labels).astype(np.float64), (decided < 0) | (decided >= MOST_CLASSES)
+        count = int(max(labels.max(), np.where(none, 0, decided).max(initial=0))) + 1
+        if none.any():  # as a class behind the others
+            decided, count = np.where(none, count, decided), count + 1
         return _decided(labels, decided, count, wrong, {})
     scores = np.moveaxis(values, data.axis, -1).reshape(-1, count)
     decided = ranked(scores, 1)[:, 0]
     rows = np.arange(len(scores))
-    margin = (scores[rows, decided] - scores[rows, labels]).reshape(len(values), -1).mean(axis=1)
+    margin = np.where(decided == labels, 0, scores[rows, decided] - scores[rows, labels])
+    margin = margin.reshape(len(values), -1).mean(axis=1)
     further = dict[str, float]()
     if count >= TOP_FIVE_FROM:
         further["top5"] = top_k(scores, labels, 5)
@@ -121,14 +132,14 @@ def _of_two(scores: Array) -> Array:
 def _decided(
     labels: Array, decided: Array, count: int, badness: Array, further: dict[str, float], *, positions: bool = False
 ) -> Scored:
-    matrix = confusion(labels, decided, count)
-    classes = by_class(matrix)
+    counts = class_counts(labels, decided, count)
+    classes, matrix = by_class(counts), confusion(labels, decided, count) if count <= MOST_CONFUSED else None
     known, seen = [c for c in classes if c.samples], [c for c in classes if c.samples or c.predicted]
-    measures = {"top1": float(np.trace(matrix) / len(labels)), **further}
+    measures = {"top1": float(counts[0].sum() / len(labels)), **further}
     measures["balanced_accuracy"] = fmean(c.recall for c in known)
     measures["macro_f1"] = fmean(c.f1 for c in seen)
     if positions:
-        measures["mean_iou"] = mean_iou(matrix)
+        measures["mean_iou"] = mean_iou(counts)
     return Scored(measures, decided, badness, matrix, classes)
 
 
@@ -147,13 +158,14 @@ def _regression(values: Array, wanted: Array) -> Scored:
 
 
 def _misplaced(scores: Array, labels: Array) -> Array:
-    """The share of the other class' samples that are on the wrong side of each; ties count half."""
-    found = np.zeros(len(scores))
+    """The share of the other class' samples that are on the wrong side of each; ties count half. NaN of a NaN."""
+    known = ~np.isnan(scores)
+    found = np.where(known, 0.0, np.nan)
     for own, sign in ((1, 1.0), (0, -1.0)):
-        others = np.sort(sign * scores[labels != own])
-        mine = sign * scores[labels == own]
+        others = np.sort(sign * scores[known & (labels != own)])
+        mine = sign * scores[known & (labels == own)]
         if others.size:
             above = others.size - np.searchsorted(others, mine, "right")
             ties = others.size - np.searchsorted(others, mine, "left") - above
-            found[labels == own] = (above + ties / 2) / others.size
+            found[known & (labels == own)] = (above + ties / 2) / others.size
     return found

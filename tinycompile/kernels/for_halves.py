@@ -62,3 +62,9 @@ def covers_for_halves(site: Site, core: Core) -> Iterator[Kernel]:
                 kernel = factory(site, core)
                 if kernel is not None:
                     yield kernel
+
+
+def factories() -> Iterator[Factory | OfChannels]:
+    """All that are registered here."""
+    yield from (factory for _, _, factory in _COVERS)
+    yield from (of_channels for found in _OF_CHANNELS.values() for _, of_channels in found)

@@ -8,6 +8,7 @@ from tinycompile.build import Build
 from tinycompile.errors import UsageError
 from tinycompile.lowering import imported, ready
 from tinycompile.options import Options
+from tinycompile.passes.stream_input import with_rows
 from tinycompile.predecessor import options_of_build
 from tinycompile.training.step import TrainingStep, training_of
 
@@ -21,8 +22,9 @@ def step_of(build: Build) -> TrainingStep:
     if not build.source.is_file():
         raise UsageError("the build has lost its model", where=str(build.source), why="it says what a step computes")
     options = options_of_build(build.folder, build.report, Options())
-    options = replace(options, input_stream="none")  # rows are the same input, one after the other
-    step = training_of(ready(imported(build.source, options), options))
+    whole = replace(options, input_stream="none")
+    graph = ready(imported(build.source, options), whole)
+    step = training_of(with_rows(graph) if options.input_stream == "rows" else graph)
     if step is None:
         raise UsageError("this model doesn't learn", where=str(build.folder), hint="build it with --train")
     return step

@@ -16,6 +16,9 @@ from tinycompile.numerics.training_losses import LOSS_BITS
 from tinycompile.report.saving import update_report
 from tinycompile.training.step import TrainingStep
 from tinycompile.training.trainer import Trainer
+from tinycompile.verify.reference import Expected
+from tinycompile.verify.tensors import compare
+from tinycompile.verify.tflite import sums_floats
 
 SEED = 0
 APPLIED_AFTER = 3
@@ -68,8 +71,8 @@ def verify_training(
     build: Build, steps: int, inputs: Sequence[Array] | None = None, labels: Array | None = None
 ) -> TrainingVerification:
     """Train for some steps by the definition, on this machine and, if QEMU has one for the board, there; compare loss,
-    parameters and every other state after each step, and a prediction at the end. Records `verify_training` in the
-    report.
+    parameters and every other state after each step, bit for bit, and a prediction at the end, as `verify` does.
+    Records `verify_training` in the report.
 
     Args:
         inputs: one array (samples, *shape) per input, `labels` (samples, *shape): they begin again where there are
@@ -102,7 +105,8 @@ def verify_training(
         prediction = answer.instructions or prediction
         values += sum(array.size for array in outputs.values())
         got = {f"output {i}": array for i, array in enumerate(answer.outputs)}
-        difference = difference or _difference(device, steps, outputs, got)
+        exact = not any(map(sums_floats, build.report["layers"]))
+        difference = difference or _difference(device, steps, outputs, got, exact=exact)
     moved = sum(int(np.count_nonzero(first[name] != expected[-1][name])) for name in step.parameters)
     names, counts = tuple(device.name for device in devices), (instructions, prediction)
     found = TrainingVerification(names, steps, len(step.parameters), values, moved, *counts, difference)
@@ -158,12 +162,13 @@ def _states_in(build: Build, answer: Answer) -> Mapping[str, Array]:
 
 
 def _difference(
-    device: Device, number: int, expected: Mapping[str, Array], got: Mapping[str, Array]
+    device: Device, number: int, expected: Mapping[str, Array], got: Mapping[str, Array], *, exact: bool = True
 ) -> StateDifference | None:
+    """The first one; floats may differ as those that `verify` compares unless they are `exact`."""
     if set(expected) != set(got):
         raise ToolFailedError("the build's states aren't those of its model", hint="build it again with this version")
     for name, want in expected.items():
-        wrong = np.argwhere(want != got[name])
+        wrong = np.argwhere(compare(Expected(want, exact), got[name], np.ones(want.shape, bool)).wrong)
         if len(wrong):
             index = tuple(int(i) for i in wrong[0])
             values = want[index].item(), got[name][index].item()

@@ -36,11 +36,11 @@ def auc(scores: Array, positive: Array) -> float:
         AUC = (sum of r - p (p + 1) / 2) / (p n)
 
     which is how often a positive sample scores higher than a negative one, ties counting half. NaN where either is
-    missing.
+    missing, or a score is NaN.
     """
     is_positive, values = positive.ravel() == 1, scores.ravel()
     p, n = int(np.count_nonzero(is_positive)), int(np.count_nonzero(~is_positive))
-    if p == 0 or n == 0:
+    if p == 0 or n == 0 or np.isnan(values).any():
         return float("nan")
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
@@ -72,15 +72,16 @@ class ClassMeasures:
     f1: float
 
 
-def by_class(matrix: Array) -> list[ClassMeasures]:
-    """Of a confusion matrix."""
+def class_counts(labels: Array, predicted: Array, classes: int) -> Array:
+    """(3, classes): of each class the samples that were taken for it and are, that are, that were taken for it."""
+    right = labels[labels == predicted]
+    return np.stack([np.bincount(each.astype(np.int64), minlength=classes) for each in (right, labels, predicted)])
+
+
+def by_class(counts: Array) -> list[ClassMeasures]:
+    """Of `class_counts`."""
     found = list[ClassMeasures]()
-    for number in range(len(matrix)):
-        right, samples, predicted = (
-            int(matrix[number, number]),
-            int(matrix[number].sum()),
-            int(matrix[:, number].sum()),
-        )
+    for right, samples, predicted in counts.T.tolist():
         f1 = _ratio(2 * right, samples + predicted)
         found.append(ClassMeasures(samples, predicted, _ratio(right, predicted), _ratio(right, samples), f1))
     return found
@@ -90,9 +91,9 @@ def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def mean_iou(matrix: Array) -> float:
-    """Mean of intersection over union of the classes that are labels or predictions anywhere, of a confusion matrix."""
-    right, union = np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1) - np.diag(matrix)
+def mean_iou(counts: Array) -> float:
+    """Mean of intersection over union of the classes that are labels or predictions anywhere, of `class_counts`."""
+    right, union = counts[0], counts[1] + counts[2] - counts[0]
     shares: Array = right[union > 0] / union[union > 0]
     return float(shares.mean())
 
@@ -115,5 +116,6 @@ def determination(values: Array, wanted: Array) -> float:
     found, true = values.reshape(len(values), -1).astype(np.float64), wanted.reshape(len(wanted), -1)
     errors = np.square(found - true).sum(axis=0)
     spread = np.square(true - true.mean(axis=0)).sum(axis=0)
-    shares = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), np.where(errors > 0, 0.0, 1.0))
+    constant: Array = np.where(errors > 0, 0.0, 1.0) + 0 * errors  # NaN of a NaN
+    shares: Array = np.where(spread > 0, 1 - errors / np.where(spread > 0, spread, 1), constant)
     return float(shares.mean())

@@ -10,7 +10,8 @@ from tinycompile.ir import Array, Node
 from tinycompile.ops._movement import Movement, checked_axes
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.placed_gradient import PlacedGradient
-from tinycompile.ops._training.rule import Differentiable, NoGradientError, Tape, add_as_values
+from tinycompile.ops._training.rule import Differentiable, Tape, add_as_values
+from tinycompile.ops.take import gradients_of_taken
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,15 @@ class Slice(Movement, Differentiable):
         return Slice(tuple(begins), tuple(sizes), tuple(steps))
 
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
-        if any(step != 1 for step in self.step):
-            raise NoGradientError(f"it takes elements at distances of {self.step}")
-        op = PlacedGradient(tape.type_of(node.inputs[0]).shape, self.begin)
-        (values,) = tape.emit(op, gradient.values, meaning="input_gradient")
+        """Along axes with a step the rest is 0 between elements, then around them."""
+        whole, values, begins = tape.type_of(node.inputs[0]).shape, gradient.values, list(self.begin)
+        for axis, (begin, size, step) in enumerate(zip(self.begin, self.size, self.step, strict=True)):
+            if step != 1 and size > 1:
+                taken = range(begin, begin + size * step, step)
+                (values,) = gradients_of_taken(tape, values, axis, taken, whole[axis])
+                begins[axis] = 0
+        if tape.type_of(values).shape != whole:
+            (values,) = tape.emit(PlacedGradient(whole, tuple(begins)), values, meaning="input_gradient")
         add_as_values(tape, node, Gradient(values, gradient.exponent))
 
     def move(self, x: Array) -> Array:

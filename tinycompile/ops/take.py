@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,17 +45,8 @@ class Take(Differentiable):
 
     def vjp(self, tape: Tape, node: Node, gradient: Gradient) -> None:
         """Elements that were taken several times are the sum of what their copies have."""
-        shape, found = tape.type_of(node.outputs[0]).shape, np.array(self.indices)
-        longer = (*shape[: self.axis], found.size + 1, *shape[self.axis + 1 :])  # with a 0 for those that weren't taken
-        (filled,) = tape.emit(PlacedGradient(longer, (0,) * len(shape)), gradient.values, meaning="filled")
-        counts = np.bincount(found, minlength=tape.type_of(node.inputs[0]).shape[self.axis])
-        order = np.argsort(found, kind="stable")
-        first = np.cumsum(counts) - counts
-        for number in range(counts.max()):
-            there = counts > number
-            places = np.where(there, order[np.where(there, first + number, 0)], found.size)
-            op = Take(self.axis, tuple(places.tolist()))
-            (values,) = tape.emit(op, filled, meaning="input_gradient")
+        size = tape.type_of(node.inputs[0]).shape[self.axis]
+        for values in gradients_of_taken(tape, gradient.values, self.axis, self.indices, size):
             add_as_values(tape, node, Gradient(values, gradient.exponent))
 
     def access(self, sig: Signature, operand: int) -> Access:
@@ -83,3 +74,20 @@ class Take(Differentiable):
 
     def unsupported(self, sig: Signature) -> str | None:
         return not_movable(sig.input)
+
+
+def gradients_of_taken(tape: Tape, gradient: str, axis: int, indices: Sequence[int], size: int) -> Iterator[str]:
+    """Of elements along an axis, `size` of them, from that of those that were taken: as many parts as an element was
+    taken times, whose sum it is.
+    """
+    shape, found = tape.type_of(gradient).shape, np.array(indices)
+    longer = (*shape[:axis], found.size + 1, *shape[axis + 1 :])  # with a 0 for those that weren't taken
+    (filled,) = tape.emit(PlacedGradient(longer, (0,) * len(shape)), gradient, meaning="filled")
+    counts = np.bincount(found, minlength=size)
+    order = np.argsort(found, kind="stable")
+    first = np.cumsum(counts) - counts
+    for number in range(counts.max()):
+        there = counts > number
+        places = np.where(there, order[np.where(there, first + number, 0)], found.size)
+        (values,) = tape.emit(Take(axis, tuple(places.tolist())), filled, meaning="input_gradient")
+        yield values

@@ -78,10 +78,10 @@ class Camera:
         """Raises UsageError where formats or the way to make images smaller don't fit the part that is taken."""
         if self.range == "imagenet" and channels != 3:
             raise UsageError("--pixel-range imagenet is of three colours", why=f"the model has {channels} channel")
-        x, _, wide, high = self.crop
+        x, y, wide, high = self.crop
         layout = FORMATS[self.format]
         whole = layout.block * layout.pair
-        if x % whole or wide % layout.block or high % layout.block or self.width % whole:
+        if x % whole or self.width % whole or any(size % layout.block for size in (y, wide, high)):
             raise UsageError(
                 f"--crop cuts through pixels of {self.format}",
                 why=f"{whole} columns{f' and {layout.block} rows' if layout.block > 1 else ''} belong together",

@@ -12,7 +12,20 @@ from tinycompile.ops.transpose import TO_CHANNELS_LAST, Transpose
 
 
 def stream_input(graph: Graph) -> Graph:
-    """The graph with its input as the first node's result. The rows have channels last: a TRANSPOSE to that goes.
+    """The graph with its input as the first node's result.
+
+    Raises:
+        UsageError: as `with_rows`.
+    """
+    graph = with_rows(graph)
+    (name,) = graph.inputs
+    t = graph.types[name]
+    rows = Node(f"{name}/rows", InputRows((1, t.shape[1], t.shape[2], t.shape[3]), t.dtype), (), (name,))
+    return replace(graph, inputs=(), nodes=(rows, *graph.nodes))
+
+
+def with_rows(graph: Graph) -> Graph:
+    """The graph with the input whose rows are given, still whole: with channels last, a TRANSPOSE to that goes.
 
     Raises:
         UsageError: there are several inputs, or the input isn't an image, or it is an output as well.
@@ -37,8 +50,7 @@ def stream_input(graph: Graph) -> Graph:
     t = graph.types[name]
     if len(t.shape) != 4 or t.shape[0] != 1 or t.shape[1] < 2:
         raise UsageError("--input-stream rows needs an image as input", where=graph.name, why=f"the input is {t}")
-    rows = Node(f"{name}/rows", InputRows((1, t.shape[1], t.shape[2], t.shape[3]), t.dtype), (), (name,))
     gone = set(graph.inputs) - {name}
     types = {n: t for n, t in graph.types.items() if n not in gone}
     sources = {n: source for n, source in graph.sources.items() if n not in gone}
-    return replace(graph, inputs=(), nodes=(rows, *nodes), types=types, sources=sources)
+    return replace(graph, inputs=(name,), nodes=nodes, types=types, sources=sources)

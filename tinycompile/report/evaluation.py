@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 NAMES = {
@@ -31,15 +32,14 @@ CONFUSED = 8
 
 def column_names(report: Mapping[str, Any]) -> dict[str, str]:
     """What columns are called: the reference of a model of floats isn't int8."""
-    floats = all(entry["dtype"] == "float32" and entry.get("scale") is None for entry in report["inputs"])
     kinds = {entry["dtype"] for layer in report["layers"] for entry in layer["outputs"]}
-    return {**COLUMNS, "reference": "reference"} if floats and not kinds & {"int8", "uint8", "int16"} else COLUMNS
+    return {**COLUMNS, "reference": "reference"} if not kinds & {"int8", "uint8", "int16"} else COLUMNS
 
 
 def tables(report: Mapping[str, Any]) -> Iterator[Table | str]:
     """Measures, classes, the confusion matrix, each behind what it is."""
     facts = report["evaluation"]
-    yield f"{report['model']}: {facts['samples']:,} samples of {facts['data']}"
+    yield escape(f"{report['model']}: {facts['samples']:,} samples of {facts['data']}")
     yield _measures(facts, column_names(report))
     if facts["classes"]:
         yield "by class, of the firmware:"
@@ -72,7 +72,7 @@ def _classes(facts: Mapping[str, Any]) -> Table:
         table.add_column(name, justify="left" if name == "class" else "right")
     for each in facts["classes"]:
         shares = (f"{each[key]:.4f}" for key in ("precision", "recall", "f1"))
-        table.add_row(each["class"], f"{each['samples']:,}", *shares)
+        table.add_row(escape(each["class"]), f"{each['samples']:,}", *shares)
     return table
 
 
@@ -83,7 +83,7 @@ def _matrix(facts: Mapping[str, Any]) -> Table:
         table.add_column(str(number), justify="right")
     for number, (each, row) in enumerate(zip(facts["classes"], facts["confusion"], strict=True)):
         name = each["class"] if each["class"] == str(number) else f"{number} {each['class']}"
-        table.add_row(name, *(f"{count:,}" if count else "." for count in row))
+        table.add_row(escape(name), *(f"{count:,}" if count else "." for count in row))
     return table
 
 
@@ -96,7 +96,7 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         apart = each["largest_difference"]
         largest = f"; at most {apart:.4g} apart" if apart else ""
         yield f"firmware and {names[each['column']]}: {same}{classes}{largest}"
-    if len(facts["classes"]) > MATRIX_CLASSES:
+    if len(facts["classes"]) > MATRIX_CLASSES and facts["confusion"] is not None:
         for count, label, decided in confused(facts)[:CONFUSED]:
             yield f"{count:,} of {label} taken for {decided}"
     worst = [str(each["sample"]) for each in facts["worst"]]

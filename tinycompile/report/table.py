@@ -122,7 +122,7 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         part = f"{steps['longest'] / max(1, sum(each['instructions_estimate'] for each in report['layers'])):.1%}"
         yield "steps", f"{steps['count']:,}, the longest takes about {steps['longest']:,} instructions ({part})"
         if steps["longest"] > steps["limit"]:
-            yield "", f"above --steps, which are {steps['limit']:,}: {', '.join(steps['longest_layers'])}"
+            yield "", f"above --steps, which are {steps['limit']:,}: {escape(', '.join(steps['longest_layers']))}"
     asked = [escape(text.partition(":")[0]) for text in report["options"].get("backend", ())]
     if asked:
         folded = report["options"].get("folded_output") is not None

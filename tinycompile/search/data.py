@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import numpy as np
 
 from tinycompile.errors import SamplesError
 from tinycompile.ir import Array
+from tinycompile.samples import load_arrays
 
 FOLDS = 3
 """Times that a candidate is trained and judged, each time by others of the samples, where there are few."""
 ENOUGH = 5000
 """Samples of which the last fifth of each class, in the file's order, is enough to compare networks on."""
+
+_FIFTHS = 5
+_HINT = "x (count, channels, height, width), (count, channels, steps) or (count, features); y (count,) of integers"
 
 CALIBRATION = 256
 """Samples that the best are quantised with."""
@@ -61,41 +66,64 @@ class Data:
         (count, features).
 
         Raises:
-            SamplesError: arrays are missing, or of other shapes.
+            SamplesError: arrays are missing, of other shapes, or not of classes that can be learned from them.
         """
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        except (OSError, ValueError) as error:
-            raise SamplesError(f"can't be read: {error}", where=str(path)) from error
+        arrays = load_arrays(path)
         train = _part(arrays, "", path)
         if train is None:
-            raise SamplesError(
-                "there is no x and y", where=str(path), hint="x (count, channels, height, width), y (count,)"
-            )
+            raise SamplesError("there is no x and y", where=str(path), hint=_HINT)
         test, validation = (_part(arrays, f"_{name}", path) for name in ("test", "validation"))
         parts = [part for part in (train, validation, test) if part is not None]
         for part in parts:
             if part.x.shape[1:] != train.x.shape[1:]:
                 raise SamplesError(f"samples of shapes {train.x.shape[1:]} and {part.x.shape[1:]}", where=str(path))
-            if part.y.min() < 0:
-                raise SamplesError("classes are 0, 1, 2 ...", where=str(path))
-        classes = 1 + max(int(part.y.max()) for part in parts)
         if validation is not None:
-            return Data(_joined(train, validation), ((train, validation),), test, classes)
-        return Data(train, _split(train, folds or (1 if len(train) >= ENOUGH else FOLDS)), test, classes)
+            return Data(_joined(train, validation), ((train, validation),), test, _classes(parts, path))
+        classes, count = _classes(parts, path), folds or (1 if len(train) >= ENOUGH else FOLDS)
+        least, pieces = int(np.bincount(train.y).min()), count if count > 1 else _FIFTHS
+        if least < pieces:
+            raise SamplesError(
+                f"a class has {least} samples, which are too few to be split in {pieces}",
+                where=str(path),
+                hint="more samples; fewer --folds; x_validation and y_validation of your own",
+            )
+        return Data(train, _split(train, count), test, classes)
+
+
+def _classes(parts: Sequence[Part], path: Path) -> int:
+    """How many. Raises SamplesError: not two or more, from 0 on, each with samples in the first part."""
+    known = np.unique(parts[0].y)
+    missing = {int(label) for part in parts for label in np.unique(part.y)} - set(known.tolist())
+    if len(known) < 2 or known[0] != 0 or known[-1] != len(known) - 1 or missing:
+        said = ", ".join(map(str, [*known[:8].tolist(), *(["..."] if len(known) > 8 else [])]))
+        others = f", and another part {min(missing)}, too" if missing else ""
+        raise SamplesError(
+            f"y has the classes {said}{others}",
+            where=str(path),
+            why="classes are 0, 1, 2 ..., at least two, and y has samples of each",
+            hint="np.unique(y, return_inverse=True)[1] numbers them",
+        )
+    return len(known)
 
 
 def _part(arrays: dict[str, Array], suffix: str, path: Path) -> Part | None:
+    """Raises SamplesError: these are no samples with classes."""
     x, y = arrays.get(f"x{suffix}"), arrays.get(f"y{suffix}")
-    if x is None or y is None:
+    if x is None and y is None:
         return None
-    if len(x) != len(y) or not len(x) or y.ndim != 1 or y.dtype.kind not in "iu" or x.ndim not in (2, 3, 4):
+    if x is None or y is None:
+        raise SamplesError(f"there is no {'x' if x is None else 'y'}{suffix}", where=str(path), hint=_HINT)
+    numbers = x.dtype.kind in "fiub" and y.dtype.kind in "iu"
+    if not numbers or y.ndim != 1 or x.ndim not in (2, 3, 4) or not x.size or len(x) != len(y):
         raise SamplesError(
-            f"x{suffix} {x.shape} and y{suffix} {y.shape} {y.dtype} are no samples with classes",
+            f"x{suffix} {x.shape} {x.dtype} and y{suffix} {y.shape} {y.dtype} are no samples with classes",
             where=str(path),
-            hint="x (count, channels, height, width), (count, channels, steps) or (count, features), y (count,)",
+            hint=_HINT,
         )
+    with np.errstate(over="ignore"):
+        finite = bool(np.isfinite(x.astype(np.float32)).all())
+    if not finite:
+        raise SamplesError(f"x{suffix} has values that aren't finite as float32", where=str(path))
     if x.ndim == 3:
         x = x[:, :, None, :]
     return Part(np.ascontiguousarray(x, np.float32), y.astype(np.int64))
@@ -107,7 +135,7 @@ def _joined(first: Part, second: Part) -> Part:
 
 def _split(whole: Part, folds: int) -> tuple[tuple[Part, Part], ...]:
     """Folds; one is the last fifth of each class."""
-    parts = folds if folds > 1 else 5
+    parts = folds if folds > 1 else _FIFTHS
     fold = np.zeros(len(whole), np.int64)
     for each in np.unique(whole.y):
         places = np.flatnonzero(whole.y == each)

@@ -78,13 +78,14 @@ class Prices:
 
     def __call__(self, config: Config) -> Priced:
         """Raises TinycompileError: a network that can't be compiled, which is a defect of the space."""
+        where = self.space.place(config)
         try:
-            proto = as_proto(self.space.network(config, self.shape, self.classes), self.shape)
+            proto = as_proto(self.space.network(config, self.shape, self.classes), self.shape, where)
         except NoNetwork as error:
             return Priced(None, (_FAR,) * COUNT, f"none: {error}", is_none=True)
         key = _key_of(proto)
         if key not in self._known:
-            self._known[key] = self._priced(proto, key)
+            self._known[key] = self._priced(proto, key, where)
         return self._known[key]
 
     def population(self, count: int, seed: int) -> list[Config]:
@@ -98,9 +99,9 @@ class Prices:
                 break
         return found
 
-    def _priced(self, proto: Any, key: str) -> Priced:
+    def _priced(self, proto: Any, key: str, where: str) -> Priced:
         try:
-            found = price(proto, self._board, self._options)
+            found = price(proto, self._board, self._options, where, ((1, *self.shape), (1, self.classes)))
         except DoesNotFitError:
             return Priced(None, (_FAR,) * COUNT, key)
         figures = {

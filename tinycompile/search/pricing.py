@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.costing import Cost, cost_of
+from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx import import_model
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Graph
@@ -75,11 +76,28 @@ def _typical_ranges(graph: FloatGraph) -> dict[str, tuple[float, int]]:
     return found
 
 
-def price(proto: Any, board: Board, options: Options, where: str = "the candidate") -> Cost:
+def price(
+    proto: Any,
+    board: Board,
+    options: Options,
+    where: str = "the candidate",
+    ends: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
+) -> Cost:
     """What a float model would cost, quantised and built.
 
+    Args:
+        ends: shapes that its only input and its only output must have; None for any.
+
     Raises:
-        DoesNotFitError: there is no room for its arena. Others as `typically_quantized`.
+        DoesNotFitError: there is no room for its arena. UsageError: it has other ends. Others as `typically_quantized`.
     """
     graph = typically_quantized(proto, where)
+    found = [[graph.types[name].shape for name in names] for names in (graph.inputs, graph.outputs)]
+    if ends is not None and found != [[end] for end in ends]:
+        raise UsageError(
+            "the network goes from {} to {}".format(*(", ".join(map(str, shapes)) for shapes in found)),
+            where=where,
+            why="samples and their classes are from {} to {}".format(*ends),
+            hint="a network for the shape and the number of classes that `build` is given",
+        )
     return cost_of(int8_io(graph) if options.io == "int8" else graph, board, options, exact=False)

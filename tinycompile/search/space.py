@@ -11,13 +11,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from tinycompile.errors import UsageError
+from tinycompile.errors import TinycompileError, UsageError
 from tinycompile.search.network import Network
 
 Value = int | float | str | bool
@@ -62,16 +62,31 @@ class Space:
         """A ModelProto or a PyTorch module.
 
         Raises:
-            NoNetwork: the choice means none. UsageError: what `build` returns is no network.
+            NoNetwork: the choice means none. UsageError: `build` fails, or what it returns is no network.
         """
-        found = self.build(config, tuple(shape), classes)
-        if isinstance(found, Network):
-            return found.model()
-        if hasattr(found, "graph") or callable(found):
+        try:
+            found = self.build(dict(config), tuple(shape), classes)
+            if isinstance(found, Network):
+                return found.model()
+        except (NoNetwork, TinycompileError):
+            raise
+        except (Exception, SystemExit) as error:  # it is the user's
+            raise UsageError(
+                f"build fails: {type(error).__name__}: {error}",
+                where=self.place(config),
+                hint="raise NoNetwork where values don't go together",
+            ) from error
+        if hasattr(found, "SerializeToString") or (callable(found) and hasattr(found, "state_dict")):
             return found
         raise UsageError(
-            f"build returns {type(found).__name__}", where=self.where, hint="a Network, a ModelProto or a torch module"
+            f"build returns {type(found).__name__}",
+            where=self.place(config),
+            hint="a Network, a ModelProto or a torch module",
         )
+
+    def place(self, config: Config) -> str:
+        """Of a choice, for messages."""
+        return f"{self.where} with {' '.join(f'{name}={value}' for name, value in config.items())}"
 
     def known(self, name: str, texts: Sequence[str]) -> list[Value]:
         """The values of a parameter that are written so; what it hasn't stays a text."""
@@ -109,7 +124,7 @@ def load_space(given: str) -> Space:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"importing the space fails: {type(error).__name__}: {error}", where=given) from error
     return _space_of(module, path.stem, given)
 
@@ -127,12 +142,21 @@ def _space_of(module: Any, name: str, where: str) -> Space:
     for key, values in cast(Mapping[Any, Any], parameters).items():
         if not isinstance(values, Sequence) or isinstance(values, str) or not values:
             raise UsageError(f"PARAMETERS[{key!r}] is no list of values", where=where, hint=f'"{key}": [1, 2, 4]')
-        several = tuple(cast(Sequence[Any], values))
-        known = all(isinstance(value, int | float | str | bool) for value in several)
+        several = tuple(map(_plain, cast(Sequence[Any], values)))
+        known = all(isinstance(value, int | str | bool) or _is_finite(value) for value in several)
         if not known or len(set(several)) < len(several):
             raise UsageError(f"PARAMETERS[{key!r}] has values that are no numbers or texts, or twice", where=where)
         found[str(key)] = several
     return Space(name, found, build, where, _elastic(module, found, where))
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's."""
+    return cast(Any, value).item() if isinstance(value, np.generic) else value
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float) and isfinite(value)
 
 
 def _elastic(module: Any, parameters: Mapping[str, tuple[Value, ...]], where: str) -> tuple[str, ...]:

@@ -165,14 +165,28 @@ def trainable(network: Any, shape: Sequence[int]) -> Trainable | TrainableModule
     return Trainable(network) if hasattr(network, "graph") else TrainableModule(network, shape)
 
 
-def as_proto(network: Any, shape: Sequence[int]) -> Any:
-    """A ModelProto as it is; of a module what PyTorch's exporter makes of it, for one sample at a time."""
+def as_proto(network: Any, shape: Sequence[int], where: str = "the module") -> Any:
+    """A ModelProto as it is; of a module what PyTorch's exporter makes of it, for one sample at a time.
+
+    Raises:
+        UsageError: it can't be exported.
+    """
     if hasattr(network, "graph"):
         return network
     torch, was = torch_module(), network.training
     network.eval()
-    with redirect_stdout(StringIO()):
-        found = torch.onnx.export(network, (torch.zeros(1, *shape),), dynamo=True, verbose=False)
+    x = torch.zeros(1, *shape)
+    try:
+        with torch.no_grad():
+            network(x)  # what fails here is said in fewer words than the exporter has
+        with redirect_stdout(StringIO()):
+            found = torch.onnx.export(network, (x,), dynamo=True, verbose=False)
+    except Exception as error:  # the module's own, and the exporter's, which are many
+        raise UsageError(
+            f"PyTorch can't export the module: {type(error).__name__}: {str(error).strip()[:400]}",
+            where=where,
+            why=f"it is given a sample of shape {tuple(x.shape)}",
+        ) from error
     network.train(was)
     return found.model_proto
 

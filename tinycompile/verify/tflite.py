@@ -52,7 +52,7 @@ class TfliteReference:
         self._build, self.content = build, build.source.read_bytes()
         self._match: Runtime = build.match or "litert"
         self._sequence: list[Sequence[Array]] = []
-        self._exact = not any(map(_sums_floats, build.report["layers"]))
+        self._exact = not any(map(sums_floats, build.report["layers"]))
         self._channels_last = build.report["options"].get("layout") == "nhwc"
         self._states: dict[str, str] = build.report["options"].get("states", {})
         try:
@@ -195,7 +195,7 @@ def _first_asked(step: Step) -> str | None:
     return step.candidates[0].oracle if step.candidates else None
 
 
-def _sums_floats(layer: dict[str, Any]) -> bool:
+def sums_floats(layer: dict[str, Any]) -> bool:
     """Whether a layer's results depend on the order of its sums, or on who computes its functions."""
     return layer["op"] not in _ROUNDED_ONCE and any(entry["dtype"] == "float32" for entry in layer["outputs"])
 

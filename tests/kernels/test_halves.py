@@ -1,0 +1,48 @@
+"""Kernels that only layers on two cores need: those of some channels, and sums that are exactly where an operand is."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from tests.kernels.test_dsp import layer
+from tests.kernels.test_fused import M3, convolution, with_sum
+from tests.support.emulated_kernel import check_emulated
+from tests.support.kernel_checks import check
+from tinycompile.ir import Site
+from tinycompile.kernels import block, for_halves, packed_pixels
+from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.sub import Sub
+from tinycompile.targets import Core
+
+
+def all_channels(of_channels: for_halves.OfChannels) -> Factory:
+    """What such a kernel computes of every channel; `tests/planner/test_halves` has halves."""
+
+    @wraps(of_channels)
+    def factory(site: Site, core: Core) -> Kernel | None:
+        half = of_channels(site, core, range(site.sig.output.shape[-1]))
+        return None if half is None else half.kernel
+
+    return factory
+
+
+_DEPTHWISE = all_channels(block.depthwise_channels)
+CASES: tuple[tuple[Factory, Site], ...] = (
+    (_DEPTHWISE, layer(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 4, 5, 3), (1, 3, 3, 3), 3, 1)),
+    (_DEPTHWISE, layer(DepthwiseConv2D((2, 1), (1, 2), (0, 0, 0, 0)), (1, 7, 6, 4), (1, 3, 2, 4), 3, 2)),
+    (packed_pixels.linear_and_in_place, with_sum(convolution(depth=8, channels=6))),
+    (packed_pixels.linear_and_in_place, with_sum(convolution(depth=5, channels=9, size=1), Sub, reverse=True)),
+)
+
+
+def test_the_definition_on_the_host() -> None:
+    """A sum in the place of its operand, of which the kernel for one core has to be behind by a block."""
+    for factory, site in CASES:
+        kernel = check(factory, site, M3)
+        if factory is packed_pixels.linear_and_in_place:
+            assert kernel.overlap[3] == 0
+
+
+def test_the_definition_in_qemu() -> None:
+    check_emulated(CASES, "mps2-an385")

@@ -135,7 +135,7 @@ class Options:
         dtype: "float32" compiles float ONNX models as they are.
         match: the runtime whose bytes a `.tflite` model's are, where "litert" and "tflm" (TensorFlow Lite for
             Microcontrollers) compute different ones.
-        camera: "FORMAT,WIDTHxHEIGHT" for a model whose image comes as a camera gives it ([docs](docs/images.md)).
+        camera: "FORMAT,WIDTHxHEIGHT" for a model whose image comes as a camera gives it (docs/images.md).
         crop: "x,y,width,height" of its frames that the model sees.
         resize: how that gets the model's size: "area", "nearest", "bilinear" or "auto".
         pixel_range: what the values 0 to 255 are to the model: "0-1", "0-255", "-1-1" or "imagenet".

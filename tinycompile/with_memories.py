@@ -146,7 +146,7 @@ class WithMemories:
         if not stalls:
             return kernel.but(stalls=stalls)
         notes = {**kernel.notes, "waiting": f"about {stalls:,} cycles with constants in {memory.name}"}
-        if BOUND * stalls >= kernel.price - kernel.stalls + stalls:
+        if macs and BOUND * stalls >= kernel.price - kernel.stalls + stalls:
             fewer = stalls_of(kernel, macs, self._system, memory, scratch, bits=4)
             notes["with 4-bit weights"] = f"about {fewer:,} cycles of waiting"
         return kernel.but(stalls=stalls, notes=notes)

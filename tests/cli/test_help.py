@@ -90,6 +90,13 @@ def test_samples_has_one_name_and_takes_the_earlier_one(name: str) -> None:
     assert {each.value for each in complete.get_completions([name], "--in")} == set()
 
 
+@pytest.mark.parametrize("name", ["new", "build", "cost"])
+def test_a_board_may_be_called_one(name: str) -> None:
+    result = CliRunner().invoke(main, [name, "nix", "--board", "no-such-board"])
+    assert result.exit_code == 2 and "unknown target 'no-such-board'" in result.output, result.output
+    assert "--board " not in help_of(name, 80)
+
+
 def test_a_missing_option_is_named_as_it_is_now() -> None:
     result = CliRunner().invoke(main, ["run", "out"], env={"COLUMNS": "40"})
     assert result.exit_code == 2 and "--samples" in result.output and "--input" not in result.output

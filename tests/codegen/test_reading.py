@@ -123,3 +123,16 @@ def test_lower_case_macros_of_what_the_code_includes_are_reserved() -> None:
         output = subprocess.run(command, input=includes, capture_output=True, text=True, check=True).stdout
         objects = re.findall(r"^#define ([a-z]\w*) ", output, re.MULTILINE)
         assert [name for name in objects if not is_reserved_word(name)] == []
+
+
+def test_what_is_said_of_a_layer_is_what_it_has() -> None:
+    files, model = emitted([DIGITS / "digits_int8.tflite"])
+    code = files[f"{model}.c"]
+    assert [line for line in body_of(code, f"{model}_infer") if len(line) > 120] == []
+    layers = re.findall(r"/\* \d+: (\w+) .*?\*/", code, re.DOTALL)
+    comments = re.findall(r"/\* \d+: .*?\*/", code, re.DOTALL)
+    assert layers[-1] == "softmax" and all("; chosen: " in re.sub(r";\s+\*\s+", "; ", text) for text in comments)
+    with_weights = {layer for layer, text in zip(layers, comments, strict=True) if "4-bit weights" in text}
+    assert with_weights == {"fully_connected"}  # a softmax has a table, which no bits make smaller
+    reset = body_of(code, f"{model}_reset")
+    assert [line.strip() for line in reset[2:]] == ["return check_context(context);"]

@@ -72,7 +72,14 @@ def test_it_runs_in_qemu(name: str, target: str, tmp_path: Path) -> None:
     assert (
         subprocess.run([*command[:1], *command[2:]], cwd=folder, env=environment(tmp_path), check=False).returncode == 0
     )
-    assert (folder / "build" / "app.bin").stat().st_size
+    assert (folder / "build" / "app_samples.bin").stat().st_size
+    source = folder / "firmware" / "source_samples.c"
+    source.with_name("source_board.c").write_text(source.read_text())
+    here = [command[0], *command[2:]]
+    for goal in ("SOURCE=board", "all"):  # one source's firmware isn't taken for the other's, whichever came last
+        subprocess.run([*here, goal], cwd=folder, env=environment(tmp_path), capture_output=True, check=True)
+    made = {path.stem: b"source_board.c" in path.read_bytes() for path in (folder / "build").glob("app_*.elf")}
+    assert made == {"app_samples": False, "app_board": True}
     build = Build(folder / "build" / "model")  # whose firmware is still its own, which `make verify` runs
     samples = [array[:1] for array in build.samples(folder / "samples.npz")]
     assert len(build.execute(samples).outputs[0]) == 1

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 import tinycompile
 from tests.frontend.test_tflite_blocks import model as blockwise_model
+from tests.ops import test_signal_framer
 from tests.ops.tflm_models import MODELS, built
 from tests.support.litert import Oracle
 from tests.support.lstm_models import LstmForm, lstm_model, sequence
@@ -19,7 +20,7 @@ from tests.support.tflite_builder import NONE, SAME, TfliteBuilder
 from tinycompile import interpreter
 from tinycompile.cli import main
 from tinycompile.dtypes import INT2, INT4, DType
-from tinycompile.errors import ToolMissingError
+from tinycompile.errors import ModelFileError, ToolMissingError
 from tinycompile.frontend import tflite_support
 from tinycompile.frontend.tflite import import_tflite
 from tinycompile.verify.certificate import load_certificate
@@ -159,6 +160,16 @@ def test_a_build_for_tflm_needs_its_wheel(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "tflite_micro", None)
     with pytest.raises(ToolMissingError, match="TFLM's kernels are not installed"):
         verify_build(build, [inputs[0][None]])
+
+
+def test_an_operator_that_only_tflm_has_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    form = test_signal_framer.FORMS[0]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(form.content())
+    build = tinycompile.compile(path, target="host", output=tmp_path / "out")
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
+    with pytest.raises(ModelFileError, match=r"(?s)SignalFramer.*TFLM's wheel.*try: pip install 'tinycompile\[tflm\]'"):
+        verify_build(build, [np.stack(each) for each in zip(*form.sequence(2), strict=True)])
 
 
 def test_a_build_for_tflm_is_compared_with_it(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinycompile.codegen.arguments import Argument, ConstantName
@@ -12,6 +13,8 @@ from tinycompile.ir import Node, TensorType
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner.stage import Lines
+
+NOTES_WIDTH = 110  # of a comment's lines
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,17 @@ class Layer:
         lines = [f"{self.index}: {self.node.op.title} {names}"]
         lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
         lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
-        notes = [comment_text(f"{key} {value}") for key, value in self.kernel.notes.items()]  # each whole
-        return [*lines, "   " + "; ".join([self.kernel.variant, *notes])]
+        notes = [comment_text(f"{key}: {value}") for key, value in self.kernel.notes.items()]  # each whole
+        return [*lines, *_filled([self.kernel.variant, *notes])]
+
+
+def _filled(notes: Sequence[str]) -> list[str]:
+    """With semicolons between them, several in a line where they fit."""
+    lines = [f"   {notes[0]}"]
+    for note in notes[1:]:
+        together = f"{lines[-1]}; {note}"
+        lines[-1:] = [together] if len(together) <= NOTES_WIDTH else [f"{lines[-1]};", f"   {note}"]
+    return lines
 
 
 @dataclass(frozen=True, eq=False)

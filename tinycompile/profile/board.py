@@ -94,7 +94,7 @@ def measured_lines(build: Build, profile: dict[str, Any] | None, *, layers: bool
         low, high = (100 * (found["median_cycles"] / each - 1) for each in reversed(guess))
         text = f"{guess[0]:,}" if guess[0] == guess[1] else f"{guess[0]:,} to {guess[1]:,}"
         off = f"{low:+.1f} %" if guess[0] == guess[1] else f"{low:+.1f} % to {high:+.1f} %"
-        yield f"estimate: {text} cycles; measured is {off} of that"
+        yield f"estimate: {text} cycles; measured differs from that by {off}"
 
 
 def _layer_estimate(build: Build, profile: dict[str, Any] | None, layer: int) -> str:

@@ -17,9 +17,12 @@ import numpy as np
 from tinycompile.choices import Runtime
 from tinycompile.ir import Array
 from tinycompile.verify.resource_variables import Variables
-from tinycompile.verify.runtimes import Kernels, RefusedError, Run, all_kernels, preference
+from tinycompile.verify.runtimes import TFLM_WHEEL, Kernels, RefusedError, Run, all_kernels, preference
 
 Shape = tuple[int, ...]
+
+
+TFLM_IS_MISSING = "TFLM's wheel, whose kernel it is, isn't installed"
 
 
 @dataclass
@@ -163,9 +166,10 @@ class Operators:
         types = [self._types[self._graph.tensors[int(i)].type] for i in (operator.outputs[0], *operator.inputs[:1])]
         dtype = "float32" if "float32" in types else types[-1] if types[0] == "bool" else types[0]
         blocks = self._has_blocks(operator)
-        order = () if blocks else preference(name, dtype, self._match)
+        order = list[str]() if blocks else preference(name, dtype, self._match)
         reasons = ["their kernels for weights with a scale for each block are wrong"] if blocks else []
         candidates = [kernels[oracle] for oracle in order if oracle in kernels]
+        reasons += [TFLM_IS_MISSING] if order[:1] == ["tflm"] and "tflm" not in kernels else []
         results = [int(i) for i in operator.outputs]
         dynamic = any(n < 0 for i in results for n in listed(self._graph.tensors[i], "shapeSignature"))
         fed = [i for i in _used(operator) if i not in results and not self._keeps_its_value(i)]
@@ -295,5 +299,6 @@ def listed(table: Any, name: str) -> list[Any]:
 
 def _whole(value: Array | None, step: Step) -> Array:
     if value is None:
-        raise RefusedError(f"no runtime has the operator {step.name} ({'; '.join(step.reasons)})")
+        hint = TFLM_WHEEL if TFLM_IS_MISSING in step.reasons else ""
+        raise RefusedError(f"no runtime has the operator {step.name} ({'; '.join(step.reasons)})", hint)
     return value

@@ -22,8 +22,15 @@ Run = Callable[[Sequence[Array]], list[Array]]
 """Outputs of inputs, in the model's order."""
 
 
+TFLM_WHEEL = "pip install 'tinycompile[tflm]'"
+
+
 class RefusedError(Exception):
-    """A runtime doesn't have an operator, or not in this form."""
+    """A runtime doesn't have an operator, or not in this form. `hint`: what to try."""
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def all_kernels(match: Runtime) -> dict[str, Kernels]:
             raise ToolMissingError(
                 "TFLM's kernels are not installed",
                 why="the firmware matches TFLM, and verify compares with its wheel",
-                hint="pip install 'tinycompile[tflm]'",
+                hint=TFLM_WHEEL,
             ) from error
         return found
     return {**found, "tflm": Kernels("tflm", "TFLM", metadata.version("tflite-micro"), _tflm(module))}

@@ -153,7 +153,8 @@ class TfliteReference:
                 self.run(inputs, reported)
                 return
             where, why = str(self._build.source), str(error)[:300]
-            raise ModelFileError("no runtime computes the whole model", where=where, why=why) from error
+            hint = error.hint if isinstance(error, RefusedError) else ""
+            raise ModelFileError("no runtime computes the whole model", where=where, why=why, hint=hint) from error
 
     def in_file(self, array: Array, detail: Any) -> Array:
         """With the file's order of axes: with `--layout nhwc` an image's channels come last, and are first there."""

@@ -48,7 +48,7 @@ KINDS = (
 
 MORE_KINDS = (
     *("clamped", "constant_factor", "squared", "doubled", "requantise", "row_means"),
-    *("table", "hyperbolic", "swish", "sigmoid", "at_least", "at_most", "taken", "every_second"),
+    *("table", "hyperbolic", "swish", "sigmoid", "at_least", "at_most", "taken"),
 )
 """Forms of these operators."""
 

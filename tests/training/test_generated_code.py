@@ -56,7 +56,7 @@ def compare(
 
 
 def test_every_operator(tmp_path):
-    graph = RandomNetwork(6).chain(KINDS + MORE_KINDS)
+    graph = RandomNetwork(6).chain((*KINDS, *MORE_KINDS, "every_second"))
     program, host = compare(training_step(graph, read_scheme("all", graph)), tmp_path, SANITIZED)
     check_mistakes(program, host, np.zeros(graph.types["input"].shape, np.int8))
     training, text = program.training, (tmp_path / "m.c").read_text("utf-8")

@@ -46,9 +46,9 @@ def graph_sample(graph: Graph) -> Array:
     return REAL.astype(np.float32) if graph.types[graph.inputs[0]].dtype.name == "float32" else SAMPLE
 
 
-def expected(graph: Graph) -> Array:
+def expected(graph: Graph, scheme: str = "all") -> Array:
     """The step by the scores."""
-    trainer = Trainer(training_step(graph, read_scheme("all", graph)))
+    trainer = Trainer(training_step(graph, read_scheme(scheme, graph)))
     scores = next(n for n in trainer.step.graph.nodes if n.op.kind == "cross_entropy_gradient").inputs[0]
     begin = next(n for n in trainer.step.graph.nodes if scores in n.outputs).inputs[0]
     logits = trainer.predict(graph_sample(graph))[begin].ravel() * graph.types[begin].scale
@@ -67,3 +67,23 @@ def test_a_step_of_weights_in_parts_is_that_of_their_sum(zero_point):
 def test_a_fraction_has_all_parts_of_its_channels():
     weights, _, _ = learned(90, f"{layers_of(network(90))[0].name}:0.4")
     assert weights.shape == (4, 5, 2)
+
+
+@pytest.mark.parametrize(("kind", "negative"), [("Add", 1), ("Mul", -1), ("Sub", 1)])
+def test_a_number_for_each_channel_is_a_straight_line(kind: str, negative: int) -> None:
+    """Also where its outputs have an end that no input reaches: the layer in front learns by the numbers' slope."""
+    b = OnnxBuilder(17)
+    weights = b.weights(RNG.integers(-127, 128, (12, 4)).astype(np.int8), WEIGHT_SCALE, 0)
+    sums = b.activation(b.node("MatMul", b.activation(b.input((1, 12)), X_SCALE, 3), weights), 0.1, -5)
+    numbers = np.array([30, 90, 50, 70 * negative], np.int8)
+    scores = b.activation(b.node(kind, sums, b.weights(numbers, 0.02, 0)), 0.11, 0)
+    b.output(b.node("Softmax", scores, axis=-1))
+    graph, _ = imported(b.model(), floats="islands")
+    layer, behind = layers_of(graph)
+    trainer = Trainer(training_step(graph, read_scheme(f"{layer.name}:bias", graph), rate=RATE))
+    (name,) = trainer.step.parameters
+    before = trainer.states[name]
+    trainer.train(1, graph_sample(graph))
+    found = (trainer.states[name] - before) * WEIGHT_SCALE * X_SCALE
+    slopes = numbers * 0.02 if kind == "Mul" else 1
+    np.testing.assert_allclose(found, expected(graph, behind.name) * slopes, rtol=0.02, atol=WEIGHT_SCALE * X_SCALE)

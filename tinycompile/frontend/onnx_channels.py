@@ -100,9 +100,12 @@ class _Rising:
         first, _ = self._ends
         line = self.inputs[first] + (wanted - 0.5 - self.reals[first]) / self.slope
         found = np.ceil(line * _WEIGHT)
+        smallest, largest = self.inputs[0] * _WEIGHT, self.inputs[-1] * _WEIGHT
+        never = np.where(places == 0, -LARGEST_SUM, LARGEST_SUM)
         if np.any(reached & ((found < lowest) | (found > highest))):
             rise = np.maximum(self.reals[after] - self.reals[after - 1], 1e-9)
             share = (wanted - 0.5 - self.reals[after - 1]) / rise
             found = np.clip(highest - _WEIGHT + np.ceil(share * _WEIGHT), lowest, highest)
-        never = np.where(places == 0, -LARGEST_SUM, LARGEST_SUM)
+        elif np.all(np.where(places == 0, found <= smallest, reached | (found > largest))):
+            never = found  # goes on where no input is
         return np.where(reached, found, never).astype(np.int64)

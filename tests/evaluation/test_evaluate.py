@@ -86,8 +86,9 @@ def test_limits_decide_the_exit_code(folder: Path) -> None:
     assert "digits_int8: 150 samples of eval.npz" in text and "worst samples: " in text
     assert re.search("top1 0.9[0-9]*, at least 0.9 is wanted  ok", text)
     assert "top5 1, at most 0.5 is wanted  missed" in text
-    code, text = invoke(*given, "--at-least", "top1")
-    assert code == 2 and "write top1=0.9" in text
+    for limit in ("top1", "top1=nan"):
+        code, text = invoke(*given, "--at-least", limit)
+        assert code == 2 and "write top1=0.9" in text
 
 
 def test_limits_of_what_is_not_measured_or_not_defined() -> None:

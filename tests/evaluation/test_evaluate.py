@@ -55,6 +55,10 @@ def test_three_columns_and_what_the_report_says_of_them(folder: Path) -> None:
     assert list(columns) == ["firmware", "reference", "float"]
     assert columns["firmware"]["top1"] == columns["reference"]["top1"] > 0.95
     assert found["agreement"][0]["same_outputs"] == 150 and found["agreement"][1]["same_class"] > 0.98
+    assert found["notes"] == [
+        "the build's scores are what the softmax is given, which isn't computed; where the float model ends with it, "
+        "only classes can be compared"
+    ]
     matrix = np.array(found["confusion"])
     assert matrix.sum() == 150 and np.trace(matrix) == round(150 * columns["firmware"]["top1"])
     wrong = 150 - np.trace(matrix)

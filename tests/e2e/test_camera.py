@@ -107,7 +107,7 @@ def test_values_are_the_models_numbers() -> None:
     [
         ({"camera": "rgb555,8x8"}, "no format 'rgb555'"),
         ({"camera": "rgb565"}, "says no size"),
-        ({"camera": "gray8,99999999x9"}, "sides of at most 16,384"),
+        ({"camera": "gray8,99999999x9"}, "sides of at most 4,096"),
         ({"camera": "gray8,8x8", "crop": "1,0,8,8"}, "no part of frames of 8x8"),
         ({"crop": "0,0,8,8"}, "--crop needs --camera"),
         ({"camera": "gray8,8x8", "slide": "1=2"}, "doesn't go with --slide"),

@@ -16,8 +16,8 @@ from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.transpose import TO_CHANNELS_LAST, Transpose
 
-LARGEST = 1 << 14
-"""Pixels of a side: positions in a frame have 32 bits."""
+LARGEST = 1 << 12
+"""Pixels of a side: what a stage needs of such a frame has fewer than 2^28 bytes, as all tensors."""
 
 
 @dataclass(frozen=True)

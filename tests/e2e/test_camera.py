@@ -107,6 +107,7 @@ def test_values_are_the_models_numbers() -> None:
     [
         ({"camera": "rgb555,8x8"}, "no format 'rgb555'"),
         ({"camera": "rgb565"}, "says no size"),
+        ({"camera": "gray8,99999999x9"}, "sides of at most 4,096"),
         ({"camera": "gray8,8x8", "crop": "1,0,8,8"}, "no part of frames of 8x8"),
         ({"crop": "0,0,8,8"}, "--crop needs --camera"),
         ({"camera": "gray8,8x8", "slide": "1=2"}, "doesn't go with --slide"),
@@ -122,6 +123,7 @@ def test_options_that_make_no_sense(options: Any, words: str) -> None:
     [
         ({"camera": "gray8,30x30", "resize": "area"}, "size of 24x24, or --resize bilinear"),
         ({"camera": "yuyv,20x8", "crop": "1,0,8,8"}, "2 columns belong together"),
+        ({"camera": "yuyv,9x8", "crop": "0,0,8,8"}, "frames of 9 columns cut through pixels"),
         ({"camera": "bayer_rggb,20x20", "crop": "0,0,16,17"}, "2 columns and 2 rows"),
         ({"camera": "bayer_rggb,20x20", "crop": "0,1,16,16"}, "2 columns and 2 rows"),  # whose reds were greens
     ],

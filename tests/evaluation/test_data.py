@@ -189,8 +189,9 @@ def test_classes_by_their_numbers(tmp_path: Path) -> None:
     [
         (None, "the file holds: x"),
         (np.array([0, 1, 5, 0]), "y[2] is 5, classes are 0 to 2"),
-        (np.array([0.0, 1.0, 2.0, 0.0]), "for classes y is an array of integers"),
+        (np.array([0.0, 1.0, 2.0, 0.0]), "(4, 3) real numbers; for classes y is an array of integers"),
         (np.array([0, 1, 2]), "3 labels, there are 4 samples"),
+        (np.array(2), "1 labels, there are 4 samples"),
         (np.zeros((4, 7), int), "neither one nor one for each place"),
     ],
 )

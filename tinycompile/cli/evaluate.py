@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +26,14 @@ class Measure(click.ParamType[tuple[str, float]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
         if isinstance(value, tuple):
             return value  # pyright: ignore[reportUnknownVariableType] - converted already: a default
-        key, _, number = str(value).partition("=")
+        key, _, text = str(value).partition("=")
         try:
-            return key, float(number)
+            number = float(text)
         except ValueError:
+            number = math.nan
+        if math.isnan(number):
             self.fail(f"{value!r} is no limit; write top1=0.9", param, ctx)
+        return key, number
 
 
 @command(short_help="Measure accuracy on labelled samples: firmware, reference, float.")

@@ -109,7 +109,8 @@ def load_labelled(
     arrays, key = with_labels(arrays, names)
     if TARGET in arrays and TARGET not in names and key is None:
         key = TARGET
-    labels, groups = None if key is None else arrays[key], None if GROUP in names else arrays.get(GROUP)
+    labels = None if key is None else np.atleast_1d(arrays[key])
+    groups = np.atleast_1d(arrays[GROUP]) if GROUP in arrays and GROUP not in names else None
     steps, sequences, per_step = 0, 0, False
     if sequence:
         if not build.report["ram"]["state_bytes"]:
@@ -240,7 +241,7 @@ def _wanted(labels: Array, key: str, t: TensorType, where: str) -> Array:
     """Real numbers: (samples, values)."""
     if labels.dtype.kind not in "fiu" or labels.size != len(labels) * t.elements:
         found = f"{labels.dtype} of shape {labels.shape}"
-        hint = f"({len(labels)}, {', '.join(map(str, t.shape[1:] if t.shape[:1] == (1,) else t.shape))}) real numbers"
+        hint = f"{(len(labels), *(t.shape[1:] if t.shape[:1] == (1,) else t.shape))} real numbers"
         if labels.size == len(labels):
             hint += f"; for classes {key} is an array of integers"
         raise SamplesError(f"{key} is {found}, the output has {t.elements} values", where=where, hint=hint)

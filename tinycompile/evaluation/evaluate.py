@@ -60,6 +60,9 @@ def evaluate_build(
         from tinycompile.evaluation.others import float_outputs
 
         outputs["float"] = float_outputs(build, data, float_model)
+        if build.report["options"].get("folded_output") == data.output:
+            what = "what the softmax is given, which isn't computed; where the float model ends with it"
+            notes.append(f"the build's scores are {what}, only classes can be compared")
     found = {column: scored(data, values, threshold) for column, values in outputs.items()}
     facts = facts_of(build, data, outputs, found)
     facts |= {"data": name, "on": on, "float_model": None if float_model is None else float_model.name, "notes": notes}

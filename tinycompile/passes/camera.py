@@ -16,6 +16,9 @@ from tinycompile.ops.resize_bilinear import ResizeBilinear
 from tinycompile.ops.resize_nearest_neighbor import ResizeNearestNeighbor
 from tinycompile.ops.transpose import TO_CHANNELS_LAST, Transpose
 
+LARGEST = 1 << 12
+"""Pixels of a side: what a stage needs of such a frame has fewer than 2^28 bytes, as all tensors."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -43,8 +46,9 @@ class Camera:
         found = _numbers(size.replace("x", ","), 2)
         if name not in FORMATS:
             raise UsageError(f"--camera {camera}: there is no format {name!r}", hint=f"one of: {', '.join(FORMATS)}")
-        if found is None:
-            raise UsageError(f"--camera {camera} says no size of frames", hint=f"--camera {name},160x120")
+        if found is None or max(found) > LARGEST:
+            hint = f"--camera {name},160x120; sides of at most {LARGEST:,}"
+            raise UsageError(f"--camera {camera} says no size of frames", hint=hint)
         width, height = found
         part = (0, 0, width, height) if crop is None else _numbers(crop, 4, least=0)
         if part is None or min(part[2:]) < 1 or part[0] + part[2] > width or part[1] + part[3] > height:
@@ -82,8 +86,9 @@ class Camera:
         layout = FORMATS[self.format]
         whole = layout.block * layout.pair
         if x % whole or self.width % whole or any(size % layout.block for size in (y, wide, high)):
+            cut = f"frames of {self.width} columns cut" if self.width % whole else "--crop cuts"
             raise UsageError(
-                f"--crop cuts through pixels of {self.format}",
+                f"{cut} through pixels of {self.format}",
                 why=f"{whole} columns{f' and {layout.block} rows' if layout.block > 1 else ''} belong together",
                 hint=f"begin at a multiple of {whole}, with a size that is one",
             )

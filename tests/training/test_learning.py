@@ -323,7 +323,7 @@ def test_only_models_that_learn_are_trained(build: Build) -> None:
 
 
 def test_a_board_learns_the_same_over_a_bad_line(build: Build, samples: Path) -> None:
-    data = load_data(build, samples)
+    data = load_data(build, samples, limit=10)
     here = train_build(build, device_of(build, "host"), data, epochs=1, rate=0.1, batch=4, seed=3)
     make(build.folder, "console")
     with (

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from tests.support.onnx_builder import OnnxBuilder, imported
+from tinycompile.interpreter import run
 from tinycompile.ir import Array, Graph
+from tinycompile.training.request import Request, requested_step
 from tinycompile.training.scheme import copies_of_channels, layers_of, read_scheme
 from tinycompile.training.step import training_step
 from tinycompile.training.trainer import Trainer
@@ -87,3 +89,22 @@ def test_a_number_for_each_channel_is_a_straight_line(kind: str, negative: int) 
     found = (trainer.states[name] - before) * WEIGHT_SCALE * X_SCALE
     slopes = numbers * 0.02 if kind == "Mul" else 1
     np.testing.assert_allclose(found, expected(graph, behind.name) * slopes, rtol=0.02, atol=WEIGHT_SCALE * X_SCALE)
+
+
+def test_an_image_is_compared_with_one_of_its_layout() -> None:
+    """Planes of floats out: the loss is that of the integers behind them, in their order."""
+    b = OnnxBuilder(17)
+    weights = b.weights(RNG.integers(-127, 128, (3, 2, 3, 3)).astype(np.int8), WEIGHT_SCALE, 0)
+    b.output(b.activation(b.node("Conv", b.activation(b.input((1, 2, 5, 4)), X_SCALE, 3), weights), 0.1, -5))
+    graph, _ = imported(b.model())
+    sample = RNG.normal(size=(1, 2, 5, 4)).astype(np.float32)
+    trainer = Trainer(requested_step(graph, Request("all"), "squared_error", rate=0.05))
+    (output,), label = graph.outputs, trainer.step.graph.types[trainer.step.label]
+    found = trainer.predict(sample)[output]
+    np.testing.assert_array_equal(found, run(graph, [sample])[output])
+    target = np.rint(found / label.scale + label.zero_point).astype(np.int8)
+    assert target.shape == label.shape == (1, 3, 3, 2)
+    assert trainer.train(target, sample) == 0
+    target[0, 1] += 5
+    first = trainer.train(target, sample)
+    assert 0 < trainer.train(target, sample) < first

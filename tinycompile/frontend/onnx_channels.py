@@ -106,6 +106,6 @@ class _Rising:
             rise = np.maximum(self.reals[after] - self.reals[after - 1], 1e-9)
             share = (wanted - 0.5 - self.reals[after - 1]) / rise
             found = np.clip(highest - _WEIGHT + np.ceil(share * _WEIGHT), lowest, highest)
-        elif np.all(np.where(places == 0, found <= smallest, reached | (found > largest))):
-            never = found  # goes on where no input is
+        elif not np.any(((places == 0) & (found > smallest)) | ((places == self.outputs.size) & (found <= largest))):
+            never = np.clip(found, -LARGEST_SUM, LARGEST_SUM)  # the line goes on where no input is
         return np.where(reached, found, never).astype(np.int64)

@@ -1,13 +1,15 @@
-"""`--io int8`: the model's float inputs and outputs become the int8 tensors behind them."""
+"""Floats at the model's edges: `--io int8` leaves the int8 tensors behind them; outputs that are dequantised last."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from tinycompile.dtypes import FLOAT32, INT8
-from tinycompile.ir import Graph, Node
+from tinycompile.ir import Graph, Node, free_name
 from tinycompile.ops.dequantize import Dequantize
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.reshape import Reshape
+from tinycompile.ops.transpose import Transpose
 
 
 def int8_io(graph: Graph) -> Graph:
@@ -48,3 +50,24 @@ def _dequantized(graph: Graph, name: str, producer: Node | None) -> str:
     source = producer.inputs[0]
     is_free = source not in {*graph.given, *graph.results, *graph.constants}
     return source if is_free and graph.types[source].dtype == INT8 else name
+
+
+def dequantized_last(graph: Graph) -> Graph:
+    """With a first output whose elements are dequantised where they are, not moved afterwards: the same bits."""
+    (name, *_), producers, moves = graph.outputs, graph.producers(), list[Node]()
+    while (node := producers.get(name)) is not None and isinstance(node.op, Transpose | Reshape):
+        moves.insert(0, node)
+        name = node.inputs[0]
+    read = graph.consumers().get(graph.outputs[0])
+    if not moves or node is None or not isinstance(node.op, Dequantize) or read:
+        return graph
+    (value,), types, added = node.inputs, dict(graph.types), list[Node]()
+    for move in moves:
+        moved = free_name(f"{move.outputs[0]}_integers", types)
+        types[moved] = replace(types[value], shape=types[move.outputs[0]].shape)
+        added.append(replace(move, inputs=(value,), outputs=(moved,)))
+        value = moved
+    last = replace(node, name=free_name(f"{node.name}_last", {n.name for n in graph.nodes}), inputs=(value,))
+    others = (other for other in graph.nodes if other is not moves[-1])
+    nodes = (*others, *added, replace(last, outputs=graph.outputs[:1]))
+    return replace(graph, nodes=nodes, types=types).without_dead()

@@ -10,6 +10,7 @@ from tinycompile.choices import Loss
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.numerics.block_floating import DEFAULT_RATE
+from tinycompile.passes.io import dequantized_last
 from tinycompile.training.learnable import Learnable
 from tinycompile.training.lite_residual import with_modules
 from tinycompile.training.new_classes import with_classes
@@ -107,6 +108,7 @@ def requested_step(
     Raises:
         UsageError, UnsupportedError: as `read_scheme`, `with_classes` and `training_step`.
     """
+    graph = dequantized_last(graph) if loss == "squared_error" else graph
     learnable = learnable_part(graph, request)
     return training_step(learnable.graph, learnable.scheme, loss, rate)
 

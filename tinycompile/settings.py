@@ -40,5 +40,11 @@ def typed(of: type[Any], table: dict[str, Any], where: str, others: Collection[s
 
 
 def _fits(value: object, like: object) -> bool:
-    """Whether it has the type, or is an integer where a float is wanted."""
+    """Whether it has the type, or is an integer where a float is wanted; no more than a float holds."""
+    if isinstance(value, int) and abs(value) > MOST:
+        return False
     return type(value) is type(like) or (type(value) is int and isinstance(like, float))
+
+
+MOST = 1 << 53
+"""Larger integers, which TOML has, are no settings."""

@@ -36,8 +36,12 @@ def typed(of: type[Any], table: dict[str, Any], where: str, others: Collection[s
     return found
 
 
+MOST = 1 << 53
+"""Larger integers, which TOML has, are no settings: no float holds them all."""
+
+
 def _fits(value: object, kind: Any) -> bool:
     """Whether it has the type, or is an integer where a float is wanted."""
-    return (isinstance(value, kind) or (kind is float and isinstance(value, int))) and isinstance(value, bool) == (
-        kind is bool
-    )
+    if isinstance(value, bool) != (kind is bool) or (isinstance(value, int) and abs(value) > MOST):
+        return False
+    return isinstance(value, kind) or (kind is float and isinstance(value, int))

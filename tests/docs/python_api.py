@@ -109,7 +109,8 @@ def page() -> str:
     parts += ["## Errors"]
     kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__]
     parts += ["\n".join(f"* `{kind.__name__}`: {' '.join((kind.__doc__ or '').split())}" for kind in kinds)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    text = "\n\n".join(part for part in parts if part) + "\n"
+    return text.replace("](docs/", "](")  # docstrings link from the root, where the page isn't
 
 
 if __name__ == "__main__":

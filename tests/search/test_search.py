@@ -167,6 +167,7 @@ def begun(search: Search) -> str:
         ({"recipe": Recipe(batch=1)}, "--batch 1"),
         ({"recipe": Recipe(rate=float("nan"))}, "--rate nan"),
         ({"limits": Limits(instructions=0)}, "--instructions 0"),
+        ({"target": "nothing"}, "unknown target 'nothing'"),
         ({"space": "nothing"}, "no space 'nothing'"),
         ({"trainer": "nothing"}, "no trainer 'nothing'"),
         ({"data": Path("nothing.npz")}, "no such file"),

@@ -91,6 +91,7 @@ class Search:
                 raise UsageError(f"--{name.replace('_', '-')} {value} is out of range", hint=f"{least} or more")
         if self.limits.instructions is not None and self.limits.instructions < 1:
             raise UsageError(f"--instructions {self.limits.instructions} is no limit", hint="500K or 2M")
+        self.limits.options(self.target).board()
         Data.read(self.data, self.folds)
         load_space(self.space)
         load_trainer(self.trainer)

@@ -80,5 +80,6 @@ def test_an_engine_that_is_missing(search: Search, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_search_may_go_on_with_another_engine(search: Search) -> None:
-    search.begin()
-    replace(search, engine="dask://", workers=3).begin()
+    for each in (search, replace(search, engine="dask://", workers=3)):
+        with each.begun():
+            pass

@@ -78,7 +78,15 @@ def test_command(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, [*arguments, "-o", str(picture)])
     assert done.exit_code == 0, done.output
     assert "choice: separable depth=0" in done.stdout
-    assert picture.read_text().startswith("<svg")
+    assert picture.read_text().splitlines()[1].startswith("<svg")
+    assert CliRunner().invoke(main, [*arguments[:-2], "--samples", "1", "-o", str(picture)]).exit_code == 0
+    picture.write_text("the user's")
+    refused = CliRunner().invoke(main, [*arguments, "-o", str(picture)])
+    assert "there is a file already which this command didn't write" in refused.output
+    assert picture.read_text() == "the user's"
     wrong: Any = CliRunner().invoke(main, [*arguments[:4], "--shape", "8xx", "--samples", "1"])
     assert wrong.exit_code == 2
     assert "is no shape of a sample" in wrong.output
+    for option in ("--instructions=0", "--instructions=inf", "--instructions=5KM", "--samples=0", "--classes=1"):
+        done = CliRunner().invoke(main, [*arguments, option])
+        assert (done.exit_code, option.partition("=")[0] in done.output) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.full import FULL
-from tinycompile.errors import SamplesError, ToolFailedError, UsageError
+from tinycompile.errors import SamplesError, TinycompileError, ToolFailedError, UsageError
 from tinycompile.search import driver, finish
 from tinycompile.search.data import FOLDS, Data
 from tinycompile.search.pool import Pool
@@ -134,18 +135,91 @@ def test_the_same_is_found_whoever_works_and_whatever_dies(search: Search, monke
 
 
 def test_a_folder_has_one_search(search: Search) -> None:
-    search.begin()
-    search.begin()
+    study = begun(search)
+    assert begun(search) == study
+    with search.begun(), pytest.raises(UsageError, match="another process searches in"):
+        begun(search)
+    assert begun(replace(search, output=search.output.with_name("other"))) != study
     with pytest.raises(UsageError, match="has a search with another seed"):
-        replace(search, seed=2).begin()
+        begun(replace(search, seed=2))
+    (search.output / "search.json").write_text("{")
+    with pytest.raises(UsageError, match="no settings of a search"):
+        begun(search)
     (search.output / "search.json").unlink()
-    (search.output / "other").touch()
     with pytest.raises(UsageError, match="isn't empty"):
-        search.begin()
+        begun(search)
+    with pytest.raises(UsageError, match="can't be a folder: file exists"):
+        begun(replace(search, output=search.data))
+
+
+def begun(search: Search) -> str:
+    with search.begun() as study:
+        return study
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"workers": 0}, "--workers 0 is out of range"),
+        ({"finalists": 0}, "--finalists 0"),
+        ({"seed": -1}, "--seed -1"),
+        ({"folds": 0}, "--folds 0"),
+        ({"recipe": Recipe(batch=1)}, "--batch 1"),
+        ({"recipe": Recipe(rate=float("nan"))}, "--rate nan"),
+        ({"limits": Limits(instructions=0)}, "--instructions 0"),
+        ({"target": "nothing"}, "unknown target 'nothing'"),
+        ({"space": "nothing"}, "no space 'nothing'"),
+        ({"trainer": "nothing"}, "no trainer 'nothing'"),
+        ({"data": Path("nothing.npz")}, "no such file"),
+    ],
+)
+def test_what_is_wrong_leaves_no_folder(wrong: dict[str, Any], message: str, search: Search) -> None:
+    with pytest.raises(TinycompileError, match=message):
+        begun(replace(search, **wrong))
+    assert not search.output.exists()
+
+
+def test_a_storage_has_searches_of_several_folders() -> None:
+    space, price = Space("s", {"a": (1, 2)}, lambda *_: None, "s"), Priced({"instructions": 1}, (0.0,), "one")
+    storage: Any = pytest.importorskip("optuna").storages.InMemoryStorage()
+    one, other = (Study(storage, space, "random", 1, lambda _: price, name) for name in ("one", "other"))
+    (found,) = one.round(1)
+    one.tell(found, 0.5)
+    assert not other.candidates()
+    assert Study(storage, space, "random", 1, lambda _: price, "one").candidates() == one.candidates() != []
+
+
+@pytest.mark.parametrize("storage", ["foo://me:secret@host", "sqlite:////nowhere/a.db"])
+def test_a_storage_that_can_not_be_opened(storage: str) -> None:
+    space = Space("s", {"a": (1, 2)}, lambda *_: None, "s")
+    with pytest.raises(UsageError, match="the storage can't be opened") as raised:
+        Study(storage, space, "random", 1, lambda _: Priced(None, (1.0,), "none"))
+    assert "secret" not in str(raised.value)
+
+
+def test_a_candidate_is_measured_by_earlier_rounds(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by those of its own that were trained before an interruption, which would give others up."""
+    monkeypatch.setattr(driver, "opened", lambda _engine, setup, workers: InProcess(setup, workers))
+    bars = list[tuple[int, float]]()
+    run = InProcess.run
+
+    def noted(self: InProcess, tasks: Sequence[AnyTask]) -> Iterator[Done]:
+        bars.extend((task.number, task.bar) for task in tasks if isinstance(task, Task))
+        return run(self, tasks)
+
+    monkeypatch.setattr(InProcess, "run", noted)
+    monkeypatch.setattr(InProcess, "dies_after", 3)
+    storage: Any = pytest.importorskip("optuna").storages.InMemoryStorage()
+    small = replace(search, trials=5, storage=storage)
+    with pytest.raises(KeyboardInterrupt):
+        driver.searched(small, str)
+    first, *_, last = driver.searched(small, str)
+    assert last.figures["instructions"] > first.figures["instructions"]
+    assert bars == [(number, 0.0) for number in (0, 1, 2, 3, 4, 3, 4)]
 
 
 def test_a_worker_that_is_killed_loses_its_task_only(search: Search) -> None:
-    search.begin()
+    search.output.mkdir()
     killer = search.output.with_name("killed")
     config: dict[str, Any] = {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}
     killer.write_text("once")
@@ -154,6 +228,29 @@ def test_a_worker_that_is_killed_loses_its_task_only(search: Search) -> None:
         assert sorted(each.number for each in found) == [0, 1, 2]
         assert not killer.exists()
         assert Result.read(search.output, 1) in found
+        (worker,) = pool.processes
+        os.kill(worker, signal.SIGKILL)  # while it waits
+        os.waitid(os.P_PID, worker, os.WEXITED | os.WNOWAIT)
+        assert [each.number for each in pool.run([Task(3, config, 0.0)])] == [3]
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        (
+            "def train(*_): return 1 // 0",
+            "with width=2 deep=1 kernel=1 kind=plain: its training fails: ZeroDivisionError",
+        ),
+        ("def train(model, *_): return model", "the trainer returns ModelProto"),
+        ("def train(model, *_): return model, float('nan')", "the trainer returns nan"),
+        ("raise RuntimeError('no')", "importing the trainer fails: RuntimeError: no"),
+    ],
+)
+def test_a_trainer_that_is_wrong(train: str, message: str, search: Search) -> None:
+    search.output.with_name("trainer.py").write_text(train)
+    config: dict[str, Any] = {"width": 2, "deep": 1, "kernel": 1, "kind": "plain"}
+    with pytest.raises(UsageError, match=message):
+        Bench.of(search.setup).run(Task(0, config, 0.0))
 
 
 def test_a_task_that_kills_every_worker_is_an_error(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:

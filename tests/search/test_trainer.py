@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.support.labelled import samples
@@ -86,6 +87,39 @@ def test_a_module_of_ones_own() -> None:
 def test_a_module_that_takes_other_samples() -> None:
     with pytest.raises(UsageError, match="the module: PyTorch can't export the module: RuntimeError"):
         as_proto(torch.nn.Linear(3, 3), (1, 4, 4))
+
+
+def test_dilations_are_trained() -> None:
+    proto = networks()[0][1]
+    proto.graph.node[0].attribute.append(onnx.helper.make_attribute("dilations", [2, 1]))
+    x = samples((2, 6, 7)).x
+    net = Trainable(proto)
+    net.training = False
+    with torch.no_grad():
+        ours = net(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(ours, ran(proto, x), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "attribute", "value"),
+    [
+        ("MaxPool", "ceil_mode", 1),
+        ("MaxPool", "pads", [1, 1, 1, 1]),
+        ("Gemm", "alpha", 0.5),
+        ("Conv", "auto_pad", "VALID"),
+    ],
+)
+def test_what_the_trainer_would_compute_otherwise_is_named(kind: str, attribute: str, value: Any) -> None:
+    proto = networks()[0][1]
+    node = next(each for each in proto.graph.node if each.op_type == kind)
+    node.attribute.append(onnx.helper.make_attribute(attribute, value))
+    with pytest.raises(UnsupportedError, match=f"{kind} with {attribute}"):
+        Trainable(proto)
+    del node.attribute[-1]
+    clip = next(each for each in proto.graph.node if each.op_type == "Clip")
+    clip.input[1] = ""
+    with pytest.raises(UnsupportedError, match="Clip with 2 operands"):
+        Trainable(proto)
 
 
 def test_an_operator_that_the_trainer_lacks_is_named() -> None:

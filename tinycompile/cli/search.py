@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tinycompile.cli._help import command
-from tinycompile.cli._shared import PATH, Bytes, choice_option, explained, progress, say, target_option
+from tinycompile.cli._shared import PATH, Bytes, choice_option, explained, force_option, progress, say, target_option
 from tinycompile.errors import UsageError
+from tinycompile.written import MARK, OVERWRITE, is_page_of_ours
 
 
 class Count(click.ParamType[int]):
@@ -21,9 +23,12 @@ class Count(click.ParamType[int]):
         text = str(value).strip().upper()
         factor = {"K": 1_000, "M": 1_000_000}.get(text[-1:], 1)
         try:
-            return round(float(text.rstrip("KM")) * factor)
-        except ValueError:
+            found = round(float(text[:-1] if factor > 1 else text) * factor)
+        except (ValueError, OverflowError):
+            found = 0
+        if found < 1:
             self.fail(f"{value!r} is no number such as 500K or 2M", param, ctx)
+        return found
 
 
 @command(short_help="Search a space for the best network that fits a board.")
@@ -85,37 +90,43 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
 @click.argument("names", metavar="SPACE...", nargs=-1, required=True)
 @target_option
 @click.option("--shape", required=True, help="Of a sample: 1,8,8.")
-@click.option("--classes", default=10, show_default=True)
+@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
 @click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
 @click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
 @click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
 @click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
-@click.option("--samples", default=100, show_default=True, help="Networks of each part.")
-@click.option("--seed", default=0, show_default=True)
+@click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks of each part.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("-o", "--output", type=PATH, help="A picture of the distributions (.svg).")
+@force_option(OVERWRITE)
 @explained
-def spaces(names: tuple[str, ...], output: Path | None, **options: Any) -> None:
+def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: Any) -> None:
     """Compare SPACEs, or parts of them, by how much work their networks do that fit a board."""
     from tinycompile.search.first_stage import compared, part_lines, part_picture, parts_of
     from tinycompile.search.prices import Limits, Prices
     from tinycompile.search.space import Space, load_space
+    from tinycompile.staging import may_write
 
     limits = Limits(*(options[name] for name in ("ram", "flash", "instructions")))
     shape = _shape_of(options["shape"])
-    parts = list[tuple[str, Space]]()
+    parts, by = list[tuple[str, Space]](), dict[str, list[str]]()
+    for key, few in options["by"]:
+        by.setdefault(key, []).extend(few)
     for space in map(load_space, names):
-        parts += parts_of(space, {key: space.known(key, few) for key, few in options["by"]})
-    with progress():
-        found = compared(
-            parts,
-            lambda space: Prices(space, shape, options["classes"], options["target"], limits),
-            options["samples"],
-            options["seed"],
-        )
+        parts += parts_of(space, {key: space.known(key, few) for key, few in by.items()})
+    read = [Path(name) for name in names]
+    with nullcontext() if output is None else may_write(output, is_page_of_ours, read=read, force=force) as picture:
+        with progress():
+            found = compared(
+                parts,
+                lambda space: Prices(space, shape, options["classes"], options["target"], limits),
+                options["samples"],
+                options["seed"],
+            )
+        if picture is not None:
+            picture.write_text(f"<!-- {MARK} -->\n{part_picture(found)}")
     for line in part_lines(found):
         say(line)
-    if output is not None:
-        output.write_text(str(part_picture(found)))
 
 
 def _shape_of(text: str) -> tuple[int, ...]:

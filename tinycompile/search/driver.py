@@ -18,7 +18,7 @@ from tinycompile.search.pool import Pool
 from tinycompile.search.prices import Prices
 from tinycompile.search.settings import Search
 from tinycompile.search.space import load_space
-from tinycompile.search.study import Candidate, Study, front_of
+from tinycompile.search.study import ROUND, Candidate, Study, front_of
 from tinycompile.search.tasks import Result, Shared, Task
 
 POPULATION = 128
@@ -58,17 +58,16 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
         TinycompileError.
     """
     begun = time.monotonic()
-    search.begin()
-    with opened(search.engine, search.setup, search.workers) as pool:
-        candidates = _searched(search, pool, progress)
+    with search.begun() as study, opened(search.engine, search.setup, search.workers) as pool:
+        candidates = _searched(search, study, pool, progress)
         front = front_of(candidates)
         if not front:
             raise _nothing_fits(search)
         progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
         best = finished(front[: search.finalists], search, pool, progress)
-    outcome = Outcome(candidates, front, best)
-    outcome.save(search.output)
-    save_page(search, candidates, best)
+        outcome = Outcome(candidates, front, best)
+        outcome.save(search.output)
+        save_page(search, candidates, best)
     return outcome
 
 
@@ -82,15 +81,14 @@ def _nothing_fits(search: Search) -> UsageError:
 
 def searched(search: Search, progress: Callable[[str], None] = step) -> list[Candidate]:
     """All candidates of a search, trained; arguments and errors as of `run`."""
-    search.begin()
-    with opened(search.engine, search.setup, search.workers) as pool:
-        return _searched(search, pool, progress)
+    with search.begun() as study, opened(search.engine, search.setup, search.workers) as pool:
+        return _searched(search, study, pool, progress)
 
 
-def _searched(search: Search, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
+def _searched(search: Search, name: str, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
     data, space = Data.read(search.data, search.folds), load_space(search.space)
     prices = Prices(space, data.shape, data.classes, search.target, search.limits)
-    study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices)
+    study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices, name)
     _share(search, data, prices, pool, progress)
     while found := study.round(search.trials):
         _train(search, study, found, pool, progress)
@@ -158,6 +156,9 @@ def front_lines(front: Sequence[Candidate]) -> list[str]:
 
 
 def _bar(candidate: Candidate, done: Sequence[Candidate]) -> float:
-    """The best accuracy of what is no slower."""
-    most = candidate.figures["instructions"]
-    return max((each.accuracy or 0 for each in done if each.figures["instructions"] <= most), default=0.0)
+    """The best accuracy of what is no slower, of earlier rounds: what its own had reached before an interruption is as
+    unknown as it was.
+    """
+    most, first = candidate.figures["instructions"], candidate.number - candidate.number % ROUND
+    known = (each for each in done if each.number < first and each.figures["instructions"] <= most)
+    return max((each.accuracy or 0 for each in known), default=0.0)

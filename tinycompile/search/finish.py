@@ -118,8 +118,7 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
     folder, data, limits = search.output, bench.data, search.limits
     recipe = replace(search.recipe, epochs=search.final_epochs)
     judged = data.test or data.folds[0][1]
-    model = bench.model(finalist.candidate.config, None)
-    trained, accuracy = bench.trainer(model, data.known, judged, recipe, search.seed, None, 0)
+    trained, accuracy = bench.trained(finalist.candidate.config, None, judged, recipe, seed=search.seed)
     onnx_module().save(trained, str(folder / "best.onnx"))
     calib = save_calibration(folder / "calib.npz", data.known, CALIBRATION)
     tested = None if data.test is None else save_labelled(folder / "test.npz", data.test)

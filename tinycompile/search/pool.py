@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -26,8 +27,10 @@ class _Worker:
         self.task: AnyTask | None = None
 
     def give(self, task: AnyTask) -> None:
+        """That one which died while it waited doesn't take it is seen where its result is waited for."""
         self.task = task
-        self.connection.send(task)
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.connection.send(task)
 
     def stop(self) -> None:
         self.connection.close()

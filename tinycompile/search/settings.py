@@ -2,19 +2,46 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from tinycompile.errors import UsageError
+from tinycompile.errors import UsageError, system_reason
+from tinycompile.report.document import replace_file
+from tinycompile.search.data import Data
 from tinycompile.search.prices import Limits
-from tinycompile.search.tasks import Setup
+from tinycompile.search.space import load_space
+from tinycompile.search.tasks import Setup, load_trainer
 from tinycompile.search.trainer import Recipe
 
 SETTINGS = "search.json"
 """What is searched, in the folder of the results: a search goes on only with the same."""
+
+
+LOCK = "lock"
+"""The file that the process which searches has locked; however it ends, the system unlocks it."""
+
+_LEAST: dict[str, float] = {
+    "trials": 1,
+    "final_epochs": 1,
+    "finalists": 1,
+    "folds": 1,
+    "seed": 0,
+    "workers": 1,
+    "supernet": 0,
+    "epochs": 1,
+    "batch": 2,  # which a batch normalisation needs
+    "rate": 1e-9,
+    "shift": 0,
+    "noise": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -56,8 +83,41 @@ class Search:
         paths = str(self.data), str(self.output)
         return Setup(self.space, paths[0], self.folds, self.recipe, self.trainer, self.seed, paths[1], self.supernet)
 
-    def begin(self) -> None:
-        """Make the folder, or see that it is of this search."""
+    def check(self) -> None:
+        """Raises TinycompileError: a number that makes no sense; what is to be read isn't there, or is wrong."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name, getattr(self.recipe, name, None))
+            if value is not None and not least <= value < inf:
+                raise UsageError(f"--{name.replace('_', '-')} {value} is out of range", hint=f"{least} or more")
+        if self.limits.instructions is not None and self.limits.instructions < 1:
+            raise UsageError(f"--instructions {self.limits.instructions} is no limit", hint="500K or 2M")
+        self.limits.options(self.target).board()
+        Data.read(self.data, self.folds)
+        load_space(self.space)
+        load_trainer(self.trainer)
+
+    @contextmanager
+    def begun(self) -> Generator[str]:
+        """Make the folder, or see that it is of this search; it is ours alone until the end.
+
+        Yields:
+            The name of its study in a storage, which may have those of other folders.
+
+        Raises:
+            UsageError: the folder is of something else, or another process searches in it. Others as `check`.
+        """
+        self.check()
+        study = self._begin()
+        with (self.output / LOCK).open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UsageError(
+                    f"another process searches in {self.output}", hint="wait for its end, or another --output"
+                ) from error
+            yield study
+
+    def _begin(self) -> str:
         settings: dict[str, Any] = {
             "space": self.space,
             "space_sha256": _digest(Path(self.space)),
@@ -73,7 +133,10 @@ class Search:
         }
         file = self.output / SETTINGS
         if file.exists():
-            known = json.loads(file.read_text())
+            try:
+                known = dict[str, Any](json.loads(file.read_text()))
+            except (ValueError, TypeError) as error:
+                raise UsageError("no settings of a search", where=str(file), hint="another --output") from error
             other = sorted(name for name in settings if known.get(name) != settings[name])
             if other:
                 raise UsageError(
@@ -82,11 +145,23 @@ class Search:
                     why="its candidates can't be compared with those of this one",
                     hint="another --output, or the options of the search that is there",
                 )
-            return
-        if self.output.exists() and any(self.output.iterdir()):
+            return str(known.get("study", "search"))
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"{self.output} can't be a folder: {system_reason(error)}", hint="another --output"
+            ) from error
+        if any(not _is_half_written(path) for path in self.output.iterdir()):
             raise UsageError(f"{self.output} isn't empty and has no search", hint="another --output")
-        self.output.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings, indent=1))
+        study = f"search-{uuid4().hex}"
+        replace_file(file, json.dumps(settings | {"study": study}, indent=1))
+        return study
+
+
+def _is_half_written(path: Path) -> bool:
+    """Of settings, by a process that was killed."""
+    return path.name.startswith(f".{SETTINGS}.")
 
 
 def _digest(path: Path) -> str | None:

@@ -98,19 +98,36 @@ class Study:
     Args:
         storage: as Optuna takes it, or a file.
         price: what a choice costs.
+        name: of the study in the storage.
+
+    Raises:
+        UsageError: Optuna isn't installed or can't open the storage; there is no such sampler.
     """
 
     def __init__(
-        self, storage: str | Path, space: Space, sampler: str, seed: int, price: Callable[[Config], Priced]
+        self,
+        storage: str | Path,
+        space: Space,
+        sampler: str,
+        seed: int,
+        price: Callable[[Config], Priced],
+        name: str = "search",
     ) -> None:
         self._optuna = optuna_module()
         if sampler not in SAMPLERS:
             raise UsageError(f"--sampler {sampler!r} is unknown", hint=f"one of: {', '.join(SAMPLERS)}")
-        kept = _file_storage(self._optuna, storage) if isinstance(storage, Path) else storage
         self._space, self._sampler, self._seed, self._price = space, sampler, seed, price
-        self._study = self._optuna.create_study(
-            study_name="search", storage=kept, directions=["maximize", "minimize"], load_if_exists=True
-        )
+        try:
+            kept = _file_storage(self._optuna, storage) if isinstance(storage, Path) else storage
+            self._study = self._optuna.create_study(
+                study_name=name, storage=kept, directions=["maximize", "minimize"], load_if_exists=True
+            )
+        except Exception as error:  # of the database, its driver, SQLAlchemy; with no password of the address
+            raise UsageError(
+                f"the storage can't be opened: {type(error).__name__}: {str(error).strip().partition(chr(10))[0]}",
+                where=str(storage) if isinstance(storage, Path) else f"--storage {storage.partition(':')[0]}:...",
+                hint="sqlite:///file.db, or postgresql://host/database with the package of its driver",
+            ) from error
         self._distributions = {name: self._distribution(values) for name, values in space.parameters.items()}
 
     def _distribution(self, values: Sequence[Value]) -> Any:

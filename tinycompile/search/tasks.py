@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from tinycompile.errors import UsageError
+from tinycompile.errors import TinycompileError, UsageError
 from tinycompile.ir import Array
 from tinycompile.search.data import Data, Part
 from tinycompile.search.quantized import quantized_accuracy
@@ -179,7 +179,10 @@ def load_trainer(file: str | None) -> Trainer:
     if spec is None or spec.loader is None:
         raise UsageError(f"no trainer {file!r}", hint="a Python file with a function train")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"importing the trainer fails: {type(error).__name__}: {error}", where=file) from error
     found = getattr(module, "train", None)
     if not callable(found):
         raise UsageError(
@@ -216,6 +219,35 @@ class Bench:
     def _part(self, fold: int | None) -> Part:
         return self.data.known if fold is None else self.data.folds[fold][0]
 
+    def trained(self, config: Config, fold: int | None, judged: Part, recipe: Recipe, **how: Any) -> tuple[Any, float]:
+        """A candidate as the trainer trains it, and its accuracy on the judged samples.
+
+        Args:
+            fold: as `model` takes it. how: `seed`, and `stop` and `every` as the trainer takes them.
+
+        Raises:
+            UsageError: the trainer fails, or returns something else.
+        """
+        model, where = self.model(config, fold), self.space.place(config)
+        arguments = self._part(fold), judged, recipe, how["seed"], how.get("stop"), how.get("every", 0)
+        try:
+            found: Any = self.trainer(model, *arguments)
+        except TinycompileError:
+            raise
+        except (Exception, SystemExit) as error:  # a user's, or of a user's module
+            raise UsageError(f"its training fails: {type(error).__name__}: {error}", where=where) from error
+        try:
+            trained, accuracy = found[0], float(found[1])
+        except (TypeError, ValueError, IndexError, KeyError):
+            trained, accuracy = None, -1.0
+        if not 0 <= accuracy <= 1:
+            raise UsageError(
+                f"the trainer returns {type(found).__name__ if trained is None else found[1]}",
+                where=where,
+                hint="the trained model and its accuracy on the judged samples, from 0 to 1",
+            )
+        return trained, accuracy
+
     def run(self, task: AnyTask) -> Done:
         """Do what a task says, and save what came of it."""
         match task:
@@ -229,7 +261,7 @@ class Bench:
     def _final(self, task: Final) -> Final:
         part, judged = self.data.folds[task.fold]
         recipe, seed = replace(self.setup.recipe, epochs=task.epochs), self.setup.seed + task.fold
-        trained, floats = self.trainer(self.model(task.config, task.fold), part, judged, recipe, seed, None, 0)
+        trained, floats = self.trained(task.config, task.fold, judged, recipe, seed=seed)
         path = task.path(self.setup.folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
@@ -257,10 +289,10 @@ class Bench:
             given_up = given_up or accuracy < least - MARGIN
             return given_up
 
-        for fold, (part, judged) in enumerate(self.data.folds):
+        for fold, (_, judged) in enumerate(self.data.folds):
             seed = self.setup.seed + _SEED_STEP * (1 + task.number) + fold
             half = max(1, recipe.epochs // 2)
-            _, accuracy = self.trainer(self.model(task.config, fold), part, judged, recipe, seed, behind, half)
+            _, accuracy = self.trained(task.config, fold, judged, recipe, seed=seed, stop=behind, every=half)
             reached.append(accuracy)
             given_up = given_up or sum(reached) / len(reached) < least
             if given_up:

@@ -57,6 +57,12 @@ class Trainable:
                 [(kind, "the trainer knows no such operator") for kind in unknown],
                 hint="build the space with `Network`, return a torch module, or use --trainer",
             )
+        other = sorted({f"{node.op_type} with {what}" for node, given in self._nodes for what in _others(node, given)})
+        if other:
+            raise UnsupportedError(
+                [(each, "the trainer would compute something else") for each in other],
+                hint="build the space with `Network`, return a torch module, or use --trainer",
+            )
         self._constants = dict[str, Array]()
         self.weights, self.statistics = dict[str, Any](), dict[str, Any]()
         fixed = {node.input[i] for node, _ in self._nodes if node.op_type == "BatchNormalization" for i in _STATISTICS}
@@ -191,6 +197,17 @@ def as_proto(network: Any, shape: Sequence[int], where: str = "the module") -> A
     return found.model_proto
 
 
+def _others(node: Any, given: Mapping[str, Any]) -> Iterator[str]:
+    """What a node has that isn't computed here: attributes with such values, and operands that are left out or more."""
+    known = _ATTRIBUTES.get(node.op_type, {})
+    for name, value in given.items():
+        if name not in known or (known[name] is not None and value != known[name]):
+            yield f"{name}={value}"
+    needed = _OPERANDS.get(node.op_type)
+    if not all(node.input) or (needed is not None and len(node.input) not in needed):
+        yield f"{sum(map(bool, node.input))} operands"
+
+
 def _conv(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _momentum: float | None) -> Any:
     x, weights = operands[:2]
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
@@ -199,7 +216,8 @@ def _conv(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _m
         x, top, left = functional.pad(x, (left, right, top, bottom)), 0, 0
     bias = operands[2] if len(operands) > 2 else None
     strides = tuple(attributes.get("strides", (1, 1)))
-    return functional.conv2d(x, weights, bias, strides, (top, left), 1, attributes.get("group", 1))
+    apart = tuple(attributes.get("dilations", (1, 1)))
+    return functional.conv2d(x, weights, bias, strides, (top, left), apart, attributes.get("group", 1))
 
 
 def _normalized(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], momentum: float | None) -> Any:
@@ -251,3 +269,35 @@ _OPERATORS: dict[str, Callable[[Any, Sequence[Any], Mapping[str, Any], float | N
 }
 """What each operator computes, given PyTorch, operands, attributes, and how much a batch changes running statistics;
 None where these are what counts."""
+
+_ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "Conv": {
+        "kernel_shape": None,
+        "strides": None,
+        "pads": None,
+        "dilations": None,
+        "group": None,
+        "auto_pad": b"NOTSET",
+    },
+    "BatchNormalization": {"epsilon": None, "momentum": None, "training_mode": 0},
+    "LayerNormalization": {"epsilon": None, "axis": -1, "stash_type": 1},
+    "Gemm": {"transB": None, "transA": 0, "alpha": 1.0, "beta": 1.0},
+    "MaxPool": {
+        "kernel_shape": None,
+        "strides": None,
+        "pads": [0, 0, 0, 0],
+        "dilations": [1, 1],
+        "auto_pad": b"NOTSET",
+        "ceil_mode": 0,
+        "storage_order": 0,
+    },
+    "Reshape": {"allowzero": 0},
+    "Softmax": {"axis": None},
+    "ReduceMean": {"axes": None, "keepdims": None},
+    "Flatten": {"axis": 1},
+    "Transpose": {"perm": None},
+}
+"""What each operator may have, and with which value; None for any."""
+
+_OPERANDS = {"Conv": (2, 3), "Gemm": (3,), "Clip": (3,), "LayerNormalization": (3,), "ReduceMean": (1,)}
+"""How many operands, where ONNX has several numbers of them."""

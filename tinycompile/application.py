@@ -123,7 +123,7 @@ def _write(folder: Path, app: App, board: Board) -> None:
         "console": _objects(tools.startup + tools.console),
         "semihosting": _objects(tools.startup + tools.semihosting),
         "machine": emulated.qemu.machine if emulated is not None and emulated.qemu is not None else "",
-        "qemu_elf": "firmware.elf" if board.qemu is not None else "firmware_qemu.elf",
+        "qemu_elf": "run.elf" if board.qemu is not None else "run_qemu.elf",
         "emulator": "",
     }
     if emulated is not None and emulated.qemu is not None:

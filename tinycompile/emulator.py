@@ -82,6 +82,13 @@ def execute(
         if budget is not None:
             (folder / f"{prefix}budget.bin").write_bytes(struct.pack("<I", budget))
         emulate(elf, board, folder, plugins=plugins, images=images, timeout=timeout)
+        if not (folder / f"{prefix}stats.bin").exists():
+            raise ToolFailedError(
+                "the firmware ended and wrote no results",
+                where=str(elf),
+                why="it isn't that of this build: it was linked with other objects",
+                hint="`make clean all` in the folder of the build",
+            )
         stats = np.fromfile(folder / f"{prefix}stats.bin", np.uint32).reshape(-1, 3)
         if len(stats) != samples or stats[:, 0].any():
             raise ToolFailedError(

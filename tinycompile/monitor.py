@@ -84,6 +84,8 @@ def _what_to_open(error: OSError) -> str:
         case FileNotFoundError():
             ports = ", ".join(map(str, _ports()))
             return f"--port with one of {ports}" if ports else "connect the board: no serial port is in /dev"
+        case IsADirectoryError():
+            return "name the port itself, such as --port /dev/ttyACM0"
         case _:
             return "close what else has it open"
 
@@ -91,11 +93,11 @@ def _what_to_open(error: OSError) -> str:
 def _make_raw(descriptor: int, port: Path, speed: int) -> None:
     try:
         attributes = termios.tcgetattr(descriptor)
+        control = termios.CS8 | termios.CREAD | termios.CLOCAL
+        attributes[:6] = [0, 0, control, 0, speed, speed]
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
     except termios.error as error:
-        raise UsageError("not a serial port", where=str(port), why=str(error)) from error
-    control = termios.CS8 | termios.CREAD | termios.CLOCAL
-    attributes[:6] = [0, 0, control, 0, speed, speed]
-    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+        raise UsageError("not a serial port", where=str(port), why=os.strerror(error.args[0]).lower()) from error
 
 
 def _lines(descriptor: int, timeout: float | None) -> Iterator[str]:

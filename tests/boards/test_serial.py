@@ -178,7 +178,8 @@ def test_what_users_are_told_of_ports(build: Build, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     missing = verify_on(build.folder, "--port", tmp_path / "ttyACM7")
     assert missing.exit_code == 2 and "no such file or directory" in missing.output and "try: " in missing.output
-    assert "not a serial port" in verify_on(build.folder, "--port", tmp_path / "file").output
+    assert "not a serial port\n  why: inappropriate" in verify_on(build.folder, "--port", tmp_path / "file").output
+    assert "name the port itself" in verify_on(build.folder, "--port", tmp_path).output
     result = invoke("verify", build.folder, "--samples", SAMPLES, "--port", tmp_path / "file")
     assert result.exit_code == 2 and "add --on serial" in result.output
 
@@ -200,6 +201,24 @@ def test_silence_is_explained(build: Build) -> None:
     assert result.exit_code == 2
     assert "nothing was heard from the board" in result.output and "`tinycompile flash`" in result.output
     assert "115200 baud" in result.output
+
+
+@pytest.mark.parametrize("said", [b"hello world\r\n" * 100, b"hello\0" * 200])
+def test_a_board_that_never_stops_talking_is_given_up(said: bytes, tmp_path: Path) -> None:
+    """Faster than anybody reads: another firmware, or another rate."""
+
+    class Talking(Link):
+        def _read(self) -> bytes:
+            return said
+
+    port = tmp_path / "file"
+    with port.open("wb+") as file:
+        link = Talking(file.fileno(), port, 115_200, silence=0.02)
+        with pytest.raises(DeviceError, match="bytes came, but no frame"):
+            link.hello()
+    receiver = Receiver()
+    assert [frame for _ in range(99) for frame in receiver.feed(said)].count(None) == 99 * said.count(b"\0")
+    assert receiver.feed(b"\0" + Frame(1, 3).encoded())[-1] == Frame(1, 3)
 
 
 def test_an_unplugged_board_is_no_traceback(build: Build) -> None:

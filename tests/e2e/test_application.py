@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from tests.support.full import also
 from tests.support.pages import environment
 from tinycompile.application import FILES, all_apps, load_app, new_application
+from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.errors import UsageError
 from tinycompile.targets import load_board
@@ -71,3 +72,7 @@ def test_it_runs_in_qemu(name: str, target: str, tmp_path: Path) -> None:
     assert (
         subprocess.run([*command[:1], *command[2:]], cwd=folder, env=environment(tmp_path), check=False).returncode == 0
     )
+    assert (folder / "build" / "app.bin").stat().st_size
+    build = Build(folder / "build" / "model")  # whose firmware is still its own, which `make verify` runs
+    samples = [array[:1] for array in build.samples(folder / "samples.npz")]
+    assert len(build.execute(samples).outputs[0]) == 1

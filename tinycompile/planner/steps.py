@@ -157,12 +157,12 @@ def in_steps(planned: Planned, limit: Limit, offer: Offer) -> Steps:
             layer = stage.last
             continue
         kernel = planned.kernels[layer]
-        if kernel.instructions + CALL_INSTRUCTIONS > ROOM * most:
-            found += _long(planned, layer, int(ROOM * most), offer)
-        elif kernel.function is not None:
-            found.append(WholeLayers(layer, layer + 1, kernel.instructions + CALL_INSTRUCTIONS))
-        else:
+        if kernel.function is None:
             found.append(WholeLayers(layer, layer + 1, 0))
+        elif kernel.instructions + CALL_INSTRUCTIONS > ROOM * most:
+            found += _long(planned, layer, int(ROOM * most), offer)
+        else:
+            found.append(WholeLayers(layer, layer + 1, kernel.instructions + CALL_INSTRUCTIONS))
         layer += 1
     steps = tuple(_joined(found, int(ROOM * most)))
     return Steps(most, steps or (WholeLayers(0, 0, 0),))

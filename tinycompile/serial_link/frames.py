@@ -10,6 +10,7 @@ PAYLOAD_BYTES = 240
 """At most, of a frame."""
 
 _LONGEST = 2 + PAYLOAD_BYTES + 4
+_LONGEST_STUFFED = _LONGEST + 1
 
 
 @dataclass(frozen=True)
@@ -61,5 +62,6 @@ class Receiver:
 
     def feed(self, data: bytes) -> list[Frame | None]:
         """The frames that are complete with these bytes; None stands for a damaged one, or text."""
-        *whole, self._pending = (self._pending + data).split(b"\0")
+        *whole, last = (self._pending + data).split(b"\0")
+        self._pending = last[-_LONGEST_STUFFED - 1 :]  # of what is longer, a frame isn't the end
         return [decoded(each) for each in whole if each]

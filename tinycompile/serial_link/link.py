@@ -47,7 +47,7 @@ class Link:
         """
         self._descriptor, self._port, self._baud, self._silence = descriptor, port, baud, silence
         self._receiver, self._found = Receiver(), list[Frame | None]()
-        self._sequence, self._heard = 0, time.monotonic()
+        self._sequence, self._heard, self._bytes = 0, time.monotonic(), 0
         self.sent, self.resent, self.damaged = 0, 0, 0
 
     @property
@@ -69,11 +69,13 @@ class Link:
     def _called(self) -> bool:
         self._sequence = (self._sequence + 1) & 0xFF
         self._write(Frame(self._sequence, Kind.HELLO))
-        frames = self._wait(1 / _CALLS_PER_SECOND)
-        while frames:
-            if frames[0] is not None and frames[0].kind == Kind.HELLO | ANSWER:
+        left = 1 / _CALLS_PER_SECOND
+        end = time.monotonic() + left
+        while frames := self._wait(left):
+            if any(frame is not None and frame.kind == Kind.HELLO | ANSWER for frame in frames):
                 return True
-            frames = self._wait(0)
+            if (left := end - time.monotonic()) <= 0:
+                break  # one that never stops talking
         return False
 
     def goodbye(self) -> None:
@@ -135,7 +137,7 @@ class Link:
             raise DeviceError(
                 f"nothing was heard from the board for {silent:.0f} s",
                 where=str(self._port),
-                why=f"no frame came at {self._baud} baud",
+                why=f"{f'{self._bytes:,} bytes came, but ' if self._bytes else ''}no frame came at {self._baud} baud",
                 hint="`tinycompile flash` the build; compare --port and --baud with the board's README; press reset; "
                 "close other programs on this port; give a slow inference more time: --timeout 120",
             )
@@ -152,20 +154,25 @@ class Link:
             raise self._gone(error) from error
 
     def _wait(self, seconds: float) -> list[Frame | None]:
-        """The frames that arrive within a time; returns with the first."""
+        """The frames that arrive within a time; returns with the first, and when it is over, whatever else comes."""
         deadline = time.monotonic() + seconds
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            if not select.select([self._descriptor], [], [], left)[0]:
-                return []
-            try:
-                data = os.read(self._descriptor, 4096)
-            except OSError as error:
-                raise self._gone(error) from error
-            if not data:
-                raise self._gone(None)
-            if frames := self._receiver.feed(data):
+        while select.select([self._descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            data = self._read()
+            self._bytes += len(data)
+            frames = self._receiver.feed(data)
+            if frames or time.monotonic() >= deadline:
                 return frames
+        return []
+
+    def _read(self) -> bytes:
+        """What has arrived."""
+        try:
+            data = os.read(self._descriptor, 4096)
+        except OSError as error:
+            raise self._gone(error) from error
+        if not data:
+            raise self._gone(None)
+        return data
 
     def _gone(self, error: OSError | None) -> DeviceError:
         why = "" if error is None else system_reason(error)

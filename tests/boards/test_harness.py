@@ -124,10 +124,13 @@ def test_what_has_no_harness(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(not FULL, reason="three more builds: test-full")
-@pytest.mark.parametrize("board", ["mps2-an505", "netduinoplus2", "qemu-riscv32"])
-def test_boards_of_other_families(board: str, tmp_path: Path) -> None:
-    build = tinycompile.compile(DIGITS / "digits_int8.tflite", board, output=tmp_path / "out", harness="mlperf-tiny")
+@pytest.mark.skipif(not FULL, reason="four more builds: test-full")
+@pytest.mark.parametrize(
+    ("board", "cores"), [("mps2-an505", 1), ("netduinoplus2", 1), ("qemu-riscv32", 1), ("mps2-an521", 2)]
+)
+def test_boards_of_other_families(board: str, cores: int, tmp_path: Path) -> None:
+    model, options = DIGITS / "digits_int8.tflite", {"harness": "mlperf-tiny", "cores": cores}
+    build = tinycompile.compile(model, board, output=tmp_path / "out", **options)  # pyright: ignore[reportArgumentType]
     data = np.load(DIGITS / "digits_samples.npz")
     with emulated(build.folder / "firmware_harness.elf", build.board) as port, runner_on(port) as runner:
         runner.load(data["input_0"][0].tobytes())

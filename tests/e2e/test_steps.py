@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import tinycompile
-from tests.conftest import DIGITS
+from tests.conftest import DIGITS, SHARED
 from tests.support.full import FULL
 from tinycompile.build import Build
 from tinycompile.cli import main
@@ -94,6 +94,22 @@ def test_in_qemu_by_the_command_line(tmp_path: Path) -> None:
     assert measured["returns"] == estimated["count"]
     assert measured["longest"] == pytest.approx(estimated["longest"], rel=0.15)
     assert measured["instructions"] < 1.01 * report["run"]["instructions"]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no shared models")
+@pytest.mark.parametrize(("model", "options"), [("mbv2.int8", {"schedule": "patch"}), ("embedding.int8", {})])
+def test_patches_and_layers_that_compute_nothing(model: str, options: dict[str, str], tmp_path: Path) -> None:
+    """What follows the last patch has one scope with it; a reshape is no layer to divide, however small the limit."""
+    file = SHARED / "cases" / "tflite" / f"{model}.tflite"
+    build = tinycompile.compile(file, "host", output=tmp_path / "out", steps="2%", pareto=False, **options)  # pyright: ignore[reportArgumentType]
+    assert build.report["schedule"] == options.get("schedule", "layer")
+    x = [array[0] for array in build.samples(file.with_suffix(".npz"), 1)]
+    expected = build.host.run(x)
+    build.host.begin(x)
+    found = None
+    while found is None:
+        found = build.host.step(0)
+    assert np.array_equal(found[0], expected[0])
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,9 @@ def test_in_qemu(host: Build, tmp_path: Path) -> None:
     divided = [layer for layer in build.report["layers"] if "cores" in layer["notes"]]
     assert len(divided) >= 5
     assert build.report["options"]["cores"] == 2
+    for firmware in ("main", "main_console"):
+        text = (build.folder / "firmware" / f"{firmware}.c").read_text()
+        assert "if (start_second_core(digits_int8_second_core) != 0)" in text, firmware
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinycompile.codegen.parts import Layer
 from tinycompile.codegen.program import Program
@@ -84,8 +84,13 @@ def _stage(stage: StageLoop, output: str, known: set[str]) -> StageBlock:
 
 
 def step_blocks(program: Program, step: StepCode) -> list[Block]:
-    """What a step of whole layers or of a stage executes."""
-    return blocks_of(program, step.first, step.last)
+    """What a step of whole layers or of a stage executes. A patch and what follows the last one share a scope."""
+    return [
+        replace(block, after=_new(block.after, {value for turn in block.declared for value in turn}))
+        if isinstance(block, StageBlock) and block.stage.mode == "patch"
+        else block
+        for block in blocks_of(program, step.first, step.last)
+    ]
 
 
 def step_values(program: Program, step: StepCode) -> tuple[str, ...]:

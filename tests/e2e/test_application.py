@@ -21,7 +21,7 @@ from tinycompile.targets import load_board
 @pytest.mark.parametrize("name", all_apps())
 def test_it_is_written_once_and_never_overwritten(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "app"
-    result = CliRunner().invoke(main, ["new", str(folder), "--app", name, "--target", "nrf52840"])
+    result = CliRunner().invoke(main, ["new", str(folder), "--app", name, "--board", "nrf52840"])
     assert result.exit_code == 0, result.output
     app, model = load_app(name), load_app(name).model
     assert {path.name for path in (folder / "firmware").iterdir()} == set(FILES)

@@ -43,6 +43,20 @@ def test_what_conversions_at_the_edges_cost() -> None:
     assert advice(report(training={})) == []
 
 
+def test_conversions_that_io_int8_leaves() -> None:
+    """Of 16 bits, of an input that others read as well, and of an output that is one as integers, too."""
+    wide = report()
+    for each in wide["layers"][0], wide["layers"][3]:
+        each["outputs"][0]["dtype"] = "int16"
+    assert advice(wide) == []
+    read = report()
+    read["graphs"]["compiled"]["edges"].append([0, 4])
+    assert edge_conversions(read) == [4]
+    both = report()
+    both["outputs"].append({"name": "v4", "dtype": "int8"})
+    assert edge_conversions(both) == [0]
+
+
 @pytest.mark.skipif(not FULL, reason="plans a transformer twice: `make test-full` runs it")
 def test_the_conversions_are_what_another_build_saves() -> None:
     """By the plan with --io int8, to the instruction."""
@@ -59,10 +73,14 @@ def point(arena: int, instructions: int, schedule: str) -> dict[str, Any]:
 
 def test_schedules_that_cost_little_or_save_much() -> None:
     points = [point(2000, 700_000, "layer"), point(1000, 1_000_000, "stream"), point(300, 1_020_000, "patch")]
-    quiet: dict[str, Any] = {"options": {"io": "int8"}}
+    quiet: dict[str, Any] = {"options": {"io": "int8"}, "layers": [layer("conv2d", "v5", "int8", 1_000_000)]}
     found = advice(report(pareto=[*points, point(100, 2_000_000, "patch")], **quiet))
     assert found[0] == "--ram 300 saves 70 % of the arena (patch) for 2.0 % more instructions"
     assert "2,000 bytes (layer)" in found[1] and "30.0 % fewer" in found[1]
     small = {"arena_bytes": 1000, "limit_bytes": 2000, "total_bytes": 1500}
     assert len(advice(report(pareto=points, ram=small, **quiet))) == 1
     assert advice(report(pareto=[point(1000, 10, "layer"), point(960, 10, "patch")], **quiet)) == []
+    by_size = {**quiet, "options": {"io": "int8", "optimize": "size"}}
+    assert [line[:2] for line in advice(report(pareto=points, **by_size))] == ["an"]
+    worse = {**quiet, "layers": [layer("conv2d", "v5", "int8", 2_000_000)]}
+    assert advice(report(pareto=points, **worse))[0].endswith("for 49.0 % fewer instructions")

@@ -180,7 +180,7 @@ class Commands(click.Group):
 
 
 class Renamed(click.Option):
-    """An option with names of earlier versions, which still are accepted and no longer shown."""
+    """An option with other names, such as those of earlier versions, which are accepted and not shown."""
 
     def __init__(self, *args: Any, earlier: Sequence[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -272,9 +272,17 @@ def complete_boards(context: click.Context, _parameter: click.Parameter, typed: 
 
 
 def target_option(command: Callable[P, None]) -> Callable[P, None]:
-    """`--target`, with a default."""
+    """`--target`, with a default; `--board` is what others call it."""
     text = "Board; see `tinycompile targets`."
-    option = click.option("--target", default="stm32f746", show_default=True, help=text, shell_complete=complete_boards)
+    option = click.option(
+        "--target",
+        cls=Renamed,
+        earlier=["--board"],
+        default="stm32f746",
+        show_default=True,
+        help=text,
+        shell_complete=complete_boards,
+    )
     return option(command)
 
 

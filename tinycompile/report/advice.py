@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,26 +23,37 @@ def advice(report: Report) -> list[str]:
 
 
 def edge_conversions(report: Report) -> list[int]:
-    """Layers that only convert floats at the model's inputs and outputs: without them callers give and get integers."""
+    """Layers that only convert floats at the model's inputs and outputs, and that `--io int8` drops (`passes.io`):
+    callers then give and get the integers.
+    """
     if "graphs" not in report or report["options"].get("io") != "model":
         return []
     nodes, edges = report["graphs"]["compiled"]["nodes"], report["graphs"]["compiled"]["edges"]
-    floats = {tensor["name"] for group in ("inputs", "outputs") for tensor in report[group] if _is_float(tensor)}
-    begin = {reader for made, reader in edges if nodes[made]["layer"] is None and nodes[made]["name"] in floats}
-    found = list[int]()
+    inputs, results = _names(report["inputs"]), {tensor["name"] for tensor in report["outputs"]}
+    readers, found = Counter(made for made, _ in edges), list[int]()
     for index, node in enumerate(nodes):
-        layer = None if node["layer"] is None else report["layers"][node["layer"]]
-        if layer is None or len(layer["outputs"]) != 1:
+        made = [each for each, reader in edges if reader == index]
+        if node["layer"] is None or len(made) != 1:
             continue
-        output = layer["outputs"][0]
-        first = node["op"] == "quantize" and index in begin
-        if first or (node["op"] == "dequantize" and output["name"] in floats):
-            found.append(node["layer"])
+        outputs, given = report["layers"][node["layer"]]["outputs"], nodes[made[0]]
+        if given["layer"] is None:
+            alone = given["name"] in inputs and readers[made[0]] == 1
+            drops = node["op"] == "quantize" and alone and _are_free(outputs, results)
+        else:
+            behind = report["layers"][given["layer"]]["outputs"]
+            drops = node["op"] == "dequantize" and bool(_names(outputs) & results) and _are_free(behind, results)
+        found += [node["layer"]] if drops else []
     return found
 
 
-def _is_float(tensor: dict[str, Any]) -> bool:
-    return str(tensor["dtype"]).startswith("float")
+def _names(tensors: list[dict[str, Any]]) -> set[str]:
+    """Of those that are floats."""
+    return {tensor["name"] for tensor in tensors if tensor["dtype"] == "float32"}
+
+
+def _are_free(tensors: list[dict[str, Any]], results: set[str]) -> bool:
+    """Whether these are int8, and no outputs of the model yet."""
+    return all(tensor["dtype"] == "int8" and tensor["name"] not in results for tensor in tensors)
 
 
 def _instructions(layer: dict[str, Any]) -> int:
@@ -57,14 +69,15 @@ def _edges(report: Report) -> Iterator[str]:
 
 
 def _schedules(report: Report) -> Iterator[str]:
-    """Of the front that was planned: much less RAM for little more work, and less work where there is RAM."""
+    """Of the front that was planned: much less RAM for little more work, and less work where there is RAM. Both against
+    this build, whose plan needn't be on the front; by size, what --ram would build isn't.
+    """
     points: list[dict[str, Any]] = report.get("pareto") or []
-    now = next((point for point in points if point["arena_bytes"] == report["ram"]["arena_bytes"]), None)
-    if now is None:
-        return
+    work = sum(layer["instructions_estimate"] for layer in report["layers"])
+    now = {"arena_bytes": report["ram"]["arena_bytes"], "instructions_estimate": work}
     most = (1 + LITTLE) * now["instructions_estimate"]
     leaner = [p for p in points if p["arena_bytes"] < now["arena_bytes"] and p["instructions_estimate"] <= most]
-    if leaner:
+    if leaner and report["options"].get("optimize") != "size":
         best = min(leaner, key=lambda point: point["arena_bytes"])
         saved = 1 - best["arena_bytes"] / now["arena_bytes"]
         if saved >= WORTH:

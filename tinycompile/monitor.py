@@ -69,6 +69,7 @@ def opened(port: Path, baud: int) -> Generator[int]:
             "the serial port can't be opened", where=str(port), why=system_reason(error), hint=hint
         ) from error
     try:
+        _reserve(descriptor, port)
         _make_raw(descriptor, port, speed)
         with suppress(OSError):  # who opens it a second time would take bytes of the first
             fcntl.ioctl(descriptor, termios.TIOCEXCL)
@@ -88,6 +89,19 @@ def _what_to_open(error: OSError) -> str:
             return "name the port itself, such as --port /dev/ttyACM0"
         case _:
             return "close what else has it open"
+
+
+def _reserve(descriptor: int, port: Path) -> None:
+    """So that no second command takes bytes of the first: TIOCEXCL doesn't keep root out."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise UsageError(
+            "the serial port is in use",
+            where=str(port),
+            why=f"another tinycompile talks to it: {system_reason(error)}",
+            hint="wait for that one, or end it",
+        ) from error
 
 
 def _make_raw(descriptor: int, port: Path, speed: int) -> None:

@@ -196,6 +196,10 @@ def test_a_port_that_this_user_may_not_open(build: Build, monkeypatch: pytest.Mo
 def test_silence_is_explained(build: Build) -> None:
     board, port = pty.openpty()
     tty.setraw(board)
+    with opened(Path(os.ttyname(port)), 115_200):
+        taken = verify_on(build.folder, "--port", os.ttyname(port))
+    assert taken.exit_code == 2
+    assert "the serial port is in use" in taken.output or "resource busy" in taken.output  # root, and others
     result = verify_on(build.folder, "--port", os.ttyname(port), "--timeout", "0.2")
     os.close(board)
     assert result.exit_code == 2

@@ -90,7 +90,7 @@ def test_samples_has_one_name_and_takes_the_earlier_one(name: str) -> None:
     assert {each.value for each in complete.get_completions([name], "--in")} == set()
 
 
-@pytest.mark.parametrize("name", ["new", "build", "cost"])
+@pytest.mark.parametrize("name", ["new", "build"])
 def test_a_board_may_be_called_one(name: str) -> None:
     result = CliRunner().invoke(main, [name, "nix", "--board", "no-such-board"])
     assert result.exit_code == 2 and "unknown target 'no-such-board'" in result.output, result.output

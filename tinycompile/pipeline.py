@@ -82,15 +82,15 @@ def compile_together(
     options.check()
     if output is not None:
         check_output(Path(output), force=force)  # before minutes are spent
+    if options.motion is not None:  # the file that it may be is the user's, and may change
+        options = replace(options, frontend=options.motion.text)
     predecessor = None if options.compatible_with is None else Predecessor.read(options.compatible_with)
     if predecessor is not None:
         options = predecessor.options(options)
-    if options.train is not None:  # the file that it may be is the user's, and may change
+    if options.train is not None:  # likewise
         request = read_request(options.train, options.classes)
         options = replace(options, train=request.text, classes=request.classes)
     options = replace(options, backend=tuple(request.text for request in options.backends))  # likewise
-    if options.motion is not None:  # likewise
-        options = replace(options, frontend=options.motion.text)
     board = options.board()
     _check_harness(options, board, models)
     require(board.compiler, board.toolchain)

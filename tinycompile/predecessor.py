@@ -30,6 +30,7 @@ OPTIONS_OF_THE_CODE = (
     "signature",
     "match",
     "slide",
+    "frontend",
     "keep_tokens",
     "backend",
     "align",
@@ -179,7 +180,7 @@ def options_of_build(folder: Path, report: dict[str, Any], options: Options) -> 
         resize=facts.get("resize", default.resize),
         pixel_range=facts.get("pixel_range", default.pixel_range),
         slide=facts.get("slide"),
-        frontend=facts.get("frontend"),
+        frontend=facts.get("frontend") or options.frontend,  # one for audio is in the model
         keep_tokens=tuple(facts.get("keep_tokens", ())),
         backend=tuple(facts.get("backend", ())),
         align="strict" if facts.get("align") == "strict" else "auto",

@@ -37,7 +37,13 @@ def typed(of: type[Any], table: dict[str, Any], where: str, others: Collection[s
 
 
 def _fits(value: object, kind: Any) -> bool:
-    """Whether it has the type, or is an integer where a float is wanted."""
+    """Whether it has the type, or is an integer where a float is wanted; no larger than floats hold exactly."""
+    if isinstance(value, int) and abs(value) > MOST:
+        return False
     return (isinstance(value, kind) or (kind is float and isinstance(value, int))) and isinstance(value, bool) == (
         kind is bool
     )
+
+
+MOST = 1 << 53
+"""Larger integers, which TOML has, are no settings."""

@@ -19,11 +19,12 @@ from tests.support.tflite_builder import TfliteBuilder
 from tinycompile import interpreter
 from tinycompile.cli import main
 from tinycompile.dtypes import FLOAT32, INT8, INT16, UINT8, DType
-from tinycompile.errors import UsageError
-from tinycompile.ir import Array, Graph, Quantization, TensorType
+from tinycompile.errors import SamplesError, UsageError
+from tinycompile.ir import Array, Graph, Node, Quantization, TensorType, verify
 from tinycompile.lowering import imported
-from tinycompile.motion.front_end import Motion, front_end
+from tinycompile.motion.front_end import Motion, front_end, with_motion
 from tinycompile.motion.windows import windows
+from tinycompile.ops.identity import Identity
 from tinycompile.options import Options
 
 IMU = 'kind = "imu"\nhop = 52\nrate_in = 104\nrate_out = 50\nrange = 8\n'
@@ -165,6 +166,8 @@ def test_forms_of_windows(shape: tuple[int, ...], dtype: DType, text: str, tmp_p
         ("channels = 4.5", "channels is 4.5"),
         ("channels = true", "channels is True"),
         ("channels = 0", "channels is 0"),
+        (f"channels = {10**9}", "a hop of 52 samples of 1000000000 channels"),
+        (f"rate_in = {10**400}", "rate_in is 1000"),
         ("channels_first = 1", "channels_first is 1"),
         ("hop = 50", "a hop of 50 samples gives no whole number of steps"),
         ("rate_out = nan", "rate_out is nan"),
@@ -208,6 +211,22 @@ def test_models_that_have_no_such_window(
     t = TensorType(shape, dtype, Quantization.per_tensor(0.05, 0))
     with pytest.raises(UsageError, match=reason):
         front_end(read(tmp_path, text), "x", t)
+
+
+def test_names_that_the_model_has_already(tmp_path: Path) -> None:
+    t = TensorType((1, STEPS, 3), FLOAT32)
+    of_file = dict.fromkeys(("x", "x/samples", "y"), t)
+    graph = Graph("m", ("x",), ("y",), (Node("x/window", Identity(), ("x",), ("x/samples",)),), of_file, {})
+    graph = replace(graph, nodes=(*graph.nodes, Node("n", Identity(), ("x/samples",), ("y",))))
+    verify(with_motion(graph, read(tmp_path)), "with_motion")
+
+
+def test_windows_of_what_is_no_recording(tmp_path: Path) -> None:
+    motion, x = read(tmp_path), hops(2).reshape(-1, 3)
+    for wrong in (x.astype(np.float32), x[:, :2], x.ravel()):
+        with pytest.raises(SamplesError, match="samples of a recording"):
+            windows(motion, wrong, STEPS)
+    assert windows(motion, x[:51], STEPS).shape == (0, STEPS, 3)
 
 
 @pytest.mark.parametrize(

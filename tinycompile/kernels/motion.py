@@ -97,7 +97,7 @@ def _constants(op: MotionWindow) -> tuple[Constant, ...]:
 def _instructions(op: MotionWindow, site: Site, core: Core) -> int:
     _, steps, channels = site.sig.input.shape
     long = core.has("long_multiply")
-    real = 10 if core.has("fpu") else 90
+    real = 9 if core.has("fpu") else 90 if long else 160
     each = real if op.dtype == FLOAT32 else 27 if long else 92
     statistics = (6, 850) if long else (14, 1900)
     more, root = statistics if op.own else (0, 20)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT8, INT16
 from tinycompile.errors import UsageError
-from tinycompile.ir import Graph, Node, State, TensorType
+from tinycompile.ir import MAX_RAM_BYTES, Graph, Node, State, TensorType, free_name
 from tinycompile.ops.delay_line import DelayLine
 from tinycompile.ops.motion_resample import MOST, MotionResample
 from tinycompile.ops.motion_window import FRACTION, MOST_STEPS, MotionWindow
@@ -105,6 +105,9 @@ class Motion:
             value = getattr(self, name)
             if not (isfinite(value) and value > 0):
                 raise UsageError(f"{name} is {value}", where=where, why="it has to be more than 0")
+        if 2 * self.hop * self.channels > MAX_RAM_BYTES:
+            why = f"it would have more than {MAX_RAM_BYTES:,} bytes"
+            raise UsageError(f"a hop of {self.hop} samples of {self.channels} channels", where=where, why=why)
         if self.normalise not in NORMALISE:
             raise UsageError(
                 f"normalise is {self.normalise!r}", where=where, hint=f"one of: {', '.join(map(repr, NORMALISE))}"
@@ -133,13 +136,15 @@ class Motion:
             raise UsageError(
                 f"{name} is {wrong}", where=where, why="it has to be finite, and more than 0 but for means"
             )
-        default = next(each.default for each in fields(self) if each.name == name)
         if name == "range":
             return
+        default = next(each.default for each in fields(self) if each.name == name)
         if self.normalise != "constants" and values != default:
             raise UsageError(f"{name} without constants", where=where, hint='normalise = "constants"')
+        if name == "deviation":
+            return
         ranges = self.per_channel(self.range)
-        outside = [v for v, r in zip(self.per_channel(values), ranges, strict=True) if name == "mean" and abs(v) > r]
+        outside = [v for v, r in zip(self.per_channel(values), ranges, strict=True) if abs(v) > r]
         if outside:
             raise UsageError(
                 f"a mean of {outside[0]} is outside of the range", where=where, hint="the same unit for both"
@@ -164,7 +169,9 @@ def with_motion(graph: Graph, motion: Motion) -> Graph:
         why = f"it has {len(graph.inputs)}" if len(graph.inputs) != 1 else "its input is an output as well"
         raise UsageError("--frontend needs a model with one input", where=graph.name, why=why)
     (name,) = graph.inputs
-    front = front_end(motion, name, graph.types[name], graph.name)
+    taken = {*graph.types, *(node.name for node in graph.nodes)}
+    prefixes = {each[:end] for each in taken for end, letter in enumerate(each) if letter == "/"}
+    front = front_end(motion, name, graph.types[name], graph.name, free_name(name, prefixes))
     return replace(
         graph,
         inputs=front.inputs,
@@ -174,25 +181,30 @@ def with_motion(graph: Graph, motion: Motion) -> Graph:
     )
 
 
-def front_end(motion: Motion, name: str, t: TensorType, where: str = "") -> Graph:
+def front_end(motion: Motion, name: str, t: TensorType, where: str = "", prefix: str = "") -> Graph:
     """From the samples of a hop to the window that a model takes, of type `t`, called `name`.
+
+    Args:
+        where: the model, for messages. prefix: of the names of what is between.
 
     Raises:
         UsageError: it isn't one of so many channels, or shorter than a hop.
     """
     channels, steps = motion.channels, _steps(motion, t, where)
-    samples = f"{name}/samples"
+    prefix = prefix or name
+    samples = f"{prefix}/samples"
     types = {name: t, samples: TensorType((1, motion.hop, channels), INT16)}
     nodes, states, window = list[Node](), list[State](), samples
 
     def add(part: str, op: Any, inputs: tuple[str, ...], made: TensorType) -> str:
-        types[f"{name}/{part}"] = made
-        nodes.append(Node(f"{name}/{part}", op, inputs, (f"{name}/{part}",)))
-        return f"{name}/{part}"
+        result = f"{prefix}/{part}"
+        types[result] = made
+        nodes.append(Node(result, op, inputs, (result,)))
+        return result
 
     def state(part: str, rows: int) -> str:
         """Of zeros; its next value is that which is called `<part>_next`."""
-        kept, shape = f"{name}/{part}", (1, rows, channels)
+        kept, shape = f"{prefix}/{part}", (1, rows, channels)
         types[kept] = TensorType(shape, INT16)
         states.append(State(kept, np.zeros(shape, np.int16), f"{kept}_next"))
         return kept
@@ -208,7 +220,7 @@ def front_end(motion: Motion, name: str, t: TensorType, where: str = "") -> Grap
     op = _numbers(motion, t, steps, where)
     ((shape, dtype),) = op.infer([types[window]])
     numbers = add("numbers", op, (window,), TensorType(shape, dtype, t.quant))
-    nodes.append(Node(f"{name}/shape", Reshape(t.shape), (numbers,), (name,)))
+    nodes.append(Node(f"{prefix}/shape", Reshape(t.shape), (numbers,), (name,)))
     return Graph("motion", (samples,), (name,), tuple(nodes), types, {}, states=tuple(states))
 
 

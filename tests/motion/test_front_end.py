@@ -26,6 +26,7 @@ from tinycompile.motion.front_end import Motion, front_end, with_motion
 from tinycompile.motion.windows import windows
 from tinycompile.ops.identity import Identity
 from tinycompile.options import Options
+from tinycompile.predecessor import options_of_build
 
 IMU = 'kind = "imu"\nhop = 52\nrate_in = 104\nrate_out = 50\nrange = 8\n'
 CONSTANTS = 'normalise = "constants"\nmean = [0.5, -1, 7.9]\ndeviation = 0.5\n'
@@ -80,7 +81,9 @@ def test_a_build(target: str, text: str, tmp_path: Path) -> None:
     path, toml = model(tmp_path), settings(tmp_path, 'normalise = "window"' if text == "own" else text)
     graph, x = imported(path, Options.of(frontend=str(toml))), hops(5)
     build = tinycompile.compile(path, target=target, frontend=str(toml), output=tmp_path / "out")
+    motion = Motion.read(str(toml))
     toml.unlink()
+    assert options_of_build(build.folder, build.report, Options()).motion == motion
     found = build.execute([x]).outputs[0].reshape(-1, 2)
     assert len(np.unique(found, axis=0)) == 5 and build.inputs[0].shape == (1, 52, 3)
     np.testing.assert_array_equal(found, expected(graph, x))

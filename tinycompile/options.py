@@ -142,7 +142,7 @@ class Options:
         slide: "[INPUT:]AXIS=STEP" for a model of windows that overlap: what is new of its input in each step.
         frontend: "micro", or a TOML file with another audio front end, which is put in front of a `.tflite` model of
             spectrograms: its input becomes the samples of a hop. A file with `kind = "imu"`: in front of windows of
-            motion ([docs](docs/motion.md)).
+            motion (docs/motion.md).
         keep_tokens: "LAYER=K" or "LAYER=K,first" for each attention behind which only K tokens go on.
         train: a scheme, or a TOML file with it, for a model that goes on learning on the device; None for one that
             doesn't. classes: of a head that learns others than the model's file has.

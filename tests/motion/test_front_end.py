@@ -218,7 +218,7 @@ def test_models_that_have_no_such_window(
 
 def test_names_that_the_model_has_already(tmp_path: Path) -> None:
     t = TensorType((1, STEPS, 3), FLOAT32)
-    of_file = dict.fromkeys(("x", "x/samples", "y"), t)
+    of_file: dict[str, TensorType] = dict.fromkeys(("x", "x/samples", "y"), t)
     graph = Graph("m", ("x",), ("y",), (Node("x/window", Identity(), ("x",), ("x/samples",)),), of_file, {})
     graph = replace(graph, nodes=(*graph.nodes, Node("n", Identity(), ("x/samples",), ("y",))))
     verify(with_motion(graph, read(tmp_path)), "with_motion")

@@ -117,4 +117,4 @@ def test_what_is_said_of_a_layer_is_said_in_full(tmp_path: Path) -> None:
     assert len(said) == len(build.report["layers"])
     assert max(map(len, said)) > 80
     for line in said:
-        assert "..." not in line and all(re.match(r"[a-z_]+ \S", note) for note in line.split("; ")[1:]), line
+        assert "..." not in line and all(re.match(r"[a-z_]+: \S", note) for note in line.split("; ")[1:]), line

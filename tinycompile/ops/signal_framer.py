@@ -38,7 +38,11 @@ class SignalFramer(Op):
         x, line = inputs[:2]
         if min(self.size, self.step) < 1 or not x.shape or x.shape[-1] < self.step or x.shape[-1] % self.step:
             raise ValueError(f"signals {x} in frames of {self.size} samples, {self.step} apart")
-        if line.shape[:-1] != x.shape[:-1] or not max(self.size - self.step, 0) <= line.shape[-1] < self.size:
+        if (
+            not line.shape
+            or line.shape[:-1] != x.shape[:-1]
+            or not max(self.size - self.step, 0) <= line.shape[-1] < self.size
+        ):
             raise ValueError(f"{line} in front of signals {x}, for frames of {self.size}, {self.step} apart")
         return ((*x.shape[:-1], x.shape[-1] // self.step, self.size), INT16), (line.shape, INT16)
 

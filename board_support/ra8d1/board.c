@@ -107,6 +107,14 @@ static void start_serial_clock(uint8_t source, uint8_t divider)
     (void)is_set(&SCICKCR, SCICKCR_STOPPED, 0);
 }
 
+static void connect_to_sci(volatile uint32_t *pin)
+{
+    PWPR_S = 0; /* the protection of the protection */
+    PWPR_S = 1u << 6;
+    *pin = PFS_SCI_ODD;
+    PWPR_S = 0;
+}
+
 void board_init(void)
 {
     PRCR = PRCR_UNLOCK_CLOCKS_AND_MODULES;
@@ -117,10 +125,7 @@ void board_init(void)
     cortex_m_enable_caches();
     cortex_m_enable_branch_caches();
     cortex_m_start_dwt();
-    PWPR_S = 0; /* the protection of the protection */
-    PWPR_S = 1u << 6;
-    P1014PFS = PFS_SCI_ODD;
-    PWPR_S = 0;
+    connect_to_sci(&P1014PFS);
     SCI9_CCR0 = 0;
     SCI9_CCR3 = CCR3_8_BITS_LSB_FIRST;
     /* 115200 baud of 120 MHz: 0.2 % fast; of 8 MHz: 3.5 % slow, what a receiver just takes */
@@ -143,10 +148,7 @@ void board_putc(char byte)
 /* The transmitter's pin is set up; bits of CCR0 may only be set while neither works. */
 void board_listen(void)
 {
-    PWPR_S = 0;
-    PWPR_S = 1u << 6;
-    P1015PFS = PFS_SCI_ODD;
-    PWPR_S = 0;
+    connect_to_sci(&P1015PFS);
     SCI9_CCR0 = 0;
     SCI9_CCR0 = CCR0_TRANSMIT | CCR0_RECEIVE;
 }

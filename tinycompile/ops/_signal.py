@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from tinycompile.dtypes import INT16, INT32, UINT32, DType
-from tinycompile.ir import Signature, TensorType
+from tinycompile.dtypes import FLOAT32, INT16, INT32, UINT32, DType
+from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics import fixed_fft
+from tinycompile.ops._arithmetic import real
 from tinycompile.ops._rules import first_reason, wrong_dtype
+from tinycompile.ops._typed import Meaning, Meanings, Typed
 
 SPECTRA = (INT16, INT32)
 """Elements of transforms in fixed point."""
@@ -42,3 +46,34 @@ def check_range(value: int, what: str, least: int, most: int) -> None:
 def channels_of(sig: Signature, *, dtype: DType = UINT32) -> str | None:
     """Why channels aren't numbers of this type."""
     return wrong_dtype(sig.input, "the input", dtype)
+
+
+class Unscaled(Typed):
+    """An operator whose integers have no scale, beside its floats."""
+
+    def plain_meanings(self) -> Meanings:
+        return {dtype: meaning for dtype, meaning in self.meanings().items() if dtype != FLOAT32}
+
+    def unscaled(self, sig: Signature) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Transform(Unscaled):
+    """A real Fourier transform: int16 and int32 in kissfft's fixed point, and float32.
+
+    Attributes:
+        length: even, half of it a product of 2, 3 and 5.
+    """
+
+    length: int
+
+    def meanings(self) -> Meanings:
+        fixed = Meaning(self._fixed, lambda _: None)
+        return {INT16: fixed, INT32: fixed, FLOAT32: real.meaning(self._real)}
+
+    @abstractmethod
+    def _fixed(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]: ...
+
+    @abstractmethod
+    def _real(self, x: Array) -> Array: ...

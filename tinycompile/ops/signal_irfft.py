@@ -8,19 +8,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT16, INT32, DType
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics import fixed_fft
-from tinycompile.ops._arithmetic import real
-from tinycompile.ops._signal import check_transform
-from tinycompile.ops._typed import Meaning, Meanings, Typed
+from tinycompile.ops._signal import Transform, check_transform
 
 
 @dataclass(frozen=True)
-class SignalIrfft(Typed):
+class SignalIrfft(Transform):
     """int16 and int32 in kissfft's fixed point, and float32: spectra (..., 2 * (length / 2 + 1)), real and imaginary
-    parts
-    beside each other, to frames (..., length). Integers are half of what they would be: both transforms divide.
+    parts beside each other, to frames (..., length). Integers are half of what they would be: both transforms divide.
 
     Attributes:
         length: even, half of it a product of 2, 3 and 5.
@@ -28,24 +25,12 @@ class SignalIrfft(Typed):
 
     kind: ClassVar[str] = "signal_irfft"
 
-    length: int
-
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         (x,) = inputs
         points = check_transform(self.length)
         if not x.shape or x.shape[-1] != 2 * (points + 1):
             raise ValueError(f"spectra {x} of a transform of {self.length} points")
         return (((*x.shape[:-1], self.length), x.dtype),)
-
-    def meanings(self) -> Meanings:
-        fixed = Meaning(self._fixed, lambda _: None)
-        return {INT16: fixed, INT32: fixed, FLOAT32: real.meaning(self._real)}
-
-    def plain_meanings(self) -> Meanings:
-        return {dtype: meaning for dtype, meaning in self.meanings().items() if dtype != FLOAT32}
-
-    def unscaled(self, sig: Signature) -> str | None:
-        return None
 
     def _spectra(self, x: Array) -> Array:
         return x.reshape(*x.shape[:-1], self.length // 2 + 1, 2)

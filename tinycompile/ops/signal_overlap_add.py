@@ -10,12 +10,12 @@ import numpy as np
 
 from tinycompile.dtypes import FLOAT32, INT16, DType
 from tinycompile.ir import Array, Signature, TensorType
-from tinycompile.ops._signal import check_range
-from tinycompile.ops._typed import Meaning, Meanings, Typed
+from tinycompile.ops._signal import Unscaled, check_range
+from tinycompile.ops._typed import Meaning, Meanings
 
 
 @dataclass(frozen=True)
-class SignalOverlapAdd(Typed):
+class SignalOverlapAdd(Unscaled):
     """int16, whose sums saturate one by one, and float32: frames (..., frames, size), `step` samples apart, to signals
     (..., frames * step).
 
@@ -46,12 +46,6 @@ class SignalOverlapAdd(Typed):
     def meanings(self) -> Meanings:
         meaning = Meaning(self._sums, lambda _: None)
         return {INT16: meaning, FLOAT32: meaning}
-
-    def plain_meanings(self) -> Meanings:
-        return {INT16: self.meanings()[INT16]}
-
-    def unscaled(self, sig: Signature) -> str | None:
-        return None
 
     def _sums(self, sig: Signature, inputs: Sequence[Array]) -> tuple[Array, ...]:
         frames, kept = inputs[:2]

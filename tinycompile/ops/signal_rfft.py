@@ -8,16 +8,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinycompile.dtypes import FLOAT32, INT16, INT32, DType
+from tinycompile.dtypes import DType
 from tinycompile.ir import Array, Signature, TensorType
 from tinycompile.numerics import fixed_fft
-from tinycompile.ops._arithmetic import real
-from tinycompile.ops._signal import check_transform
-from tinycompile.ops._typed import Meaning, Meanings, Typed
+from tinycompile.ops._signal import Transform, check_transform
 
 
 @dataclass(frozen=True)
-class SignalRfft(Typed):
+class SignalRfft(Transform):
     """int16 and int32 in kissfft's fixed point, which divides by the length, and float32: frames (..., samples), filled
     up with zeros, to spectra (..., 2 * (length / 2 + 1)), real and imaginary parts beside each other.
 
@@ -27,24 +25,12 @@ class SignalRfft(Typed):
 
     kind: ClassVar[str] = "signal_rfft"
 
-    length: int
-
     def infer(self, inputs: Sequence[TensorType]) -> tuple[tuple[tuple[int, ...], DType], ...]:
         (x,) = inputs
         points = check_transform(self.length)
         if not x.shape or not 1 <= x.shape[-1] <= self.length:
             raise ValueError(f"frames {x} in a transform of {self.length} points")
         return (((*x.shape[:-1], 2 * (points + 1)), x.dtype),)
-
-    def meanings(self) -> Meanings:
-        fixed = Meaning(self._fixed, lambda _: None)
-        return {INT16: fixed, INT32: fixed, FLOAT32: real.meaning(self._real)}
-
-    def plain_meanings(self) -> Meanings:
-        return {dtype: meaning for dtype, meaning in self.meanings().items() if dtype != FLOAT32}
-
-    def unscaled(self, sig: Signature) -> str | None:
-        return None
 
     def _frames(self, x: Array) -> Array:
         room = [(0, 0)] * (x.ndim - 1) + [(0, self.length - x.shape[-1])]

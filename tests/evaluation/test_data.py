@@ -180,6 +180,7 @@ def test_classes_by_their_numbers(tmp_path: Path) -> None:
     assert result.confusion is not None and result.confusion.shape == (4, 4) and result.measures["top1"] == 0.5
     many = scored(given(tmp_path, build, x=X, y=np.array([0, 1, 2, 3000])), np.array([[0], [1], [7], [9]]), 0.5)
     assert many.confusion is None and many.measures["top1"] == 0.5 and len(many.classes) == 3001
+    assert many.pairs == [(1, 2, 7), (1, 3000, 9)]
     with pytest.raises(SamplesError, match="is 65536, classes are 0 to 65535"):
         given(tmp_path, build, x=X, y=np.array([0, 1, 2, 65536]))
 

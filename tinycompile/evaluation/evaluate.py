@@ -89,6 +89,10 @@ def facts_of(build: Build, data: Labelled, outputs: dict[str, Array], found: dic
         ],
         "classes": [{"class": name, **asdict(each)} for name, each in zip(names, classes, strict=True)],
         "confusion": None if firmware.confusion is None else firmware.confusion.tolist(),
+        "confused": [
+            {"label": names[label], "decided": names[decided], "samples": count}
+            for count, label, decided in firmware.pairs
+        ],
         "worst": _worst(build, data, firmware, names),
     }
 

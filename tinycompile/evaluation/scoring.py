@@ -83,7 +83,7 @@ def _scored(data: Labelled, outputs: Array, threshold: float) -> Scored:
     if data.task in (Task.CLASSES, Task.POSITIONS):
         return _classes(data, values)
     if data.task == Task.BINARY:
-        return _binary(data, values.reshape(len(values)), threshold)
+        return _binary(_labels(data), values, threshold)
     if data.task == Task.REGRESSION:
         return _regression(values, _labels(data))
     given = next(each for each in data.reals if each[0].size == outputs[0].size)
@@ -155,10 +155,13 @@ def _pairs(labels: Array, decided: Array) -> list[tuple[int, int, int]]:
     return [(int(counts[i]), int(found[i, 0]), int(found[i, 1])) for i in order]
 
 
-def _binary(data: Labelled, scores: Array, threshold: float) -> Scored:
-    labels, decided = _labels(data), (scores >= threshold).astype(np.int64)
-    found = _decided(labels, decided, 2, _misplaced(scores, labels), {})
-    return replace(found, measures={"auc": auc(scores, labels), **found.measures})
+def _binary(labels: Array, values: Array, threshold: float) -> Scored:
+    """Each score is one of its own, of which a sample may have several: a batch of them, or one at each place."""
+    flat, scores = labels.reshape(-1), values.reshape(-1)
+    decided = (scores >= threshold).astype(np.int64)
+    misplaced = _misplaced(scores, flat).reshape(len(values), -1).mean(axis=1)
+    found = _decided(flat, decided, 2, misplaced, {})
+    return replace(found, measures={"auc": auc(scores, flat), **found.measures})
 
 
 def _regression(values: Array, wanted: Array) -> Scored:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tinycompile.access import Access, Given, Whole
 from tinycompile.dtypes import DType
+from tinycompile.errors import TinycompileError
 from tinycompile.numerics.latitude import Latitude
 
 Array = NDArray[Any]
@@ -35,7 +36,7 @@ every element of what is in RAM: its size bounds their time and memory.
 """
 
 
-class ImpossibleSizeError(ValueError):
+class ImpossibleSizeError(TinycompileError, ValueError):
     """Sizes of a tensor that nothing holds. They come from files: as shapes, as attributes, as products of both."""
 
 

@@ -17,7 +17,7 @@ from tinycompile.toolchain import require, run
 
 HERE = Path(__file__).parent
 DIGITS = HERE.parent / "digits"
-OBJECTS = "main ab_update startup semihosting".split()
+OBJECTS = "demo ab_update startup semihosting".split()
 
 
 def build(model: Path, folder: Path, target: str) -> Build:
@@ -28,7 +28,7 @@ def build(model: Path, folder: Path, target: str) -> Build:
 
 
 def simulate(old: Build, new: Build, bad: Build, x: np.ndarray, step: int = 1) -> str:
-    """Runs demo.c in QEMU inside of the old build's folder.
+    """Runs demo.c in QEMU inside of the old build's folder, as a firmware beside the build's own.
 
     Args:
         old, new, bad: builds of the same graph; the trial accepts the results of `new` only.
@@ -44,17 +44,17 @@ def simulate(old: Build, new: Build, bad: Build, x: np.ndarray, step: int = 1) -
     if len(graphs) > 1:
         raise MismatchError("the retrained weights need other code", hint="docs/separate_weights.md")
     firmware = old.folder / "firmware"
-    for source, name in (("ab_update.c", "ab_update.c"), ("ab_update.h", "ab_update.h"), ("demo.c", "main.c")):
-        shutil.copy(HERE / source, firmware / name)
+    for source in ("ab_update.c", "ab_update.h", "demo.c"):
+        shutil.copy(HERE / source, firmware / source)
     for name, each in (("old", old), ("new", new), ("bad", bad)):
         assert each.weights is not None
         shutil.copy(each.weights, old.folder / f"{name}.bin")
     (old.folder / "input.bin").write_bytes(x.tobytes())
     objects = " ".join(f"build/firmware/{name}.o" for name in OBJECTS)
-    elf = old.folder / "firmware.elf"
+    elf = old.folder / "build" / "ab_update.elf"
     elf.unlink(missing_ok=True)
-    (old.folder / "build" / "firmware" / "main.o").unlink(missing_ok=True)  # STEP may be another one
-    command = ["make", "--no-print-directory", "firmware.elf", f"FIRMWARE={objects}"]
+    (old.folder / "build" / "firmware" / "demo.o").unlink(missing_ok=True)  # STEP may be another one
+    command = ["make", "--no-print-directory", "NAME=build/ab_update", "build/ab_update.elf", f"FIRMWARE={objects}"]
     run([*command, f"OPTIMIZATION=-O2 -DSTEP={step}u", "STACK_BYTES=2048"], cwd=old.folder)
     board = old.emulated.qemu
     assert board is not None

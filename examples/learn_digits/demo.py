@@ -21,7 +21,7 @@ DIGITS = HERE.parent / "digits"
 ANGLE, CONTRAST = 35, 0.6
 LEARNED = 232
 """Of 382 labelled digits; the others are for measuring."""
-OBJECTS = "main replay startup semihosting".split()
+OBJECTS = "learn_digits replay startup semihosting".split()
 
 Images = NDArray[np.float64]
 
@@ -60,22 +60,23 @@ def build_model(folder: Path, target: str = "mps2-an386") -> Build:
 
 
 def simulate(build: Build, replay: int) -> str:
-    """What main.c prints, which learns `replay` samples again with each new one.
+    """What main.c prints, which learns `replay` samples again with each new one: a firmware beside the build's own.
 
     Raises:
         ToolFailedError: it ended with an error.
     """
     firmware = build.folder / "firmware"
-    for name in ("main.c", "replay.c", "replay.h"):
-        shutil.copy(HERE / name, firmware / name)
+    for name, own in (("main.c", "learn_digits.c"), ("replay.c", "replay.c"), ("replay.h", "replay.h")):
+        shutil.copy(HERE / name, firmware / own)
     stream, test = samples(build)
     (build.folder / "stream.bin").write_bytes(stream)
     (build.folder / "test.bin").write_bytes(test)
-    elf = build.folder / "firmware.elf"
-    for old in (elf, build.folder / "build" / "firmware" / "main.o"):
+    elf = build.folder / "build" / "learn_digits.elf"
+    for old in (elf, build.folder / "build" / "firmware" / "learn_digits.o"):
         old.unlink(missing_ok=True)  # REPLAY may be another one
     objects = " ".join(f"build/firmware/{name}.o" for name in OBJECTS)
-    command = ["make", "--no-print-directory", "firmware.elf", f"FIRMWARE={objects}"]
+    goal = ["NAME=build/learn_digits", "build/learn_digits.elf"]
+    command = ["make", "--no-print-directory", *goal, f"FIRMWARE={objects}"]
     run([*command, f"OPTIMIZATION=-O2 -DREPLAY={replay}u", "STACK_BYTES=2048"], cwd=build.folder)
     board = build.emulated.qemu
     assert board is not None

@@ -23,8 +23,9 @@ from tinycompile.report.summary import duration
 from tinycompile.toolchain import require, run
 
 HERE = Path(__file__).parent
-SOURCES = ("main.c", "generate.c", "generate.h")
-OBJECTS = "main generate startup semihosting".split()
+SOURCES = {"main.c": "tiny_llm_main.c", "generate.c": "generate.c", "generate.h": "generate.h"}
+"""Of the firmware, by their names here; the build keeps its own main.c."""
+OBJECTS = ("tiny_llm_main", "generate", "startup")
 Tokens = NDArray[np.int64]
 
 
@@ -75,14 +76,14 @@ def quoted(text: str) -> str:
 
 
 def write_sources(build: Build, characters: Sequence[str], context: int, request: Request) -> None:
-    """The firmware's C and a request, in the place of the build's own.
+    """The firmware's C and a request, beside the build's own.
 
     Args:
         characters: in the order of their tokens. context: the positions of the model's caches.
     """
     firmware = build.folder / "firmware"
-    for name in SOURCES:
-        shutil.copy(HERE / name, firmware / name)
+    for name, there in SOURCES.items():
+        shutil.copy(HERE / name, firmware / there)
     (firmware / "tiny_llm_text.h").write_text(
         "/* SPDX-License-Identifier: 0BSD */\n"
         "/* What the model's inputs and outputs mean, and what to write. */\n"
@@ -94,19 +95,24 @@ def write_sources(build: Build, characters: Sequence[str], context: int, request
     )
 
 
-def made(build: Build, elf: str, *variables: str) -> Path:
-    """A firmware of the sources that are there."""
-    for stale in (elf, "build/firmware/main.o", "build/firmware/generate.o"):
-        (build.folder / stale).unlink(missing_ok=True)
-    run(["make", "--no-print-directory", elf, *variables, "STACK_BYTES=2048"], cwd=build.folder)
-    return build.folder / elf
+def made(build: Build, name: str, prints: str, suffix: str = "", flags: str = "-O2") -> Path:
+    """A firmware of the sources that are there, beside the build's own.
+
+    Args:
+        prints: the object that prints. suffix: of the firmware that is linked for QEMU.
+    """
+    objects = [f"build/firmware/{each}.o" for each in (*OBJECTS, prints)]
+    elf = build.folder / "build" / f"{name}{suffix}.elf"
+    for stale in (elf, *(build.folder / each for each in objects[:2])):
+        stale.unlink(missing_ok=True)
+    command = ["make", "--no-print-directory", f"NAME=build/{name}", f"build/{elf.name}", f"CFLAGS={flags}"]
+    run([*command, f"FIRMWARE={' '.join(objects)}", "STACK_BYTES=2048"], cwd=build.folder)
+    return elf
 
 
 def console_firmware(build: Build) -> Path:
     """The firmware that prints on the board's UART, of the sources that are there."""
-    objects = [f"build/firmware/{name}.o" for name in ("main", "generate", "startup", "console")]
-    model = ["build/tiny_llm.o", "build/tiny_llm_weights.o"]
-    return made(build, "firmware_console.elf", f"CONSOLE={' '.join(model + objects)}", "CFLAGS=-O2 -DCONSOLE")
+    return made(build, "tiny_llm_console", "console", flags="-O2 -DCONSOLE")
 
 
 def generate(build: Build, characters: Sequence[str], context: int, request: Request) -> Text:
@@ -116,7 +122,7 @@ def generate(build: Build, characters: Sequence[str], context: int, request: Req
         MismatchError: the firmware failed.
     """
     write_sources(build, characters, context, request)
-    elf = made(build, "firmware_qemu.elf", f"FIRMWARE={' '.join(f'build/firmware/{name}.o' for name in OBJECTS)}")
+    elf = made(build, "tiny_llm", "semihosting", "_qemu")
     board = build.emulated.qemu
     assert board is not None
     command = [require("qemu-system-arm"), "-machine", board.machine, "-nographic", "-monitor", "none"]

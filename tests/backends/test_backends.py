@@ -255,8 +255,8 @@ HEADS = [
         ("score=0.6,activation=sigmoid", [SSD[0], tensor(1, 5, 30, dtype=UINT8, scale=0.1, zero=100)]),
         ("style=yolo3,score=0.2", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
         ("style=yolo5,score=0.2,across=all", [tensor(1, 2, 5, 3 * 8, scale=0.05, zero=-4)]),
-        ("style=decoded,unit=64,score=0.2", [tensor(1, 10, 30, scale=0.5)]),
-        ("style=decoded,objectness=yes,score=0.02,scores=0:1", [*[tensor(1, 30, 6, scale=1 / 200)] * 2]),
+        ("style=decoded,unit=64,score=0.2,values=first", [tensor(1, 10, 30, scale=0.5)]),
+        ("style=decoded,objectness=yes,score=0.02,scores=0:1,values=last", [*[tensor(1, 30, 6, scale=1 / 200)] * 2]),
         ("encodings=0:2,scores=1:3,score=0.3", [*TWO[:4]]),
         ("style=yolo3,score=0.2,scores=1:0", [tensor(1, 5, 2, 8, scale=0.05, zero=-4), tensor(1, 5, 4, 8, scale=0.04)]),
         ("style=yolo5,score=0.2", [tensor(1, 8, 30, scale=0.05, zero=-4)]),
@@ -330,6 +330,41 @@ def test_decoded_boxes_are_those_of_real_numbers(tmp_path: Path) -> None:
         i = int(np.abs(corners * 2**14 - box).max(axis=1).argmin())
         assert np.abs(corners[i] * 2**14 - box).max() < 3
         assert marked[i].max() * 2**15 == pytest.approx(score, abs=1) and marked[i].argmax() + 1 == number
+
+
+@pytest.mark.parametrize(
+    ("shape", "order", "boxes"),
+    [
+        ((1, 84, 189), "", 189),  # 80 classes; the other way 185
+        ((1, 8400, 84), "", 8400),
+        ((1, 84, 21), ",values=first", 21),
+        ((1, 84, 21), ",values=last", 84),
+        ((1, 84, 84), ",values=last", 84),
+        ((1, 84, 21), "", 0),
+        ((1, 300, 300), "", 0),
+    ],
+)
+def test_what_of_decoded_boxes_comes_first(shape: tuple[int, ...], order: str, boxes: int) -> None:
+    """The larger number is that of boxes, unless both may be."""
+    if not boxes:
+        with pytest.raises(UsageError, match="boxes or their values may come first") as error:
+            boxes_of(request(f"boxes:style=decoded{order}"), [tensor(*shape)])
+        assert "values=last for (1, boxes, values)" in str(error.value)
+        return
+    (head,) = boxes_of(request(f"boxes:style=decoded{order}"), [tensor(*shape)]).heads
+    first = shape[2] == boxes and "last" not in order
+    assert head.count == boxes and (head.scores.box_step, head.scores.value_step) == (
+        (1, boxes) if first else (shape[2], 1)
+    )
+
+
+def test_heads_as_high_as_wide_are_not_guessed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", anchors=np.full((5, 4), 0.5))
+    outputs, text = [tensor(1, 5, 4), tensor(1, 5, 5)], f"boxes:anchors={tmp_path / 'a.npz'}"
+    with pytest.raises(UsageError, match="output 1 is .*"):
+        boxes_of(request(text), outputs)
+    assert boxes_of(request(f"{text},values=last"), outputs).heads[0].scores.box_step == 5
+    assert boxes_of(request(f"{text},values=first"), outputs).heads[0].scores.box_step == 1
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tinycompile.options import Options
 from tinycompile.pipeline import compile_together
 from tinycompile.report.difference import Change, labels_of, remarks, table
 from tinycompile.report.table import print_report
+from tinycompile.report.wrapping import fitted
 
 MODEL = DIGITS / "digits_int8.tflite"
 FLOAT = DIGITS / "digits.onnx"
@@ -198,6 +199,18 @@ def test_diff_calls_layers_what_the_code_calls_them() -> None:
     assert list(remarks(report, other)) == ["batch_matmul_softmax_1: a -> b"]
     changed = table([Change(name, "weights", 1, 2)], labels_of(report, other))
     assert list(changed.columns[0].cells) == ["batch_matmul_softmax_1"]
+
+
+def test_diff_on_a_terminal_of_40_columns() -> None:
+    """A total is called what it is a total of, a layer by its label; nothing is wider."""
+    found = [Change("", "RAM", 5_088, 2_776), Change("conv", "instructions (estimate)", 14_296, 25_670)]
+    out = Console(file=StringIO(), width=40, force_terminal=True, color_system=None)
+    out.print(fitted(table(found, {"conv": "stem"}), out))
+    assert isinstance(out.file, StringIO)
+    lines = re.sub(r"\x1b\[\d*m", "", out.file.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 40
+    words = [line.strip() for line in lines]
+    assert words[:2] == ["RAM", "old 5,088, new 2,776,"] and "stem" in words and "-45.4 %" in " ".join(words)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,10 @@ def trained(demo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[
 def test_every_power_cut_ends_with_old_or_new_weights(demo: ModuleType, trained: list[Build]) -> None:
     old, new, bad = trained
     x = np.random.default_rng(9).integers(-128, 128, (6, 6, 2)).astype(np.int8)
+    own = [old.folder / name for name in ("firmware.elf", "firmware/main.c")]
+    before = [path.read_bytes() for path in own]
     printed = demo.simulate(old, new, bad, x)
+    assert before == [path.read_bytes() for path in own]  # its firmware is beside the build's
     counts = [int(number) for number in re.findall(r"\d+", printed)]
     bytes_written = 2 * old.report["weights_file"]["bytes"]
     assert len(counts) == 4 and counts[0] > bytes_written and counts[1] > 50 and counts[3] == 0, printed

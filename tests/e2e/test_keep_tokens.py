@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ import tinycompile
 from tests.support.onnx_builder import OnnxBuilder
 from tinycompile import interpreter
 from tinycompile.cli import main
+from tinycompile.cli.samples import _left_open
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.frontend import load
 from tinycompile.options import Options
 from tinycompile.report.document import load_document
 from tinycompile.verify.compare import verify_build
+from tinycompile.verify.outcome import LayerCount
 
 pytest.importorskip("onnxruntime", reason="the reference for ONNX models")
 
@@ -52,6 +55,9 @@ def test_a_pruned_model(tmp_path: Path) -> None:
     build = tinycompile.Build(out)
     result = verify_build(build, [x])
     assert result.differences == 0 and result.witnesses[-1].options == "--keep-tokens 1=5,first 2=3"
+    assert [each.role for each in result.witnesses] == ["compared with", "decides ties", "compared with"]
+    (said,) = _left_open(replace(result, layers=(LayerCount("sum", ties=2),), skipped=()), {})
+    assert "decided by onnx ReferenceEvaluator" in said, said
     assert any("keep_tokens" in layer.name for layer in result.layers)
     assert any(count.name == "model output 0" for count in result.layers)
     report = load_document(out)

@@ -28,7 +28,9 @@ def build(tmp_path_factory):
 
 
 def test_the_likeliest_text(build):
-    """Also behind the end of the cache, where half of it is read again."""
+    """Also behind the end of the cache, where half of it is read again; the build's own firmware stays what it is."""
+    own = [path for path in build.folder.rglob("*") if path.name in ("main.c", "firmware.elf", "firmware_qemu.elf")]
+    before = [path.read_bytes() for path in own]
     found = demo.generate(build, CHARACTERS, TOKENS, REQUEST)
     assert found.written.startswith(REQUEST.prompt)
     assert len(found.written) == len(REQUEST.prompt) + REQUEST.length
@@ -38,6 +40,7 @@ def test_the_likeliest_text(build):
     tokens = demo.tokens_of(found.written, CHARACTERS)
     read = [len(demo.steps_of(tokens[:count], TOKENS)[0]) for count in (len(REQUEST.prompt), len(tokens))]
     assert found.steps == read[1] - read[0] > REQUEST.length
+    assert len(own) == 3 and before == [path.read_bytes() for path in own]
 
 
 def test_text_on_the_uart(build):

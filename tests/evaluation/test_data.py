@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,23 @@ def test_scores_of_places_and_of_two_classes(tmp_path: Path) -> None:
     assert result.measures["mean_iou"] == pytest.approx((2 / 3 + 3 / 4) / 2)
     assert result.badness.argmax() == 1
     assert result.measures["auc"] == pytest.approx(8 / 9 - 1 / 18)  # of 9 pairs one is wrong by a tie
+
+
+def test_scores_of_a_batch_are_each_one_of_their_own(tmp_path: Path) -> None:
+    """(4, 1) of a batch of 4, a score at each place of an image, and where it is asked for, any as many as labels."""
+    labels = np.array([[0, 1, 1, 0], [1, 0, 0, 1]])
+    outputs = np.array([[0.1, 0.9, 0.8, 0.2], [0.3, 0.25, 0.0, 1.0]])
+    for shape, task in (((4, 1), "auto"), ((1, 2, 2, 1), "auto"), ((1, 4), "binary")):
+        build = build_of(tmp_path, [entry("x", 1, 6)], [entry("o", *shape)])
+        y = labels.reshape(2, *(size for size in shape if size > 1))
+        np.savez(tmp_path / "b.npz", x=X[:2], y=y)
+        found = load_labelled(build, tmp_path / "b.npz", task=task)
+        assert found.task == Task.BINARY and found.labels is not None and found.labels.shape == (2, 4)
+        result = scored(found, outputs.reshape(2, *shape), 0.5)
+        assert result.measures["auc"] == 1.0 and result.measures["top1"] == 7 / 8
+        assert result.confusion is not None and result.confusion.tolist() == [[4, 0], [1, 3]]
+        facts = facts_of(build, found, {"firmware": outputs}, {"firmware": replace(result, badness=np.array([1, 0]))})
+        assert facts["worst"] == [{"sample": 0, "badness": 1.0, "picture": None}]
 
 
 def test_anomalies_score_by_how_far_the_output_is_from_the_input(tmp_path: Path) -> None:
@@ -180,6 +198,7 @@ def test_classes_by_their_numbers(tmp_path: Path) -> None:
     assert result.confusion is not None and result.confusion.shape == (4, 4) and result.measures["top1"] == 0.5
     many = scored(given(tmp_path, build, x=X, y=np.array([0, 1, 2, 3000])), np.array([[0], [1], [7], [9]]), 0.5)
     assert many.confusion is None and many.measures["top1"] == 0.5 and len(many.classes) == 3001
+    assert many.pairs == [(1, 2, 7), (1, 3000, 9)]
     with pytest.raises(SamplesError, match="is 65536, classes are 0 to 65535"):
         given(tmp_path, build, x=X, y=np.array([0, 1, 2, 65536]))
 
@@ -205,7 +224,7 @@ def test_labels_that_mean_nothing(tmp_path: Path, labels: Array | None, message:
 def test_tasks_that_an_output_can_not_be(tmp_path: Path) -> None:
     build = build_of(tmp_path, [entry("x", 1, 6)], [entry("o", 1, 3)])
     np.savez(tmp_path / "d.npz", x=X, y=np.array([0, 1, 1, 0]))
-    for task, message in (("binary", "an output of one score"), ("anomaly", "as large as an input")):
+    for task, message in (("binary", "one score a label"), ("anomaly", "as large as an input")):
         with pytest.raises(UsageError, match=message):
             load_labelled(build, tmp_path / "d.npz", task=task)
     with pytest.raises(UsageError, match="there is no output 1"):

@@ -97,10 +97,12 @@ def test_a_build(target: str, text: str, tmp_path: Path) -> None:
 def test_verify_goes_on_from_hop_to_hop(tmp_path: Path) -> None:
     """The reference's windows are those of the definition, from the beginning again after a reset."""
     from tinycompile.verify.framed import FramedReference
+    from tinycompile.verify.reference import Witness
 
     class Recorder:
         def __init__(self) -> None:
             self.windows, self.resets = list[Array](), 0
+            self.witnesses = (Witness("first", "1", ""), Witness("second", "2", "", "decides ties"))
 
         def judge(self, inputs: list[Array], reported: object) -> None:
             self.windows.append(inputs[0])
@@ -118,6 +120,8 @@ def test_verify_goes_on_from_hop_to_hop(tmp_path: Path) -> None:
     once = windows(motion, x.reshape(-1, 3), STEPS)
     np.testing.assert_array_equal(np.concatenate(recorder.windows), np.concatenate([once, once]))
     assert recorder.resets == 2
+    # Layers are counted for a witness by its number: ours, of the front end, comes after those.
+    assert [each.name for each in reference.witnesses] == ["first", "second", "tinycompile's definitions"]
 
 
 def test_windows_are_those_of_a_recording(tmp_path: Path) -> None:

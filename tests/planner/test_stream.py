@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,14 @@ from tests.support.cores import core_named
 from tests.support.full import FULL
 from tests.support.random_graph import RandomGraph
 from tests.support.sanitizers import UNDEFINED
+from tests.support.tflite_builder import TfliteBuilder
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import build_program
 from tinycompile.codegen.project import Provenance
 from tinycompile.dtypes import INT8
 from tinycompile.errors import DoesNotFitError
 from tinycompile.frontend import load
+from tinycompile.frontend.tflite import import_tflite
 from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.ir import Graph
@@ -107,6 +110,19 @@ def check_a_stage(seed: int, steps: int, ways: Sequence[Way], data: st.DataObjec
 @given(st.integers(0, 100_000), st.integers(1, 5), st.data())
 def test_any_stage_row_by_row(seed: int, steps: int, data: st.DataObject) -> None:
     check_a_stage(seed, steps, ROWS, data)
+
+
+def test_patches_with_more_around_them_than_any_memory_holds_are_no_stage() -> None:
+    """Five layers that reach 1,024 rows and columns far: a patch of the first would be 6,176 x 6,176 x 8 bytes."""
+    b = TfliteBuilder()
+    values = [b.tensor((1, 64, 64, 8), 0.1) for _ in range(6)]
+    for x, y in pairwise(values):
+        weights, bias = b.constant(np.ones((1, 3, 3, 8), np.int8), 0.1), b.constant(np.zeros(8, np.int32), 0.01)
+        far = {"DilationHFactor": 1024, "DilationWFactor": 1024}
+        b.op("DEPTHWISE_CONV_2D", [x, weights, bias], [y], StrideH=1, StrideW=1, DepthMultiplier=1, **far)
+    graph = optimize(import_tflite(b.build(values[:1], values[-1:]), "m", "m.tflite"))
+    with pytest.raises(NotStreamable, match=r"no tensor has the shape 1x[\dx]+: it would have more than 33,554,432"):
+        Way(2, 2, patches=True).stage(Geometry(graph), 0, 5)
 
 
 def test_what_is_needed_behind_a_stage_is_left_whole() -> None:

@@ -212,6 +212,22 @@ def test_it_loads_without_console_errors_and_its_numbers_equal_the_report(folder
     assert {"certificate:values", "certificate:differences", "certificate:samples"} <= shown
 
 
+def test_many_classes_are_a_small_page(folder: Path) -> None:
+    """Of 1,000 classes: the pairs that are most often confused, and the classes that are found worst."""
+    report = json.loads((folder / "report.json").read_text())
+    plain = len(page_of(report, None))
+    row = {"samples": 10, "predicted": 10, "precision": 0.5, "recall": 0.5}
+    report["evaluation"] |= {
+        "confusion": None,
+        "classes": [{"class": f"c{n}", **row, "f1": n / 1000} for n in range(1000)],
+        "confused": [{"label": f"c{n}", "decided": "c<7>", "samples": 1000 + n} for n in range(100)],
+    }
+    html = page_of(report, None)
+    assert len(html) - plain < 200_000
+    assert "<td>c99<td>c&lt;7&gt;" in html and "the 256 worst of 1000 classes" in html
+    assert 'data-path="evaluation.classes.255.f1"' in html and "evaluation.classes.256.f1" not in html
+
+
 def test_it_is_one_file_without_network_and_scripts(folder: Path) -> None:
     html = (folder / "report.html").read_text()
     page = Figures(html)

@@ -27,6 +27,12 @@ WHOLE = np.array([[0, 0, 1 << PLACE_BITS, 1 << PLACE_BITS]], np.int16)
 
 SCORE_BITS = 15
 LARGEST_FACTOR = 1 << 24
+ORDERS = ("auto", "last", "first")
+"""Where the values of a box are in an output."""
+
+LIKELY_CLASSES = 128
+"""So many classes there may be where so many boxes might be meant."""
+
 STYLES = ("ssd", "yolo3", "yolo5", "decoded")
 _OF_STYLES = {"scales": ("ssd",), "encodings": ("ssd",), "unit": ("decoded",), "objectness": ("decoded",)}
 """Settings that not all of them have."""
@@ -255,12 +261,11 @@ def _heads(request: Request, outputs: Sequence[TensorType], boxes: int, style: s
     )
     if style == "decoded":
         scores = encodings = scores or (0,)
-        sides = [sorted(size for size in outputs[number].shape if size != 1) for number in scores]
-        values = sides[0][0] if sides[0] else 0
-        if any(len(each) != 2 or each[0] != values for each in sides) or values <= before:
-            wanted = f"(1, boxes, {before} + classes) or (1, {before} + classes, boxes)"
-            raise request.fail(f"its outputs are {wanted}", why=f"{'; '.join(map(str, outputs))}")
-        counts = [each[1] for each in sides]
+        sides = [_boxes_and_values(request, outputs[number], before) for number in scores]
+        values = sides[0][1]
+        if any(each[1] != values for each in sides) or values <= before:
+            raise _undecoded(request, outputs, before)
+        counts = [each[0] for each in sides]
     elif style != "ssd":
         scores = scores or tuple(range(len(outputs)))
         values, rest = divmod(sum(sizes[number] for number in scores), boxes)
@@ -280,6 +285,33 @@ def _heads(request: Request, outputs: Sequence[TensorType], boxes: int, style: s
             raise _unfitting(request, outputs, boxes, "4 encodings of each and scores of its classes")
     firsts = [sum(counts[:i]) for i in range(len(counts))]
     return [_Pair(*row, values, before) for row in zip(firsts, counts, encodings, scores, strict=True)]
+
+
+def _boxes_and_values(request: Request, t: TensorType, before: int) -> tuple[int, int]:
+    """(boxes, values of each) of an output of decoded boxes, the smaller number being that of values. Raises UsageError
+    where both might be, by the classes that there would be.
+    """
+    real, order = [size for size in t.shape if size != 1], request.word("values", ORDERS)
+    if len(real) != 2:
+        raise _undecoded(request, [t], before)
+    if order == "auto" and (max(real) - before <= LIKELY_CLASSES or real[0] == real[1]):
+        raise _open(request, str(t))
+    few, many = sorted(real)
+    values = {"auto": few, "first": real[0], "last": real[1]}[order]
+    return few + many - values, values
+
+
+def _open(request: Request, found: str) -> Exception:
+    return request.fail(
+        "boxes or their values may come first in an output",
+        why=found,
+        hint="values=last for (1, boxes, values), values=first for (1, values, boxes)",
+    )
+
+
+def _undecoded(request: Request, outputs: Sequence[TensorType], before: int) -> Exception:
+    wanted = f"(1, boxes, {before} + classes) or (1, {before} + classes, boxes)"
+    return request.fail(f"its outputs are {wanted}", why=f"{'; '.join(map(str, outputs))}")
 
 
 def _head(request: Request, style: str, outputs: Sequence[TensorType], pair: _Pair) -> Head:
@@ -306,7 +338,10 @@ def _head(request: Request, style: str, outputs: Sequence[TensorType], pair: _Pa
 def _steps(request: Request, number: int, t: TensorType, boxes: int) -> tuple[int, int]:
     """(box_step, value_step): of (1, boxes, values), (1, rows, columns, anchors values) or (1, values, boxes)."""
     values, real = t.elements // boxes, [size for size in t.shape if size != 1]
-    if real == [values, boxes]:
+    order = request.word("values", ORDERS)
+    if real == [values, boxes] == [boxes, values] and order == "auto":
+        raise _open(request, f"output {number} is {t}")
+    if real == [values, boxes] and (values != boxes or order == "first"):
         return 1, boxes
     if not real or real[-1] % values == 0:
         return values, 1

@@ -17,7 +17,19 @@ KEYS: dict[str, tuple[str, ...]] = {
     "smoothing": ("window", "threshold", "minimum", "refractory", "ignored", "step", "output"),
     "anomaly": ("threshold", "data", "percentile", "step", "input", "output"),
     "boxes": (
-        *("anchors", "style", "score", "overlap", "most", "candidates", "background", "across", "activation", "scales"),
+        *(
+            "anchors",
+            "style",
+            "score",
+            "overlap",
+            "most",
+            "candidates",
+            "background",
+            "across",
+            "activation",
+            "scales",
+            "values",
+        ),
         *("encodings", "scores", "unit", "objectness"),
     ),
 }

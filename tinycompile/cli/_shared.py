@@ -49,14 +49,31 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@contextmanager
+def _ended_as_by_ctrl_c() -> Generator[None]:
+    """SIGTERM, and SIGHUP of a terminal that is closed, clean up and end what runs beside (QEMU), as Ctrl-C does;
+    but those that were ignored before, as `nohup` has it.
+    """
+    names = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    ending = [each for each in signal.Signals if each.name in names]
+    before = {each: signal.getsignal(each) for each in ending}
+    taken = {each: handler for each, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+    for each in taken:
+        signal.signal(each, _interrupt)
+    try:
+        yield
+    finally:
+        for each, handler in taken.items():
+            signal.signal(each, handler)
+
+
 def explained(command: Callable[P, None]) -> Callable[P, None]:
     """Turn our errors into a message and an exit code."""
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        before = signal.signal(signal.SIGTERM, _interrupt)  # cleans up as Ctrl-C does
         try:
-            with warnings.catch_warnings():
+            with _ended_as_by_ctrl_c(), warnings.catch_warnings():
                 warnings.showwarning = _shown_once()
                 warnings.simplefilter("always", UserWarning)
                 command(*args, **kwargs)
@@ -66,8 +83,6 @@ def explained(command: Callable[P, None]) -> Callable[P, None]:
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
             sys.exit(130)
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
     return wrapper
 

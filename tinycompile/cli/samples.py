@@ -238,9 +238,11 @@ def _left_open(outcome: Verification, labels: Mapping[str, str]) -> Iterator[str
     """What the reference leaves open, and how that was decided; what wasn't compared."""
     from tinycompile.verify.reference import TOLERANCE
 
-    names = [f"{witness.name} {witness.version}" for witness in outcome.witnesses]
+    asked = outcome.witnesses
     if outcome.ties:
-        yield f"{outcome.ties:,} of these are ties of {names[0]}'s float sums, decided by {names[-1]} with exact sums"
+        first, decides = asked[0], next((each for each in asked if each.role == "decides ties"), asked[0])
+        floats = f"ties of {first.name} {first.version}'s float sums"
+        yield f"{outcome.ties:,} of these are {floats}, decided by {decides.name} {decides.version} with exact sums"
     if outcome.bounded:
         largest = f"at most {outcome.error:.1e} off"
         largest += ", of 16 bits within two of their steps" if outcome.error > TOLERANCE else ""

@@ -56,8 +56,8 @@ class Labelled:
     Attributes:
         inputs: one array (samples, *shape) per input, as the firmware takes it.
         reals: the same as real numbers.
-        labels: (samples,) numbers of classes, (samples, places) of POSITIONS, (samples, values) real numbers of
-            REGRESSION; None without.
+        labels: (samples,) numbers of classes, (samples, places) of POSITIONS and of BINARY with several scores,
+            (samples, values) real numbers of REGRESSION; None without.
         output: the number of the output that is measured. axis: of its scores, for POSITIONS, in (samples, *shape).
         classes: how many; 0 where there are none, or the output is a class' number.
         steps: of each sequence; 0 where all samples are one.
@@ -191,8 +191,8 @@ def _task(build: Build, output: int, labels: Array | None, wanted: str, where: s
     if wanted != "auto":
         if wanted in (Task.ANOMALY, Task.RECONSTRUCTION) and not again:
             raise UsageError(f"--task {wanted} is for an output as large as an input", where=build.model)
-        if wanted == Task.BINARY and t.elements != 1:
-            raise UsageError(f"--task {wanted} is for an output of one score", where=build.model)
+        if wanted == Task.BINARY and labels.size != len(labels) * t.elements:
+            raise UsageError(f"--task {wanted} is for one score a label", where=build.model)
         return Task(wanted)
     if labels.dtype.kind not in "iu":
         return Task.REGRESSION
@@ -203,7 +203,9 @@ def _task(build: Build, output: int, labels: Array | None, wanted: str, where: s
         if t.elements > 1 or is_number(t):
             return Task.CLASSES
         return Task.BINARY if binary else Task.REGRESSION
-    return Task.REGRESSION if labels.size == len(labels) * t.elements else Task.POSITIONS
+    if labels.size == len(labels) * t.elements:  # one score a label: of a batch, or at each place
+        return Task.BINARY if binary and t.shape[-1:] == (1,) else Task.REGRESSION
+    return Task.POSITIONS
 
 
 def _with_labels(found: Labelled, labels: Array, key: str, t: TensorType, where: str) -> Labelled:
@@ -219,6 +221,9 @@ def _with_labels(found: Labelled, labels: Array, key: str, t: TensorType, where:
         flat = class_labels(labels.reshape(-1), key, classes, where).reshape(len(labels), -1)
         return replace(found, labels=flat, axis=axis, classes=classes)
     classes = 2
+    if found.task == Task.BINARY and t.elements > 1:
+        flat = class_labels(labels.reshape(-1), key, classes, where).reshape(len(labels), -1)
+        return replace(found, labels=flat, classes=classes)
     if found.task == Task.CLASSES:
         classes = MOST_CLASSES if is_number(t) else t.elements
     return replace(found, labels=class_labels(labels, key, classes, where), classes=0 if is_number(t) else classes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tinycompile.build import Build
 from tinycompile.errors import ToolMissingError, UsageError
-from tinycompile.evaluation.data import Labelled, Task
+from tinycompile.evaluation.data import Labelled
 from tinycompile.evaluation.outputs import firmware_outputs
 from tinycompile.evaluation.pictures import image_axes, picture
 from tinycompile.evaluation.scoring import Scored, scored
@@ -89,6 +89,10 @@ def facts_of(build: Build, data: Labelled, outputs: dict[str, Array], found: dic
         ],
         "classes": [{"class": name, **asdict(each)} for name, each in zip(names, classes, strict=True)],
         "confusion": None if firmware.confusion is None else firmware.confusion.tolist(),
+        "confused": [
+            {"label": names[label], "decided": names[decided], "samples": count}
+            for count, label, decided in firmware.pairs
+        ],
         "worst": _worst(build, data, firmware, names),
     }
 
@@ -120,12 +124,12 @@ def _agreement(ours: Array, theirs: Array, mine: Scored, other: Scored) -> dict[
 def _worst(build: Build, data: Labelled, found: Scored, names: Sequence[str]) -> list[dict[str, Any]]:
     """The worst first; only those that are wrong where a class is decided."""
     order = np.argsort(-found.badness, kind="stable")[:WORST]
-    shown, per_sample = list[dict[str, Any]](), found.decided is not None and data.task != Task.POSITIONS
+    shown, per_sample = list[dict[str, Any]](), data.labels is not None and data.labels.ndim == 1
     for i in order.tolist():
         if found.badness[i] <= 0:
             break
         entry: dict[str, Any] = {"sample": i, "badness": _number(float(found.badness[i]))}
-        if data.labels is not None and data.task not in (Task.POSITIONS, Task.REGRESSION):
+        if data.labels is not None and per_sample:
             label = int(data.labels[i])
             entry["label"] = names[label] if names else str(label)
         if per_sample and found.decided is not None:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from tinycompile.build import Build
-from tinycompile.errors import ModelFileError, SamplesError, TinycompileError, UsageError
+from tinycompile.errors import ModelFileError, SamplesError, UsageError
 from tinycompile.evaluation.data import Labelled
 from tinycompile.frontend import is_onnx
 from tinycompile.frontend.onnx_file import load_proto
 from tinycompile.ir import Array
 from tinycompile.progress import step
-from tinycompile.quantize.execution import session_of
+from tinycompile.quantize.execution import refusals_of, session_of
 from tinycompile.report.document import PARAMETERS
 from tinycompile.samples import real_values
 from tinycompile.verify.runtimes import litert_module
@@ -80,12 +80,8 @@ _ONNX_TYPES = {"float": "float32", "double": "float64"}
 
 def _onnx(path: Path) -> tuple[Runner, Wanted]:
     proto = load_proto(path)
-    try:
+    with refusals_of(str(path)):
         session = session_of(proto)
-    except TinycompileError:
-        raise
-    except Exception as error:  # onnxruntime's own have no common class
-        raise _refused("onnxruntime", path, error) from error
     names, wanted = list[str](), list[tuple[tuple[int, ...], str]]()
     for each in session.get_inputs():
         names.append(each.name)

@@ -26,8 +26,11 @@ from tinycompile.numerics.measures import (
 TOP_FIVE_FROM = 10
 """Classes, from which on the five best count, too."""
 
-MOST_CONFUSED = 1 << 11
-"""Classes, up to which there is a matrix, which has the square of that."""
+MOST_CONFUSED = 1 << 8
+"""Classes, up to which there is a matrix, which has the square of that: of 1,000 classes a report would have 11 MB."""
+
+PAIRS = 100
+"""Of classes that are taken for each other: so many are listed."""
 
 _OF_CLASSES = ("top1", "top5", "auc", "balanced_accuracy", "macro_f1")
 MEASURES = {
@@ -53,6 +56,7 @@ class Scored:
         decided: the class of each sample, or place; None where none is decided.
         badness: (samples,), the higher the worse; infinite where an output has a NaN.
         confusion: (classes, classes), rows are labels; None where no class is decided, or there are too many.
+        pairs: (samples, label, the other class that was decided), the most frequent first.
     """
 
     measures: dict[str, float]
@@ -60,6 +64,7 @@ class Scored:
     badness: Array
     confusion: Array | None = None
     classes: list[ClassMeasures] = field(default_factory=list[ClassMeasures])
+    pairs: list[tuple[int, int, int]] = field(default_factory=list[tuple[int, int, int]])
 
 
 def scored(data: Labelled, outputs: Array, threshold: float) -> Scored:
@@ -78,7 +83,7 @@ def _scored(data: Labelled, outputs: Array, threshold: float) -> Scored:
     if data.task in (Task.CLASSES, Task.POSITIONS):
         return _classes(data, values)
     if data.task == Task.BINARY:
-        return _binary(data, values.reshape(len(values)), threshold)
+        return _binary(_labels(data), values, threshold)
     if data.task == Task.REGRESSION:
         return _regression(values, _labels(data))
     given = next(each for each in data.reals if each[0].size == outputs[0].size)
@@ -140,15 +145,23 @@ def _decided(
     measures["macro_f1"] = fmean(c.f1 for c in seen)
     if positions:
         measures["mean_iou"] = mean_iou(counts)
-    return Scored(measures, decided, badness, matrix, classes)
+    return Scored(measures, decided, badness, matrix, classes, _pairs(labels, decided))
 
 
-def _binary(data: Labelled, scores: Array, threshold: float) -> Scored:
-    labels, decided = _labels(data), (scores >= threshold).astype(np.int64)
-    found = _decided(labels, decided, 2, _misplaced(scores, labels), {})
-    return Scored(
-        {"auc": auc(scores, labels), **found.measures}, decided, found.badness, found.confusion, found.classes
-    )
+def _pairs(labels: Array, decided: Array) -> list[tuple[int, int, int]]:
+    wrong = decided != labels
+    found, counts = np.unique(np.stack([labels[wrong], decided[wrong]], axis=1), axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:PAIRS]
+    return [(int(counts[i]), int(found[i, 0]), int(found[i, 1])) for i in order]
+
+
+def _binary(labels: Array, values: Array, threshold: float) -> Scored:
+    """Each score is one of its own, of which a sample may have several: a batch of them, or one at each place."""
+    flat, scores = labels.reshape(-1), values.reshape(-1)
+    decided = (scores >= threshold).astype(np.int64)
+    misplaced = _misplaced(scores, flat).reshape(len(values), -1).mean(axis=1)
+    found = _decided(flat, decided, 2, misplaced, {})
+    return replace(found, measures={"auc": auc(scores, flat), **found.measures})
 
 
 def _regression(values: Array, wanted: Array) -> Scored:

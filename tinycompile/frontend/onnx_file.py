@@ -145,6 +145,7 @@ def read_proto(path: Path) -> Any:
     if opset < OLDEST:
         reason = f"operators are read from opset {OLDEST} on; export it again with a newer one"
         raise UnsupportedError([(f"opset {opset}", reason)], where=str(path))
+    _check_known_opsets(model, str(path))
     ranks = _checked(model, path)
     if opset < TARGET:
         if any(is_control_flow(node) for node in model.graph.node):
@@ -152,6 +153,23 @@ def read_proto(path: Path) -> Any:
         model = upgraded(model, opset, str(path), ranks)
         _checked(model, path)
     return in_onnx_words(model, str(path))
+
+
+def _check_known_opsets(model: Any, where: str) -> None:
+    """Raises UnsupportedError where operators may mean what nobody knew when onnx was released."""
+    onnx = onnx_module()
+    newest = {"": onnx.defs.onnx_opset_version(), ML: onnx.defs.onnx_ml_opset_version()}
+    problems = [
+        (
+            f"opset {each.version}" + (f" of {each.domain}" if each.domain else ""),
+            f"onnx {onnx.__version__}, which is installed, knows those up to {newest[each.domain]}; export it with "
+            "that one, or install a newer onnx",
+        )
+        for each in model.opset_import
+        if each.version > newest.get(each.domain, each.version)
+    ]
+    if problems:
+        raise UnsupportedError(problems, where=where)
 
 
 def _flat(model: Any, path: Path) -> tuple[Any, dict[str, int]]:

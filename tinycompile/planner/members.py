@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tinycompile.access import Everywhere, Given, Planar, Reach, Summed
 from tinycompile.dtypes import INT8
-from tinycompile.ir import Graph, Node, Op, Signature, Site
+from tinycompile.ir import MAX_RAM_BYTES, Graph, ImpossibleSizeError, Node, Op, Signature, Site, TensorType, bounded
 from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span, grid, has_rows, with_grid
 
 Reaches = dict[int, Reach]
@@ -226,11 +226,11 @@ class Members:
         node, sig, op = self.nodes[i], self.sigs[i], self.part(i, rows, columns)
         types = list(sig.inputs)
         for operand, (height, width) in inputs.items():
-            types[operand] = replace(types[operand], shape=with_grid(types[operand].shape, height, width))
+            types[operand] = _part_of(node.name, types[operand], height, width)
         output = sig.output
         if not self.sums(i):
             width = grid(output.shape)[1] if columns is None else columns
-            output = replace(output, shape=with_grid(output.shape, rows, width))
+            output = _part_of(node.name, output, rows, width)
             try:
                 fits = op.infer(types) == ((output.shape, output.dtype),)
             except ValueError:  # a constant of the whole height, for one
@@ -268,3 +268,13 @@ class Members:
             if node.outputs[0] in self.graph.results or any(reader not in inside for reader in readers):
                 found.append(node.outputs[0])
         return tuple(found)
+
+
+def _part_of(name: str, t: TensorType, rows: int, columns: int) -> TensorType:
+    """Of a tensor, with the halo around it. Raises NotStreamable where windows of windows reach beyond any memory."""
+    shape = with_grid(t.shape, rows, columns)
+    try:
+        bounded(shape, t.dtype.bits, MAX_RAM_BYTES)
+    except ImpossibleSizeError as error:
+        raise NotStreamable(f"{name}: {error}", final=False) from error
+    return replace(t, shape=shape)

@@ -22,7 +22,7 @@ from tinycompile.quantize.calibration import Sample, load_samples, spread
 from tinycompile.quantize.carried import check_states
 from tinycompile.quantize.channel_removal import without_channels
 from tinycompile.quantize.data_free import imagined, transferred
-from tinycompile.quantize.execution import outputs_of
+from tinycompile.quantize.execution import outputs_of, refusals_of
 from tinycompile.quantize.float_graph import FloatGraph
 from tinycompile.quantize.float_model import float_model
 from tinycompile.quantize.low_bit_storage import with_types_for
@@ -346,22 +346,23 @@ def _calibrated(
     given = static_model(proto, where, shapes)
     _refuse_control_flow(given, where)
     check_states(states, given, where)
-    static, samples = (
-        (given, Samples.of(calib, evaluation, given, states)) if calib is not None else _imagined(given, where)
-    )
-    graph = bound_masks(_prepared(static, where, form), spread(samples.calibration, _MEASURED))
-    if ways.pinned is not None:
-        check_pinned(ways.pinned, quantized_values(graph), where)
-    found = attempts(
-        graph,
-        samples.calibration,
-        samples.judged,
-        ways.method,
-        ways.effort,
-        ways.pinned,
-        ways.room,
-        equalising=calib is not None,
-    )
+    with refusals_of(where):
+        static, samples = (
+            (given, Samples.of(calib, evaluation, given, states)) if calib is not None else _imagined(given, where)
+        )
+        graph = bound_masks(_prepared(static, where, form), spread(samples.calibration, _MEASURED))
+        if ways.pinned is not None:
+            check_pinned(ways.pinned, quantized_values(graph), where)
+        found = attempts(
+            graph,
+            samples.calibration,
+            samples.judged,
+            ways.method,
+            ways.effort,
+            ways.pinned,
+            ways.room,
+            equalising=calib is not None,
+        )
     return Calibrated(where, given, static, samples, graph, found, calib is None, ways, wanted)
 
 

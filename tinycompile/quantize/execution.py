@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from tinycompile.errors import ToolMissingError
+from tinycompile.errors import ToolFailedError, ToolMissingError
 from tinycompile.frontend.onnx_module import copied, onnx_module
 from tinycompile.ir import Array
+
+_FORMAT = 10
+"""Version of the format that every onnxruntime reads, with all types of elements that its operators take."""
 
 Sample = Mapping[str, Array]
 """By input name, as the model takes it: with a batch of 1."""
@@ -30,14 +34,45 @@ def session_of(proto: Any) -> Any:
     """An onnxruntime session that computes what the nodes say, in their order.
 
     Raises:
-        ToolMissingError: without onnxruntime.
+        ToolMissingError: without onnxruntime. ToolFailedError: it doesn't take the model.
     """
     onnxruntime = onnxruntime_module("calibration runs the float model with it")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    content = _of_oldest_format(proto).SerializeToString()
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common class
+        raise ToolFailedError(
+            "onnxruntime refuses the model",
+            why=f"{onnxruntime.__version__}: {(str(error).strip() or type(error).__name__).splitlines()[0][:500]}",
+            hint="export it with an older opset, or install a newer onnxruntime; --dtype float32 needs none",
+        ) from error
+
+
+@contextmanager
+def refusals_of(where: str) -> Generator[None]:
+    """What onnxruntime refuses inside is the model of this file."""
+    try:
+        yield
+    except ToolFailedError as error:
+        error.found_in(error.where or where)
+        raise
+
+
+def _of_oldest_format(proto: Any) -> Any:
+    """The model in the oldest format that its operators need: onnxruntime refuses those that came after it, although
+    later ones add nothing that these models have.
+    """
+    helper = onnx_module().helper
+    needed = max(_FORMAT, helper.find_min_ir_version_for(proto.opset_import, ignore_unknown=True))
+    if proto.ir_version <= needed:
+        return proto
+    older = copied(proto)
+    older.ir_version = needed
+    return older
 
 
 def stacked(samples: Sequence[Sample]) -> dict[str, Array]:

@@ -11,6 +11,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from tinycompile.errors import ToolFailedError
 from tinycompile.frontend.onnx_file import opset_of
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.quantize.execution import session_of
@@ -53,7 +54,7 @@ def _raised(proto: Any, opset: int) -> Any | None:
         raised.ir_version = max(raised.ir_version, onnx.helper.find_min_ir_version_for(raised.opset_import))
         session_of(raised)
     except Exception as error:  # the converter's and onnxruntime's own have no common class
-        if isinstance(error, (RuntimeError, ValueError)) or "onnx" in type(error).__module__:
+        if isinstance(error, (RuntimeError, ValueError, ToolFailedError)) or "onnx" in type(error).__module__:
             return None
         raise
 

@@ -96,22 +96,10 @@ def lines(report: Mapping[str, Any]) -> Iterator[str]:
         apart = each["largest_difference"]
         largest = f"; at most {apart:.4g} apart" if apart else ""
         yield f"firmware and {names[each['column']]}: {same}{classes}{largest}"
-    if len(facts["classes"]) > MATRIX_CLASSES and facts["confusion"] is not None:
-        for count, label, decided in confused(facts)[:CONFUSED]:
-            yield f"{count:,} of {label} taken for {decided}"
+    if len(facts["classes"]) > MATRIX_CLASSES:
+        for each in facts.get("confused", [])[:CONFUSED]:  # which older reports don't have
+            yield f"{each['samples']:,} of {each['label']} taken for {each['decided']}"
     worst = [str(each["sample"]) for each in facts["worst"]]
     if worst:
         yield f"worst samples: {', '.join(worst)}"
     yield from facts["notes"]
-
-
-def confused(facts: Mapping[str, Any]) -> list[tuple[int, str, str]]:
-    """(count, label, class that was decided), the most frequent first."""
-    names = [each["class"] for each in facts["classes"]]
-    found = [
-        (count, names[i], names[j])
-        for i, row in enumerate(facts["confusion"])
-        for j, count in enumerate(row)
-        if count and i != j
-    ]
-    return sorted(found, key=lambda each: -each[0])

@@ -201,6 +201,11 @@ class _Model:
         return found
 
 
+_MOST_IN_MATRIX = 64
+_MOST_LISTED = 256
+"""Classes."""
+
+
 class Evaluated:
     """What the template asks for of `evaluation`."""
 
@@ -212,6 +217,20 @@ class Evaluated:
     def measures(self) -> list[tuple[str, str]]:
         """(key, what it is called)."""
         return [(key, NAMES[key]) for key in self._facts["columns"][0] if key != "column"]
+
+    @property
+    def matrix(self) -> bool:
+        """Whether it is shown as a whole: of many classes nobody sees anything in it, and the page is large."""
+        return self._facts["confusion"] is not None and len(self._facts["classes"]) <= _MOST_IN_MATRIX
+
+    @property
+    def listed(self) -> list[int]:
+        """The classes to show, by number: all, or of many those that the model finds worst."""
+        classes: list[dict[str, Any]] = self._facts["classes"]
+        if len(classes) <= _MOST_LISTED:
+            return list(range(len(classes)))
+        known = [number for number, each in enumerate(classes) if each["samples"]]
+        return sorted(known, key=lambda number: classes[number]["f1"])[:_MOST_LISTED]
 
     def share(self, row: int, column: int) -> float:
         """Of the samples of a class, those that were taken for another one, or for it."""

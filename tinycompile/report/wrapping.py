@@ -53,7 +53,9 @@ NARROW = 72
 
 
 def fitted(table: Table, console: Console) -> RenderableType:
-    """A table as it is, or where the terminal is too narrow for it each row as its first cell and the others below."""
+    """A table as it is, or where the terminal is too narrow for it each row as its first cell that isn't empty,
+    and the others below.
+    """
     from rich.measure import Measurement
     from rich.text import Text
 
@@ -62,8 +64,12 @@ def fitted(table: Table, console: Console) -> RenderableType:
         return table
     names = [str(column.header) for column in table.columns]
     lines = list[str]()
-    for first, *others in zip(*(column.cells for column in table.columns), strict=True):
+    for cells in zip(*(column.cells for column in table.columns), strict=True):
+        said = [(name, cell) for name, cell in zip(names, cells, strict=True) if cell]
+        if not said:
+            continue
+        (_, first), *others = said
         # A name stays with its value.
-        pairs = [f"{name} {cell}".replace(" ", "\u00a0") for name, cell in zip(names[1:], others, strict=True) if cell]
+        pairs = [f"{name} {str(cell).strip()}".strip().replace(" ", "\u00a0") for name, cell in others]
         lines += [f"[bold]{first}[/bold]", wrapped(f"  {', '.join(pairs)}", console.width - 2).replace("\n", "\n  ")]
     return Text.from_markup("\n".join(lines).replace("\u00a0", " "))

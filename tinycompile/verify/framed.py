@@ -69,9 +69,8 @@ class FramedReference:
 
     @property
     def witnesses(self) -> tuple[Witness, ...]:
-        """The front end's definition is ours, which is said; the last one is still who decides ties."""
-        first, *others = self._reference.witnesses
-        return (first, Witness("tinycompile's definitions", __version__, self._option), *others)
+        """Those that results are counted for by number, and ours, whose definition the front end is."""
+        return (*self._reference.witnesses, Witness("tinycompile's definitions", __version__, self._option))
 
     def judge(self, inputs: Sequence[Array], reported: Sequence[Reported]) -> Judged:
         (image,) = self._front.outputs

@@ -19,17 +19,11 @@
 
 #include "kernels/tc_inline.h"
 #include "kernels/tc_product_requant.h"
+#include "kernels/tc_rv32.h"
 #include "kernels/tc_scalar_requant.h"
 
 #ifdef __cplusplus
 extern "C" {
-#endif
-
-/* RV32I has all 32 registers, RV32E half of them. */
-#if defined(__riscv) && __riscv_xlen == 32 && defined(__riscv_mul) && !defined(__riscv_32e) && !defined(TC_PORTABLE)
-#define TC_RV32 1
-#else
-#define TC_RV32 0
 #endif
 
 /* Keeps a compiler from storing results a second time behind their loop. */

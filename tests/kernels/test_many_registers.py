@@ -15,6 +15,7 @@ from tests.support.kernel_checks import M7, check, random_values
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels import kernels_of, paired_row, woven
 from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.kernels.winograd4 import winograd4_halves
 from tinycompile.kernels.woven import FIVES, THREES, Weave, channel_blocks, run_count, run_taps, woven_stream
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.ops.conv2d import Conv2D
@@ -49,8 +50,11 @@ WOVEN = (
     dense(8, 3, 2, (-128, 127), 0),
     dense(12, 4, 19, (-128, 127), 0),
 )
+TILES = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 0)), (1, 7, 13, 8), (3, 3, 3, 8), 0, 4)
 CASES: tuple[tuple[Factory, Site], ...] = (
     *((factory, site) for site in WOVEN for factory in (threes, fives)),
+    (winograd4_halves, TILES),
+    (winograd4_halves, layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-128, 127)), (1, 6, 18, 4), (2, 3, 3, 4), 0, 5)),
     (paired_row.fully_connected, dense(600, 9, 1, (-128, 127), 0)),
     (paired_row.fully_connected, _with_weights(dense(640, 8, 1, (-128, 127), 0), 1)),
     (paired_row.fully_connected, _with_weights(dense(64, 2, 1, (-128, 127), 0), -127)),
@@ -66,7 +70,7 @@ def extremes(t: TensorType, rng: np.random.Generator) -> Array:
 
 
 def test_the_definition_on_the_host() -> None:
-    for factory, site in (*CASES[2:6:3], CASES[-1]):
+    for factory, site in (CASES[2], CASES[5], (winograd4_halves, TILES), CASES[-1]):
         check(factory, site, RV32)
 
 
@@ -101,7 +105,7 @@ def test_channels_are_woven_by_three_and_by_two() -> None:
 
 def test_where_it_is_offered() -> None:
     """Where there are registers for it, and to layers whose weights stay; there it takes the fewest instructions."""
-    site = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 12, 12, 16), (16, 3, 3, 16), 0, 1)
+    site = layer(Conv2D((2, 2), (1, 1), (1, 1, 1, 1)), (1, 12, 12, 16), (16, 3, 3, 16), 0, 1)
     assert min(kernels_of(site, RV32), key=lambda kernel: kernel.instructions).variant == "conv2d_woven"
     assert "conv2d_woven" not in {kernel.variant for kernel in kernels_of(site, M7)}
     assert woven.conv2d(replace(site, latitude=Latitude()), RV32) is None

@@ -17,7 +17,7 @@ from tests.support.full import also
 from tests.support.kernel_checks import check, int8
 from tinycompile.dtypes import INT8, UINT8
 from tinycompile.ir import Graph, Node, Op, Quantization, Signature, Site, TensorType
-from tinycompile.kernels import block, block_row, mve, packed_pixels, paired_channels
+from tinycompile.kernels import block, block_row, mve, packed_pixels, woven
 from tinycompile.kernels.base import Factory
 from tinycompile.kernels.cover import fused, matches
 from tinycompile.kernels.fused_table import table
@@ -176,8 +176,8 @@ def block_cases() -> list[tuple[Factory, Site]]:
     return [*found, (block_row.fully_connected_and, with_gate(dense(37, 9, 1, (-128, 127), 0)))]
 
 
-def paired_cases() -> list[tuple[Factory, Site]]:
-    return [(paired_channels.linear_and, site) for site in sites()]
+def woven_cases() -> list[tuple[Factory, Site]]:
+    return [(woven.linear_and, site) for site in sites()]
 
 
 @pytest.mark.parametrize("flags", [("-O2",), *also(("-O1",)), ("-O2", "-DTC_PORTABLE")])
@@ -190,7 +190,7 @@ def test_thumb1() -> None:
 
 
 def test_rv32() -> None:
-    check_emulated(paired_cases(), "qemu-riscv32")
+    check_emulated(woven_cases(), "qemu-riscv32")
 
 
 def test_thumb2_without_simd() -> None:

@@ -33,9 +33,9 @@ from tests.kernels import (
     test_layer_norm,
     test_linear_attention,
     test_lstm,
+    test_many_registers,
     test_mve,
     test_mve_packed,
-    test_paired,
     test_rvv,
     test_signals,
     test_svdf,
@@ -224,7 +224,12 @@ def own_cases() -> list[tuple[Factory, Site]]:
     """Of the assembly, and of kernels that the M7 doesn't have."""
     found = [*test_assembly.CASES, *test_mve.cases(), *test_block.cases()]
     found += [*test_mve_packed.cases(), *test_fused.mve_cases(), *test_fused.block_cases(), *test_hybrid.helium_cases()]
-    found += [*test_integer_products.helium_cases(), *test_paired.CASES, *test_fused.paired_cases(), *test_rvv.CASES]
+    found += [
+        *test_integer_products.helium_cases(),
+        *test_many_registers.CASES,
+        *test_fused.woven_cases(),
+        *test_rvv.CASES,
+    ]
     found += test_halves.CASES
     return [*found, *apart_cases()]
 
@@ -352,7 +357,7 @@ def test_kernels_of_many_registers() -> None:
     """Their portable C, as no RISC-V board of QEMU's traps."""
     core = core_named("cortex-m3")
     many = replace(core, features=frozenset({*core.features, "many_registers", "rvv"}))
-    cases = [*test_paired.CASES, *test_fused.paired_cases(), *test_rvv.CASES]
+    cases = [*test_many_registers.CASES, *test_fused.woven_cases(), *test_rvv.CASES]
     check_emulated(some(cases, 4), "mps2-an385", isa=many, strict=True)
 
 

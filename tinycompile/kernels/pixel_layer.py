@@ -36,6 +36,8 @@ class PixelLayer:
         each_sum: instructions per output of a sum behind the layer.
         at_once: pixels. copied: bytes of rows of windows, as `copied_bytes`. rows: of pairs of windows.
         distance: of the input in front of the output, where they overlap.
+        given: functions among the callee's arguments, and definitions of block functions; None for the one that
+            requantises packed pixels.
     """
 
     layer: LinearLayer
@@ -51,23 +53,33 @@ class PixelLayer:
     rows: PairRows
     distance: int
     pixels: int
+    given: tuple[str, ...] | None = None
+    definitions: tuple[str, ...] = ()
 
     @property
     def function(self) -> Function:
-        finish, definition = self.requant.packed_finish
-        header, given = f"{self.callee.removesuffix('_s8')}.h", (*names_of(_PARAMETERS), finish)
+        functions, definitions = self._functions
+        header, given = f"{self.callee.removesuffix('_s8')}.h", (*names_of(_PARAMETERS), *functions)
         return struct_call(
-            self.stem, self.callee, header, _PARAMETERS, (self.shape,), self.comment, given, preambles=(definition,)
+            self.stem, self.callee, header, _PARAMETERS, (self.shape,), self.comment, given, preambles=definitions
         )
+
+    @property
+    def _functions(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names and definitions."""
+        if self.given is not None:
+            return self.given, self.definitions
+        finish, definition = self.requant.packed_finish
+        return (finish,), (definition,)
 
     def with_after(self, kernel: Kernel, after: After | None) -> Kernel:
         """The kernel, with what is behind the layer if anything is."""
         if after is None:
             return kernel
-        finish, definition = self.requant.packed_finish
+        functions, definitions = self._functions
         each, header = 12 if after.table else self.each_sum, f"{self.callee.removesuffix('_s8')}.h"
         function = after.function(
-            self.callee, self.stem, header, _PARAMETERS, self.shape, self.comment, [finish], [definition]
+            self.callee, self.stem, header, _PARAMETERS, self.shape, self.comment, functions, definitions
         )
         return after.kernel(
             kernel, function, each * self.pixels * self.layer.channels, self.at_once * self.layer.channels

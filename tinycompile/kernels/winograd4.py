@@ -1,4 +1,4 @@
-"""Exact integer Winograd convolution F(4x4, 3x3) for cores with the DSP extension (docs/kernels.md).
+"""Exact integer Winograd convolution F(4x4, 3x3) for cores with the DSP extension, or 30 registers (docs/kernels.md).
 
 Source: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.2; with 24G in
 place of G all numbers are integers, and the result is 576 times the convolution.
@@ -38,6 +38,16 @@ def transformed(weights: Array) -> Array:
 @kernel_for(Conv2D, needs={"dsp"})
 def winograd4(site: Site, core: Core) -> Kernel | None:
     """3x3 windows with stride 1, a multiple of 4 input channels, at least two output channels."""
+    return _kernel(site, core)
+
+
+@kernel_for(Conv2D, needs={"many_registers", "long_multiply"}, unless={"dsp"})
+def winograd4_halves(site: Site, core: Core) -> Kernel | None:
+    """The same where a word's halves are multiplied one by one."""
+    return _kernel(site, core)
+
+
+def _kernel(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
     layer = windows_of_3(site) if depth % 4 == 0 and depth <= LARGEST_DEPTH and channels > 1 else None
@@ -51,6 +61,9 @@ def winograd4(site: Site, core: Core) -> Kernel | None:
     words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(transformed(layer.weights), plan))
     products, outputs = f"winograd_products_{depth}", requant.name("winograd4_outputs")
     single = "_SINGLE" if core.issue.single_loads else ""
+    products_macro, header = f"TC_WINOGRAD_PRODUCTS{single}", "tc_winograd4.h"
+    if not core.has("dsp"):
+        products_macro, header = "TC_WINOGRAD_HALVES", "tc_winograd_halves.h"
     shape = {
         "height": height,
         "width": width,
@@ -68,13 +81,13 @@ def winograd4(site: Site, core: Core) -> Kernel | None:
     function = struct_call(
         f"conv2d_winograd4_{height}x{width}x{depth}_{channels}",
         "tc_winograd4_s8",
-        "tc_winograd4.h",
+        header,
         parameters,
         (Struct("tc_winograd4_shape", shape),),
         "Winograd convolution F(4x4, 3x3), 4 tiles and 2 output channels in registers.",
         (*names_of(parameters), products, outputs),
         (
-            f"TC_WINOGRAD_PRODUCTS{single}({products}, {depth // 2})",
+            f"{products_macro}({products}, {depth // 2})",
             requant.define(f"TC_WINOGRAD4_OUTPUTS{single}", "winograd4_outputs"),
         ),
     )
@@ -89,8 +102,8 @@ def winograd4(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=24 + 4 * (288 + 24 + 72 * depth + 12 * (block_width + 2)) + window * depth + 128 * edges,
         instructions=work.instructions,
         cycles=work.cycles_on(core),
-        code_bytes=2000 + 44 * depth // 2,
-        hot=_hot(products, outputs, products_bytes(depth // 2, core), requant, calls),
+        code_bytes=2000 + 44 * depth // 2 if core.has("dsp") else 3000,
+        hot=_hot(products, outputs, products_bytes(depth // 2, core), requant, calls) if core.has("dsp") else None,
         sweeps=Sweeps(_blocks(out_height, out_width, rows), between=288 * depth),
         overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, block_height, block_width))},
         notes={"requantisation": plan.form},
@@ -119,12 +132,27 @@ def _requantized(layer: LinearLayer) -> tuple[RequantPlan, RequantBlock] | None:
 def _work(height: int, width: int, rows: int, depth: int, channels: int, requant: RequantBlock, core: Core) -> Work:
     """Per block of 4 tiles: window and input transform, and per pair of output channels products and outputs."""
     columns = 16 // rows + 2
+    if not core.has("dsp"):
+        return _work_of_halves(height, width, rows, depth, channels, requant)
     window = (4 * rows + 2) * (60 + columns * depth)
     transform = rows * depth // 4 * (columns * 64 + 12 * (4 // rows) * 40 + 60)
     outputs = 8 * (236 + 4 * (9 * requant.signed + 4 * requant.clamp_steps)) + 50
     edge = 0 if height % (4 * rows) == 0 and width % (16 // rows) == 0 else 260
     pair = products_work(36, depth // 2, core) + 30 + outputs + edge
     return 80 + _blocks(height, width, rows) * (100 + window + transform + -(-channels // 2) * pair)
+
+
+def _work_of_halves(height: int, width: int, rows: int, depth: int, channels: int, requant: RequantBlock) -> Work:
+    """The same without SIMD, as GCC compiles all but the products."""
+    columns = 16 // rows + 2
+    window = (4 * rows + 2) * (60 + columns * depth)
+    transform = rows * depth // 4 * (columns * 80 + 12 * (4 // rows) * 70 + 80)
+    products = 36 * (depth * 45 // 2 + 6) + 40
+    outputs = 8 * (600 + 56 * requant.signed) + 50
+    edge = 0 if height % (4 * rows) == 0 and width % (16 // rows) == 0 else 260
+    pair = products + outputs + edge
+    instructions = 80 + _blocks(height, width, rows) * (100 + window + transform + -(-channels // 2) * pair)
+    return Work(instructions, instructions)
 
 
 def _hot(

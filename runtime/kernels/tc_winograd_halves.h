@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: 0BSD */
+/*
+ * The products of the Winograd convolutions (tc_winograd_block.h) for cores with some 30 registers and no SIMD: RV32. The two
+ * input channels of a pair are halves of their words, loaded one by one: a load, two MUL and two additions for two products.
+ *
+ *     TC_WINOGRAD_HALVES(name, pairs) defines a tc_winograd_products; an even number of pairs
+ */
+#ifndef TC_WINOGRAD_HALVES_H
+#define TC_WINOGRAD_HALVES_H
+
+#include "kernels/tc_rv32.h"
+#include "kernels/tc_winograd4.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if TC_RV32
+
+/* The transformed input of a tile, times both output channels' weights. */
+#define TC_WINOGRAD_TILE_FIRST(tile, first, second) \
+    "lh a7, .Ltc_half + 4 * " #tile "(a1)\n\t" \
+    "mul " #first ", a7, a5\n\t" \
+    "mul " #second ", a7, a6\n\t"
+#define TC_WINOGRAD_TILE_NEXT(tile, first, second) \
+    "lh a7, 4 * .Ltc_pair + .Ltc_half + 4 * " #tile "(a1)\n\t" \
+    "mul s2, a7, a5\n\t" \
+    "mul a7, a7, a6\n\t" \
+    "add " #first ", " #first ", s2\n\t" \
+    "add " #second ", " #second ", a7\n\t"
+#define TC_WINOGRAD_TILES(each) each(0, t0, t4) each(1, t1, t5) each(2, t2, t6) each(3, t3, s1)
+#define TC_WINOGRAD_STORE(tile, first, second) \
+    "sw " #first ", 4 * " #tile "(a2)\n\t" \
+    "sw " #second ", 16 + 4 * " #tile "(a2)\n\t"
+
+/* An input channel of a pair, whose weights are 4 bytes from each other: .Ltc_pair is 4 times the pair, .Ltc_half 0 or 2. */
+#define TC_WINOGRAD_HALF(half, each) \
+    ".set .Ltc_half, " #half "\n\t" \
+    "lh a5, 2 * .Ltc_pair + .Ltc_half(a0)\n\t" \
+    "lh a6, 2 * .Ltc_pair + .Ltc_half + 4(a0)\n\t" \
+    TC_WINOGRAD_TILES(each)
+
+/* a0 weights, a1 transformed inputs, a2 sums, a3 the end of all, a4 that of a position; the loop takes two pairs at a time. */
+#define TC_WINOGRAD_HALVES(name, pairs) \
+    static TC_NOINLINE void name(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end) \
+    { \
+        register const int32_t *a0 __asm__("a0") = u; \
+        register const uint32_t *a1 __asm__("a1") = v; \
+        register int32_t *a2 __asm__("a2") = sums; \
+        register const uint32_t *a3 __asm__("a3") = v_end; \
+        __asm__ volatile( \
+            "1:\n\t" \
+            "addi a4, a1, 16 * " #pairs "\n\t" \
+            ".set .Ltc_pair, 0\n\t" \
+            TC_WINOGRAD_HALF(0, TC_WINOGRAD_TILE_FIRST) \
+            TC_WINOGRAD_HALF(2, TC_WINOGRAD_TILE_NEXT) \
+            "j 3f\n" \
+            "2:\n\t" \
+            TC_WINOGRAD_HALF(0, TC_WINOGRAD_TILE_NEXT) \
+            TC_WINOGRAD_HALF(2, TC_WINOGRAD_TILE_NEXT) \
+            "3:\n\t" \
+            ".set .Ltc_pair, 4\n\t" \
+            TC_WINOGRAD_HALF(0, TC_WINOGRAD_TILE_NEXT) \
+            TC_WINOGRAD_HALF(2, TC_WINOGRAD_TILE_NEXT) \
+            "addi a0, a0, 16\n\t" \
+            "addi a1, a1, 32\n\t" \
+            "bne a1, a4, 2b\n\t" \
+            TC_WINOGRAD_TILES(TC_WINOGRAD_STORE) \
+            "addi a2, a2, 32\n\t" \
+            "bne a1, a3, 1b\n\t" \
+            : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3) \
+            : \
+            : "a4", "a5", "a6", "a7", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "s1", "s2", "memory"); \
+    }
+
+#else
+
+#define TC_WINOGRAD_HALVES(name, pairs) \
+    static TC_NOINLINE void name(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end) \
+    { \
+        tc_winograd_products_portable(u, v, sums, v_end, pairs); \
+    }
+
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -190,13 +191,15 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
         raise ValueError(f"{board.name} isn't emulated")
     (folder / "board.ld").write_text(linker_script(board, board))
     toolchain, common = board.toolchain, boards_dir() / "common"
-    sources = [*folder.glob("*.c"), *folder.glob("*.s"), *toolchain.startup, *toolchain.semihosting, *board.sources]
     command = [toolchain.tool("compiler"), "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     command += [f"-D{define}" for define in board.defines]
     command += [f"-I{runtime_dir()}", f"-I{common}", *toolchain.compile_flags]
+    objects = _objects(tuple(command), (*toolchain.startup, *toolchain.semihosting, *board.sources))
+    sources = [*folder.glob("*.c"), *folder.glob("*.s")]
     if board.link_flags:  # libraries are chosen by other options than those that code is made by
         _tool([*command, "-c", *map(str, sources)], folder)
         sources = [*folder.glob("*.o")]
+    sources += objects
     command += ["-nostartfiles", "-Wl,--defsym=linker_stack_bytes=4096"]
     command += [flag for flag in toolchain.link_flags if flag not in command]  # picolibc.specs may stand once only
     command += [*board.link_flags, "-T", "board.ld"]
@@ -207,6 +210,19 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
     _tool(command, folder, timeout=120)
     if strict:
         check_aligned(folder / "alignment.txt")
+
+
+@cache
+def _objects(command: tuple[str, ...], sources: tuple[Path, ...]) -> list[Path]:
+    """What all programs for a board have in common."""
+    folder = Path(tempfile.mkdtemp(dir=_common_folder().name))
+    _tool([*command, "-c", *map(str, sources)], folder)
+    return [*folder.glob("*.o")]
+
+
+@cache
+def _common_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="tinycompile-boards-")
 
 
 def _write_arrays(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 from tinycompile.backends.request import Request, read_requests
 from tinycompile.choices import (
@@ -34,6 +35,20 @@ from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.passes.camera import Camera
 from tinycompile.passes.keep_tokens import Keep
 from tinycompile.planner.steps import Limit, read_limit
+from tinycompile.settings import (
+    flag,
+    offset_of,
+    pairs_of,
+    path_of,
+    read_options,
+    real,
+    shape_of,
+    size_of,
+    size_or_auto,
+    text_of,
+    texts_of,
+    whole,
+)
 from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict
 from tinycompile.training.federated import GradientExport, read_export
 
@@ -43,20 +58,20 @@ class PlanOptions(TypedDict, total=False):
 
     io: str
     optimize: str
-    ram: int | None
+    ram: int | str | None
     schedule: str
     input_stream: str
     board_path: str | Path | None
     layout: str
-    shapes: Mapping[str, tuple[int, ...]] | None
+    shapes: Mapping[str, Sequence[int]] | None
     states: Mapping[str, str] | None
     signature: str | None
     dtype: str
     strict_int8: bool
     weights: str
     align: str
-    flash: int | None
-    flash_offset: int
+    flash: int | str | None
+    flash_offset: int | str
     updatable: bool
     match: Runtime
     camera: str | None
@@ -64,11 +79,11 @@ class PlanOptions(TypedDict, total=False):
     resize: str
     pixel_range: str
     slide: str | None
-    keep_tokens: Sequence[str]
-    train: str | None
+    keep_tokens: str | Sequence[str]
+    train: str | Path | None
     classes: int | None
     export_gradient: str | None
-    frontend: str | None
+    frontend: str | Path | None
     train_data: str | Path | None
     loss: Loss
     learning_rate: float
@@ -77,7 +92,7 @@ class PlanOptions(TypedDict, total=False):
     fast_code: int | str
     fast_weights: int | str
     compress_weights: bool
-    backend: Sequence[str]
+    backend: str | Sequence[str]
 
 
 class CompileOptions(PlanOptions, total=False):
@@ -98,7 +113,7 @@ class CompileOptions(PlanOptions, total=False):
     """
 
     single_file: bool
-    steps: str | None
+    steps: str | int | None
     cores: int
     pareto: bool | None
     labels: str | Path | None
@@ -227,19 +242,14 @@ class Options:
         """From what a caller of `tinycompile.compile` gives: paths as text, shapes by name, one model's labels.
 
         Raises:
-            TypeError: there is no such option.
+            TypeError: there is no such option. UsageError: one isn't of its kind.
         """
-        given: dict[str, Any] = {**options, "target": target}
-        shapes, states = options.get("shapes") or {}, options.get("states") or {}
-        for name in ("board_path", "compatible_with", "parameters", "train_data"):
-            if name in given:
-                given[name] = _path(given[name])
-        given["shapes"], given["states"] = tuple(shapes.items()), tuple(states.items())
-        for name in ("keep_tokens", "backend"):
-            given[name] = tuple(given.get(name) or ())
+        given = read_options({**options, "target": target}, _READ)
+        for name in ("shapes", "states", "keep_tokens", "backend"):
+            given[name] = given.get(name) or ()
         if "labels" in given:
-            given["labels"] = () if given["labels"] is None else (Path(given["labels"]),)
-        samples, evaluation = _path(given.pop("calib", None)), _path(given.pop("evaluation", None))
+            given["labels"] = () if given["labels"] is None else (given["labels"],)
+        samples, evaluation = given.pop("calib", None), given.pop("evaluation", None)
         method, effort = given.pop("calib_method", "auto"), given.pop("calib_effort", "default")
         calibration = Calibration(samples, method, evaluation, effort=effort)
         return Options(**given, calibration=calibration)
@@ -434,8 +444,26 @@ class Options:
         return "none" if self.strict_int8 else "islands"
 
 
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+def _step_limit(value: object) -> str:
+    return str(whole(value)) if isinstance(value, int) else text_of(value)
+
+
+_READ: Mapping[str, Callable[[object], object]] = {
+    **dict.fromkeys(("ram", "flash"), size_of),
+    **dict.fromkeys(("fast_code", "fast_weights"), size_or_auto),
+    "flash_offset": offset_of,
+    **dict.fromkeys(("cores", "classes"), whole),
+    "learning_rate": real,
+    "steps": _step_limit,
+    **dict.fromkeys(("board_path", "compatible_with", "parameters", "train_data"), path_of),
+    **dict.fromkeys(("labels", "calib", "evaluation"), path_of),
+    **dict.fromkeys(("train", "frontend", "camera", "crop", "slide", "signature", "export_gradient"), text_of),
+    **dict.fromkeys(("updatable", "accumulate", "strict_int8", "compress_weights", "single_file", "pareto"), flag),
+    **dict.fromkeys(("keep_tokens", "backend"), texts_of),
+    "shapes": partial(pairs_of, kind=shape_of),
+    "states": partial(pairs_of, kind=text_of),
+}
+"""How options are read that callers from Python give; the others are words of `choices`."""
 
 
 def boards_with_cores(path: Path | None) -> list[str]:

@@ -1,10 +1,13 @@
-"""Settings of a TOML file as the fields of a dataclass."""
+"""Settings of a TOML file as the fields of a dataclass; what callers from Python give, as the command line reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from numbers import Integral, Real
+from pathlib import Path, PurePath
 from typing import Any, cast, get_origin, get_type_hints
 
+from tinycompile.choices import AUTO
 from tinycompile.errors import UsageError
 
 _WANTED = {int: "a whole number", int | None: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -45,3 +48,127 @@ def _fits(value: object, kind: Any) -> bool:
     if isinstance(value, bool) != (kind is bool) or (isinstance(value, int) and abs(value) > MOST):
         return False
     return isinstance(value, kind) or (kind is float and isinstance(value, int))
+
+
+def whole(value: object) -> int:
+    """A whole number, of Python or NumPy. Raises ValueError."""
+    number = None if isinstance(value, bool) else value
+    if isinstance(number, Integral):
+        return int(number)
+    if isinstance(number, Real) and float(number).is_integer():
+        return int(float(number))
+    raise ValueError(f"{value!r} is no whole number")
+
+
+def size_of(value: object) -> int:
+    """Bytes: 65536, "64K", "1M". Raises ValueError."""
+    if isinstance(value, Real):
+        size = whole(value)
+    else:
+        text, factor = str(value).strip().upper().removesuffix("B").removesuffix("I"), 1
+        for suffix, power in (("K", 1 << 10), ("M", 1 << 20)):
+            if text.endswith(suffix):
+                text, factor = text[:-1], power
+        try:
+            size = int(text) * factor
+        except ValueError:
+            raise ValueError(f"{value!r} is not a size; write 65536, 64K or 1M") from None
+    if size <= 0:
+        raise ValueError("a size must be positive")
+    return size
+
+
+def offset_of(value: object) -> int:
+    """Bytes, or none: 0, 32768, "0x8000", "32K". Raises ValueError."""
+    try:
+        found = whole(int(value, 0) if isinstance(value, str) else value)
+    except ValueError:
+        return size_of(value)
+    if found < 0:
+        raise ValueError("an offset must not be negative")
+    return found
+
+
+def size_or_auto(value: object) -> int | str:
+    """Bytes, 0 for none, or "auto". Raises ValueError."""
+    if isinstance(value, str) and value in (AUTO, "0"):
+        return AUTO if value == AUTO else 0
+    try:
+        return whole(value) and size_of(value) if isinstance(value, Real) else size_of(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or auto, or 0 for none") from None
+
+
+def real(value: object) -> float:
+    """A number. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ValueError(f"{value!r} is no number")
+    return float(value)
+
+
+def flag(value: object) -> bool:
+    """Of Python or NumPy. Raises ValueError."""
+    if type(value).__name__ in ("bool", "bool_"):
+        return bool(value)
+    raise ValueError(f"{value!r} is neither True nor False")
+
+
+def text_of(value: object) -> str:
+    """A text, or a path. Raises ValueError."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, PurePath):
+        return str(value)
+    raise ValueError(f"{value!r} is no text")
+
+
+def path_of(value: object) -> Path:
+    """Raises ValueError."""
+    return Path(text_of(value))
+
+
+def texts_of(value: object) -> tuple[str, ...]:
+    """Several texts, or a single one. Raises ValueError."""
+    if isinstance(value, str | PurePath):
+        return (text_of(value),)
+    if isinstance(value, Iterable):
+        return tuple(text_of(each) for each in cast("Iterable[object]", value))
+    raise ValueError(f"{value!r} is no list of texts")
+
+
+def pairs_of(value: object, kind: Callable[[object], object]) -> tuple[tuple[str, Any], ...]:
+    """What a mapping has by its names, each read as `kind`. Raises ValueError."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is no mapping of names")
+    return tuple((text_of(name), kind(each)) for name, each in cast("Mapping[object, object]", value).items())
+
+
+def shape_of(value: object) -> tuple[int, ...]:
+    """Sizes of at least 1. Raises ValueError."""
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ValueError(f"{value!r} is no shape")
+    shape = tuple(whole(size) for size in cast("Iterable[object]", value))
+    if not shape or min(shape) < 1:
+        raise ValueError(f"{value!r} is no shape")
+    return shape
+
+
+def read_options(given: Mapping[str, Any], kinds: Mapping[str, Callable[[object], object]]) -> dict[str, Any]:
+    """What a caller from Python gives, as the command line would have read it; None stays, and what has no kind.
+
+    Args:
+        kinds: how an option is read, by its name: raises ValueError with what is wanted.
+
+    Raises:
+        UsageError: one isn't of its kind.
+    """
+    found = dict(given)
+    for name, kind in kinds.items():
+        value = given.get(name)
+        if value is None:
+            continue
+        try:
+            found[name] = kind(value)
+        except ValueError as error:
+            raise UsageError(f"{name}: {error}") from error
+    return found

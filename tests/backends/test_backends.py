@@ -361,7 +361,7 @@ def test_what_of_decoded_boxes_comes_first(shape: tuple[int, ...], order: str, b
 def test_heads_as_high_as_wide_are_not_guessed(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", anchors=np.full((5, 4), 0.5))
     outputs, text = [tensor(1, 5, 4), tensor(1, 5, 5)], f"boxes:anchors={tmp_path / 'a.npz'}"
-    with pytest.raises(UsageError, match="output 1 is .*"):
+    with pytest.raises(UsageError, match="output 1 is "):
         boxes_of(request(text), outputs)
     assert boxes_of(request(f"{text},values=last"), outputs).heads[0].scores.box_step == 5
     assert boxes_of(request(f"{text},values=first"), outputs).heads[0].scores.box_step == 1

@@ -88,3 +88,28 @@ def test_a_model_that_only_quantises_keeps_its_node():
     b.op("QUANTIZE", [x], [q])
     graph = int8_io(import_tflite(b.build([x], [q]), "m", "m.tflite"))
     assert len(graph.nodes) == 1
+
+
+def test_an_output_that_is_moved_after_its_dequantize():
+    """Channels to the front, as ONNX has images: the integers are moved; one that is read elsewhere stays a float."""
+    b = TfliteBuilder()
+    q = b.tensor((1, 2, 3, 4), 0.5, 3, name="q")
+    f = b.tensor((1, 2, 3, 4), dtype="float32", name="f")
+    moved, flat = (b.tensor(shape, dtype="float32") for shape in ((1, 4, 2, 3), (1, 24)))
+    read = b.tensor((1, 24), 0.5, 3)
+    b.op("DEQUANTIZE", [q], [f])
+    b.op("TRANSPOSE", [f, b.constant(np.array([0, 3, 1, 2], np.int32))], [moved])
+    b.op("RESHAPE", [moved, b.constant(np.array([1, 24], np.int32))], [flat])
+    b.op("QUANTIZE", [flat], [read])
+    graph = import_tflite(b.build([q], [moved, flat, read]), "m", "m.tflite")
+    narrow = int8_io(graph)
+    verify(narrow, "int8_io")
+    assert [str(narrow.types[name].dtype) for name in narrow.outputs] == ["float32", "float32", "int8"]
+    b.ops.pop()
+    graph = import_tflite(b.build([q], [flat]), "m", "m.tflite")
+    narrow = int8_io(graph)
+    verify(narrow, "int8_io")
+    (output,) = narrow.outputs
+    assert narrow.types[output].dtype.name == "int8" and len(narrow.nodes) == 2
+    x = np.arange(24, dtype=np.int8).reshape(1, 2, 3, 4)
+    assert interpreter.run(narrow, [x])[output].tolist() == [x.transpose(0, 3, 1, 2).reshape(-1).tolist()]

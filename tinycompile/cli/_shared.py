@@ -18,6 +18,7 @@ from tinycompile import choices
 from tinycompile.cli._help import Renamed
 from tinycompile.errors import TinycompileError
 from tinycompile.report.wrapping import for_stream
+from tinycompile.settings import offset_of, size_of, size_or_auto
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,19 +129,10 @@ class Bytes(click.ParamType[int]):
     name = "bytes"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        text, factor = str(value).strip().upper().removesuffix("B").removesuffix("I"), 1
-        for suffix, power in (("K", 1 << 10), ("M", 1 << 20)):
-            if text.endswith(suffix):
-                text, factor = text[:-1], power
         try:
-            size = int(text) * factor
-        except ValueError:
-            self.fail(f"{value!r} is not a size; write 65536, 64K or 1M", param, ctx)
-        if size <= 0:
-            self.fail("a size must be positive", param, ctx)
-        return size
+            return size_of(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class BytesOrAuto(click.ParamType[int | str]):
@@ -149,12 +141,10 @@ class BytesOrAuto(click.ParamType[int | str]):
     name = "auto|bytes"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        if value == choices.AUTO or value in (0, "0"):
-            return choices.AUTO if value == choices.AUTO else 0
         try:
-            return Bytes().convert(value, param, ctx)
-        except click.BadParameter as error:
-            self.fail(f"{error.message}; or auto, or 0 for none", param, ctx)
+            return size_or_auto(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Address(click.ParamType[int]):
@@ -164,9 +154,9 @@ class Address(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
-            return value if isinstance(value, int) else int(str(value), 0)
-        except ValueError:
-            return Bytes().convert(value, param, ctx)
+            return offset_of(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Count(click.ParamType[int]):

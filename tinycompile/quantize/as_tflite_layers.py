@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from tinycompile.dtypes import INT4, INT8
 from tinycompile.frontend.tflite_schema import tflite
 from tinycompile.frontend.tflite_scope import Rejected
-from tinycompile.ir import Node, Quantization, Signature
+from tinycompile.ir import Array, Node, Quantization, Signature, TensorType
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.requant import Requant
+from tinycompile.numerics.step_requant import StepRequant
+from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops._pool import Pool
 from tinycompile.ops._reduce import Reduction
 from tinycompile.ops._spatial import Padding, Window
@@ -26,6 +29,7 @@ from tinycompile.ops.maximum import Maximum
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.minimum import Minimum
 from tinycompile.ops.mul import Mul
+from tinycompile.ops.quantize import Quantize
 from tinycompile.ops.reduce_max import ReduceMax
 from tinycompile.ops.reduce_min import ReduceMin
 from tinycompile.ops.reduce_sum import ReduceSum
@@ -39,6 +43,9 @@ _INT4_WINDOWS, _INT4_MATRICES = 7, 10
 """Versions of convolutions and of FULLY_CONNECTED with INT4 weights."""
 _NEAR = 1e-6
 """Part by which scales differ that only float32 keeps apart."""
+
+STEPS_OFF = 2
+"""By how many steps TFLite's fixed-point function may differ from the rounded one and still be the same function."""
 
 PROBABILITIES = (1 / 256, -128)
 """Scale and zero point that TFLite demands of SOFTMAX and LOGISTIC."""
@@ -101,6 +108,11 @@ def _filled(writer: Writer, node: Node, sig: Signature, padding: Padding, fill: 
     return padded
 
 
+def _is_bent(rule: Requant) -> bool:
+    """Whether it is a function that no scale and zero point are."""
+    return isinstance(rule, StepRequant) and not rule.is_straight()
+
+
 def _weights(
     writer: Writer, node: Node, sig: Signature, axis: int, rule: Requant, *, packable: bool = True
 ) -> list[int]:
@@ -114,6 +126,8 @@ def _weights(
     quant, x, y = sig.inputs[1].quant, writer.quant(node.inputs[0]), writer.quant(node.outputs[0])
     if weights is None or weights.dtype != np.int8 or quant is None:
         raise Rejected("its weights are no constants of int8")
+    if _is_bent(rule):
+        raise Rejected("its results are no straight line of its sums")
     count: int = np.moveaxis(weights, axis, 0).shape[0]
     real = np.broadcast_to(np.asarray(rule.real_scale(), np.float64), (count,))
     wanted = real * float(y.scale[0]) / float(x.scale[0])
@@ -137,12 +151,51 @@ def _clamp(writer: Writer, node: Node, rule: Requant) -> tuple[int, int]:
     return -128 if low > rule.low - 0.5 else rule.low, 127 if high < rule.high + 0.5 else rule.high
 
 
+def clamped(writer: Writer, node: Node, shape: tuple[int, ...], low: Array, high: Array) -> None:
+    """An operand in the result's scale, which MAXIMUM and MINIMUM need, between int8 numbers: one, or one a channel."""
+    x, y, source = writer.quant(node.inputs[0]), writer.quant(node.outputs[0]), writer.value(node.inputs[0])
+    both = ("MAXIMUM", low, -128), ("MINIMUM", high, 127)
+    kinds = [(kind, ends) for kind, ends, none in both if np.any(ends != none)]
+    if not kinds:
+        writer.requantise(source, writer.value(node.outputs[0]))
+    elif not x.same_as(y):
+        given, source = source, writer.tensor(f"{node.name}_rescaled", shape, y)
+        writer.requantise(given, source)
+    for number, (kind, ends) in enumerate(kinds, 1):
+        last = number == len(kinds)
+        made = writer.value(node.outputs[0]) if last else writer.tensor(f"{node.name}_above", shape, y)
+        bound = writer.constant(f"{node.name}_{kind.lower()}", ends.astype(np.int8), y)
+        writer.op(kind, 2, [source, bound], [made], "MaximumMinimumOptions")
+        source = made
+
+
+def _of_channels(writer: Writer, node: Node, sig: Signature, op: DepthwiseConv2D) -> None:
+    """A function of single elements that differs from channel to channel (`onnx_channels.py`): what is between two
+    numbers.
+    """
+    weights, count, values = writer.graph.constants[node.inputs[1]], sig.output.shape[3], INT8_VALUES
+    if len(node.inputs) > 2 or weights.size != count:
+        raise Rejected("its results are no straight line of its sums")
+    of = TensorType((1, values.size, 1, count), INT8, sig.input.quant)
+    whole = Signature((of, sig.inputs[1]), (replace(of, quant=sig.output.quant),))
+    x = np.broadcast_to(values[:, None], (values.size, count)).reshape(of.shape)
+    table = op.evaluate(whole, (x, weights))[0].reshape(-1, count).astype(np.int64)
+    rescaled = Quantize(INT8).evaluate(Signature((of,), whole.outputs), (x,))[0].reshape(-1, count).astype(np.int64)
+    low, high = table.min(axis=0), table.max(axis=0)
+    if np.abs(rescaled.clip(low, high) - table).max() > STEPS_OFF:
+        raise Rejected("it is a function that differs from channel to channel, and none of TFLite's")
+    clamped(writer, node, sig.output.shape, low, high)
+
+
 @exports(Conv2D, DepthwiseConv2D)
 def convolution(writer: Writer, node: Node, sig: Signature) -> None:
     op = node.op
     if not isinstance(op, Conv2D | DepthwiseConv2D) or sig.input.dtype != INT8:
         raise Rejected("its activations aren't int8")
     window, rule = op.window_of(sig), op.requant(sig)
+    if isinstance(op, DepthwiseConv2D) and _is_bent(rule):
+        _of_channels(writer, node, sig, op)
+        return
     x, padding = _padded(writer, node, sig, window)
     inputs = [x, *_weights(writer, node, sig, op.weight_axis, rule)]
     packed = writer.tensors[inputs[1]].dtype == INT4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -30,12 +31,10 @@ from tinycompile.ops.slice import Slice
 from tinycompile.ops.take import Take
 from tinycompile.ops.tanh import Tanh
 from tinycompile.ops.transpose import Transpose
-from tinycompile.quantize.as_tflite_layers import PROBABILITIES
+from tinycompile.quantize.as_tflite_layers import PROBABILITIES, STEPS_OFF, clamped
 from tinycompile.quantize.as_tflite_writer import Writer, exports
 from tinycompile.quantize.scales import SMALLEST
 
-_STEPS_OFF = 2
-"""By how many steps TFLite's fixed-point function may differ from the rounded one and still be the same function."""
 _SYMMETRIC = (1 / 128, 0)
 """Scale and zero point that TFLite demands of TANH."""
 
@@ -189,7 +188,7 @@ def lookup(writer: Writer, node: Node, sig: Signature) -> None:
     if not isinstance(op, Lookup):
         raise Rejected("it has no table")
     table = np.frombuffer(op.values, np.int8).astype(np.int64)
-    found, least = None, _STEPS_OFF + 1
+    found, least = None, STEPS_OFF + 1
     for each in _functions(writer, node, sig, table):
         off = int(np.abs(each.results.astype(np.int64) - table).max())
         if off < least:
@@ -235,6 +234,7 @@ def _functions(writer: Writer, node: Node, sig: Signature, table: Array) -> list
     if slope is not None:
         results = LeakyRelu(slope).of(s, values)
         found.append(simple("LEAKY_RELU", 2, results, "LeakyReluOptions", Alpha=slope))
+    found += _clamped(writer, node, sig, s, values, table)
     return [*found, *_with_constants(writer, node, s, values, table), _silu(writer, node, sig, s, values)]
 
 
@@ -251,6 +251,15 @@ def _slope(x: Quantization, y: Quantization, table: Array) -> float | None:
         return None
     slope = float(np.float32(np.vdot(inputs[below], outputs[below]) / np.vdot(inputs[below], inputs[below])))
     return slope if 0 < slope < 1 else None
+
+
+def _clamped(writer: Writer, node: Node, sig: Signature, s: Signature, values: Array, table: Array) -> list[_Function]:
+    """Between two numbers, as Max, Min and Clip leave it."""
+    low, high = table.min(keepdims=True), table.max(keepdims=True)
+    if (low[0], high[0]) == (-128, 127):
+        return []
+    results = Quantize(INT8).evaluate(s, (values,))[0].clip(low, high)
+    return [_Function(results, partial(clamped, writer, node, sig.output.shape, low, high))]
 
 
 def _with_constants(writer: Writer, node: Node, s: Signature, values: Array, table: Array) -> list[_Function]:

@@ -108,7 +108,7 @@ def requested_step(
     Raises:
         UsageError, UnsupportedError: as `read_scheme`, `with_classes` and `training_step`.
     """
-    graph = dequantized_last(graph) if loss == "squared_error" else graph
+    graph = dequantized_last(graph, graph.outputs[0]) if loss == "squared_error" else graph
     learnable = learnable_part(graph, request)
     return training_step(learnable.graph, learnable.scheme, loss, rate)
 

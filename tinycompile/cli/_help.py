@@ -14,7 +14,7 @@ from tinycompile.cli._examples import EXAMPLES
 
 OPTION_GROUPS: Mapping[str, str] = {
     "Model": "--shape --state --signature --dtype --layout --io --match --input-stream --slide --keep-tokens --labels"
-    " --camera --crop --resize --pixel-range"
+    " --width --camera --crop --resize --pixel-range"
     " --model --scale --frontend --backend --harness --app",
     "Target": "--target --board-path --align --flash-offset --probe --on --port --baud --timeout --cores"
     " --calibrated-by",

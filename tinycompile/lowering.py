@@ -397,7 +397,7 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
             name,
             source,
             nominal,
-            Plans(graph, board, options, share=own / sum(weights)),
+            Plans(graph, board, options, share=1.0 if options.widths else own / sum(weights)),
             slides,
             prunes,
             folded,

@@ -106,8 +106,23 @@ class Plans:
     def sharing(self, lender: Lender, spare: int) -> Plans:
         """Those of the same model with kernels that read a wider network's constants, in the RAM that it takes."""
         graph, board, options, offer, share, _ = self._arguments
-        offer = WithShared(offer, lender)
+        offer = WithShared(offer, lender, lean=options.optimize != "speed")
         return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code)
+
+    def with_share(self, share: float) -> Plans:
+        """Those of the same model in another part of the room in flash."""
+        graph, board, options, offer, _, spare = self._arguments
+        return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code)
+
+    def share_for(self, size: int, total: int) -> float:
+        """The part of its room that it may have beside others, where all of them need so many bytes: all of it unless
+        they are more than the firmware may have.
+        """
+        _, board, options, *_ = self._arguments
+        most = (options.flash or board.flash.bytes) - OWN_CODE_BYTES - options.flash_spare
+        if self._flash.room is None or total <= most:
+            return 1.0
+        return min(1.0, most * size / total / max(1, self._flash.room))
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         spare = self._arguments[-1]

@@ -34,13 +34,25 @@ def placed_together(plans: Sequence[Plans], place: Place) -> tuple[list[Planned]
         place: as `lowering.place`.
     """
     planned, layout = place(plans[:1])
+    limited = False
     for _ in range(ROUNDS):
         widest = planned[0]
         lender = Lender(constants_of(widest))
         planned, layout = place([plans[0], *(each.sharing(lender, widest.arena_bytes) for each in plans[1:])])
-        if _same(constants_of(widest), constants_of(planned[0])):
+        sizes = list(map(_flash_bytes, planned))
+        shares = [each.share_for(size, sum(sizes)) for each, size in zip(plans, sizes, strict=True)]
+        if not limited and min(shares) < 1:
+            plans, limited = [each.with_share(share) for each, share in zip(plans, shares, strict=True)], True
+            planned, layout = place(plans[:1])
+        elif _same(constants_of(widest), constants_of(planned[0])):
             return planned, layout
     raise UsageError("no plan of the widest network stays as it is beside the narrower ones", hint="a larger --flash")
+
+
+def _flash_bytes(planned: Planned) -> int:
+    """Of constants and code, estimated."""
+    code = {kernel.function: kernel.code_bytes for kernel in planned.kernels}
+    return planned.constant_bytes + sum(code.values())
 
 
 def _same(some: Sequence[Constant], others: Sequence[Constant]) -> bool:

@@ -21,17 +21,18 @@ class WithShared:
     Args:
         offer: the kernels of each node.
         lender: the constants of the wider network.
+        lean: code counts as constants do: each width has functions for its own shapes.
     """
 
-    def __init__(self, offer: Offer, lender: Lender) -> None:
-        self._offer, self._lender = offer, lender
+    def __init__(self, offer: Offer, lender: Lender, *, lean: bool = True) -> None:
+        self._offer, self._lender, self._lean = offer, lender, lean
 
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Raises UnsupportedError."""
         kernels = self._offer(site, core)
-        shared = [found for kernel in kernels if (found := shared_kernel(kernel, self._lender)) is not None]
-        if not shared:
-            return kernels
-        every = [*kernels, *shared]
-        least = min(kernel.constant_bytes for kernel in every)
-        return [kernel.but(codable=(kernel.constant_bytes - least) // BYTES) for kernel in every]
+        every = [*kernels, *filter(None, (shared_kernel(kernel, self._lender) for kernel in kernels))]
+        least = min(map(self._bytes, every), default=0)
+        return [kernel.but(codable=(self._bytes(kernel) - least) // BYTES) for kernel in every]
+
+    def _bytes(self, kernel: Kernel) -> int:
+        return kernel.constant_bytes + (kernel.code_bytes if self._lean else 0)

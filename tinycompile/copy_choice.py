@@ -177,7 +177,7 @@ def planned_items(
             found.append(Item("code", code.name or kernel.function.stem, whole_units(code.bytes), saved))
         ram = [memory for memory in memories if memory.kind == "ram"]
         for array, constant in enumerate(kernel.constants):
-            if constant not in apart:
+            if constant not in apart and constant.lent is None:
                 saved = constant_saving(kernel, macs, constant, layout, board, ram, "weights" in room.kinds)
                 found.append(Item("weights", symbol_of(model, layer, array), whole_units(constant.bytes), saved))
     return merged(found)

@@ -283,6 +283,7 @@ def cold_constants(board: Board, kernels: Sequence[Kernel], macs: Sequence[int],
         (coldness(kernel, work, board), -constant.bytes, index, constant)
         for index, (kernel, work) in enumerate(zip(kernels, macs, strict=True))
         for constant in kernel.constants
+        if constant.lent is None
     ]
     for _, negative_bytes, _, constant in sorted(arrays, key=lambda a: a[:3]):
         if excess <= 0:

@@ -15,7 +15,7 @@ from tinycompile.backends.scores import scores_of
 from tinycompile.codegen.blob import HEADER_BYTES as WEIGHTS_HEADER_BYTES
 from tinycompile.codegen.emit import identified
 from tinycompile.codegen.interface import SourceFacts, changes
-from tinycompile.codegen.names import model_identifier
+from tinycompile.codegen.names import model_names
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.codegen.reserved import API
@@ -51,6 +51,7 @@ from tinycompile.progress import step
 from tinycompile.pruning import Pruning, loss_of
 from tinycompile.residents import may_reside, resides
 from tinycompile.samples import load_arrays
+from tinycompile.slimmable import check_sharing, check_widths_agree, placed_together
 from tinycompile.targets import Board
 from tinycompile.training.accumulation import accumulating
 from tinycompile.training.federated import GradientExport
@@ -114,7 +115,11 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     options = options if options.cores == 1 else replace(options, schedule="layer")
     loaded = _loaded(sources, board, options)
     plans = [each.plans for each in loaded]
-    planned, layout = place(plans, board, options) if options.cores == 1 else _on_two_cores(plans, board, options)
+    if options.widths:
+        planned, layout = placed_together(plans, lambda some: place(some, board, options))
+        check_sharing(sources, planned)
+    else:
+        planned, layout = place(plans, board, options) if options.cores == 1 else _on_two_cores(plans, board, options)
     _check_codes(planned, options)
     if options.floats == "islands":
         for each, plan in zip(loaded, planned, strict=True):
@@ -367,7 +372,7 @@ def _front(plans: Plans) -> list[Point]:
 
 
 def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loaded]:
-    taken, graphs = set[str](), list[tuple[Path, dict[str, Work], Graph, Slide | None, Pruning | None, int | None]]()
+    graphs = list[tuple[Path, dict[str, Work], Graph, Slide | None, Pruning | None, int | None]]()
     if not sources:
         raise UsageError("no model was given")
     if options.backend and len(sources) > 1:
@@ -384,30 +389,21 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
         slides, prunes = _slide(graph, board, options), _pruning(source, board, options)
         graphs.append((source, work_of(graph), done, slides, prunes, folded))
     weights = [max(1, total(work).weight_bytes) for _, work, *_ in graphs]
+    if options.widths:
+        check_widths_agree(sources, [done for _, _, done, *_ in graphs])
+    names = model_names(sources, options.width_labels)
     return [
         Loaded(
-            _named(source, taken),
+            name,
             source,
             nominal,
-            Plans(graph, board, options, share=own / sum(weights)),
+            Plans(graph, board, options, share=1.0 if options.widths else own / sum(weights)),
             slides,
             prunes,
             folded,
         )
-        for (source, nominal, graph, slides, prunes, folded), own in zip(graphs, weights, strict=True)
+        for name, (source, nominal, graph, slides, prunes, folded), own in zip(names, graphs, weights, strict=True)
     ]
-
-
-def _named(source: Path, taken: set[str]) -> str:
-    """What the model is called in C, with a warning where that isn't its file's name."""
-    name = model_identifier(source.stem, taken)
-    if source.stem.lower() in name and source.stem.lower() != name:
-        warnings.warn(
-            f"{source.name} is called {name} in C: the name {source.stem} could collide with a header, an object or a "
-            "name of another model",
-            stacklevel=2,
-        )
-    return name
 
 
 def project_of(
@@ -440,8 +436,10 @@ def project_of(
         Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
     )
     taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
-    programs = tuple(
-        build_program(
+    programs = tuple[Program, ...]()
+    for m in models:
+        lent = any(constant.lent for kernel in m.planned.kernels for constant in kernel.constants)
+        program = build_program(
             *(m.name, m.planned, cold),
             separate=separate,
             taken=taken,
@@ -449,9 +447,9 @@ def project_of(
             facts=m.facts,
             steps=m.steps,
             cores=cores,
+            lender=programs[0] if lent else None,
         )
-        for m in models
-    )
+        programs = (*programs, program)
     if export is not None:
         programs = tuple(replace(program, gradient=export) if program.training else program for program in programs)
     if separate:

@@ -51,6 +51,7 @@ from tinycompile.settings import (
 )
 from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict
 from tinycompile.training.federated import GradientExport, read_export
+from tinycompile.widths import Width, check_widths, label_of, read_widths
 
 
 class PlanOptions(TypedDict, total=False):
@@ -110,6 +111,8 @@ class CompileOptions(PlanOptions, total=False):
         compatible_with: folder of an older build with separate weights: the new ones fit its code, or the error names
             what doesn't. Its options are taken over.
         harness: "mlperf-tiny" adds a firmware that answers that benchmark's runner.
+        widths: files of narrower networks by width, such as {0.5: "half.onnx"}, whose weights are leading blocks of the
+            model's: one firmware, whose width is chosen at run time (docs/slimmable.md).
     """
 
     single_file: bool
@@ -119,6 +122,7 @@ class CompileOptions(PlanOptions, total=False):
     labels: str | Path | None
     compatible_with: str | Path | None
     harness: str | None
+    widths: Mapping[float, str | Path]
     calib: str | Path | None
     calib_method: str
     calib_effort: str
@@ -185,6 +189,8 @@ class Options:
         backend: what outputs are turned into: "class", "top_k:k=3", "smoothing:...", "anomaly:...", or a TOML file.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
+        widths: of networks that read the model's weights, from the widest to the narrowest, without the model itself.
+        widths: networks that read the model's weights, from the widest to the narrowest, without the model itself.
         harness: whose benchmark runner a second firmware answers; None for no such firmware.
         calibration: how to quantise a float model.
     """
@@ -235,6 +241,7 @@ class Options:
     updatable: bool = False
     compatible_with: Path | None = None
     harness: str | None = None
+    widths: tuple[Width, ...] = ()
     calibration: Calibration = field(default_factory=Calibration)
 
     @staticmethod
@@ -296,6 +303,7 @@ class Options:
         if self.slide is not None and self.keep_tokens:
             raise UsageError("--slide doesn't go with --keep-tokens", why="which tokens are kept changes in every step")
         self._check_steps()
+        self._check_widths()
         self._check_cores()
         self._check_camera()
         self._check_motion()
@@ -325,6 +333,30 @@ class Options:
         ):
             if given:
                 raise UsageError(f"--steps doesn't go with {name}", why=why)
+
+    @property
+    def width_labels(self) -> list[str]:
+        """Of all widths, the widest first."""
+        return [label_of(1.0), *(width.label for width in self.widths)] if self.widths else []
+
+    def _check_widths(self) -> None:
+        if not self.widths:
+            return
+        check_widths(self.widths)
+        for name, given, why in (
+            ("--weights separate", self.weights == "separate", "the widths' code would have to fit any weights"),
+            ("--compress-weights", self.compress_weights, "pieces of coded weights have no place of their own"),
+            ("--train", self.train is not None, "what one width learns would change the others"),
+            ("--steps", self.steps is not None, "an inference has one width"),
+            ("--cores 2", self.cores != 1, "each core would put its own pieces together"),
+            ("--input-stream rows", self.input_stream == "rows", "the rows' functions belong to one width"),
+            ("--single-file", self.single_file, "the widths are files that read each other's weights"),
+            ("--backend", bool(self.backend), "a back end belongs to one network's outputs"),
+            ("--harness", self.harness is not None, "the runner knows one network"),
+            ("--slide", self.slide is not None, "a window's states have another meaning at another width"),
+        ):
+            if given:
+                raise UsageError(f"--width doesn't go with {name}", why=why)
 
     def _check_cores(self) -> None:
         if self.cores not in (1, 2):

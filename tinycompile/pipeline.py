@@ -11,6 +11,7 @@ from typing import Any, Unpack
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile, emit_project, weights_files
 from tinycompile.codegen.project import Project
+from tinycompile.codegen.slimmable import with_widths
 from tinycompile.contribution.automatic import automatic
 from tinycompile.elf import check_machine
 from tinycompile.errors import DoesNotFitError, UsageError
@@ -80,6 +81,8 @@ def compile_together(
         TinycompileError: as for `compile`.
     """
     options.check()
+    if options.widths:
+        models, options = _with_widths(models, options)
     if output is not None:
         check_output(Path(output), force=force)  # before minutes are spent
     if options.motion is not None:  # the file that it may be is the user's, and may change
@@ -115,6 +118,14 @@ def compile_together(
                 options = _smaller(options, error.excess, last=attempt == ATTEMPTS - 2)
                 board = options.board()
     raise AssertionError("the last attempt returns or raises")
+
+
+def _with_widths(models: Sequence[str | Path], options: Options) -> tuple[list[str | Path], Options]:
+    """The files of all widths; what is said of the model's labels is true of all."""
+    if len(models) != 1:
+        raise UsageError("--width is for a single model", hint="build them one by one")
+    files = [*models, *(width.path for width in options.widths)]
+    return files, replace(options, labels=options.labels * len(files))
 
 
 ATTEMPTS = 4
@@ -167,6 +178,7 @@ def _build(
     """Print, compile and report."""
     separate, export = options.weights == "separate", options.gradient_export
     project = project_of(board, layout, lowered, separate=separate, export=export, cores=options.cores)
+    project = with_widths(project, options.width_labels)
     project = with_backends(replace(project, harness=options.harness), lowered, options)
     temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))

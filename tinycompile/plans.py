@@ -12,6 +12,7 @@ from tinycompile.control_flow import WithControlFlow
 from tinycompile.errors import DoesNotFitError, UnsupportedError
 from tinycompile.ir import Graph, Site, State
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
+from tinycompile.kernels.array_pieces import Lender
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover
 from tinycompile.layout import AGAIN, CODE_BYTES, LAYER, OWN_CODE_BYTES
@@ -27,6 +28,7 @@ from tinycompile.training.recompute import recomputed, repeatable
 from tinycompile.training.step import first_of_training
 from tinycompile.with_codes import WithCodes
 from tinycompile.with_memories import CodePrice, WithMemories
+from tinycompile.with_shared import WithShared
 
 SPARE = (1.1, 1.4, 2.0, 2.8, 4.0, 5.6)
 """Times the least RAM that may be taken where no limit is given: the first at which time doesn't suffer."""
@@ -35,12 +37,18 @@ SUFFERS = 1.3
 """Times the instructions of layer by layer execution."""
 
 
+WORTH_RAM = 0.5
+"""Bytes of flash that a byte of RAM has to save, to put a narrower network's constants together in more RAM than the
+widest takes."""
+
+
 class Plans:
     """The plans of a model; kernels are looked for once.
 
     Args:
         offer: the kernels of each node.
         share: of the room in flash, where several models are in it.
+        spare: RAM that another model takes anyhow: more only where that doesn't suffice.
         in_ram: constants will be in RAM that the core needn't wait for.
         code: what copies of functions cost; None for what they cost where there is room.
     """
@@ -52,12 +60,13 @@ class Plans:
         options: Options,
         offer: Offer = kernels_of,
         share: float = 1.0,
+        spare: int | None = None,
         *,
         in_ram: bool = False,
         code: CodePrice | None = None,
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
-        self._arguments, self._in_ram = (graph, board, options, offer, share), in_ram
+        self._arguments, self._in_ram = (graph, board, options, offer, share, spare), in_ram
         if options.compress_weights:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
@@ -86,14 +95,48 @@ class Plans:
     @property
     def on_one_core(self) -> Plans:
         """Those of the same model with kernels for one core."""
-        graph, board, options, offer, share = self._arguments
-        return Plans(graph, board, replace(options, cores=1), offer, share, in_ram=self._in_ram, code=self.code)
+        graph, board, options, *_ = self._arguments
+        given = graph, board, replace(options, cores=1), *self._arguments[3:]
+        return Plans(*given, in_ram=self._in_ram, code=self.code)
 
     def priced(self, byte: float) -> Plans:
         """Those of the same model where a byte of RAM for code costs so many cycles."""
         return Plans(*self._arguments, code=replace(self.code, byte=byte))
 
+    def sharing(self, lender: Lender, spare: int) -> Plans:
+        """Those of the same model with kernels that read a wider network's constants, in the RAM that it takes."""
+        graph, board, options, offer, share, _ = self._arguments
+        offer = WithShared(offer, lender, lean=options.optimize != "speed")
+        return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code)
+
+    def with_share(self, share: float) -> Plans:
+        """Those of the same model in another part of the room in flash."""
+        graph, board, options, offer, _, spare = self._arguments
+        return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code)
+
+    def share_for(self, size: int, total: int) -> float:
+        """The part of its room that it may have beside others, where all of them need so many bytes: all of it unless
+        they are more than the firmware may have.
+        """
+        _, board, options, *_ = self._arguments
+        most = (options.flash or board.flash.bytes) - OWN_CODE_BYTES - options.flash_spare
+        if self._flash.room is None or total <= most:
+            return 1.0
+        return min(1.0, most * size / total / max(1, self._flash.room))
+
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
+        spare = self._arguments[-1]
+        if spare is None or spare >= ram_limit:
+            return self._within(schedule, ram_limit, scratch_limit)
+        with suppress(DoesNotFitError):
+            lean = self._within(schedule, spare, scratch_limit)
+            more = self._within(schedule, ram_limit, scratch_limit)
+            if lean.constant_bytes - more.constant_bytes < WORTH_RAM * (more.arena_bytes - spare):
+                return lean.unsqueezed("the widest network takes no more RAM")
+            return more
+        return self._within(schedule, ram_limit, scratch_limit)
+
+    def _within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
 
     def bound(self, schedule: str, scratch_limit: int | None) -> int:
@@ -140,8 +183,8 @@ class Plans:
 
     def _recomputing(self, least: int) -> Plans:
         """Those of the same step, in which gradients of so many bytes and more are computed again for each use."""
-        graph, board, options, offer, share = self._arguments
-        return Plans(recomputed(graph, least), board, options, offer, share, in_ram=self._in_ram, code=self.code)
+        given = recomputed(self._graph, least), *self._arguments[1:]
+        return Plans(*given, in_ram=self._in_ram, code=self.code)
 
     def _in_stages(self, ram_limit: int | None, again: bool = True) -> Planned:
         """Of this very graph."""

@@ -34,7 +34,7 @@ def resides(waiting: Sequence[Planned], free: Sequence[Planned], layout: Layout,
     Args:
         waiting: plans with constants in flash. free, layout: those with constants in RAM.
     """
-    size = sum(constant.bytes for each in free for kernel in each.kernels for constant in kernel.constants)
+    size = sum(kernel.constant_bytes for each in free for kernel in each.kernels)
     saved = sum(each.price for each in waiting) - sum(each.price for each in free)
     wanted = 0.0 if options.optimize == "speed" else CYCLES_PER_BYTE * size
     return saved > wanted and size + len(free) * SYSTEM_BYTES // 4 <= room_for_constants(free, layout, options)

@@ -14,7 +14,7 @@ from tinycompile.cli._examples import EXAMPLES
 
 OPTION_GROUPS: Mapping[str, str] = {
     "Model": "--shape --state --signature --dtype --layout --io --match --input-stream --slide --keep-tokens --labels"
-    " --camera --crop --resize --pixel-range"
+    " --width --camera --crop --resize --pixel-range"
     " --model --scale --frontend --backend --harness --app",
     "Target": "--target --board-path --align --flash-offset --probe --on --port --baud --timeout --cores"
     " --calibrated-by",
@@ -23,7 +23,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     "Quantisation": "--calib --calib-method --calib-effort --eval --strict-int8 --accuracy-loss --prune --weight-bits"
     " --group --method --bits --cluster",
     "Training": "--train --classes --loss --learning-rate --lr --accumulate --parameters --export-gradient"
-    " --epochs --batch --rate --supernet --final-epochs --folds --shift --noise --trainer --seed",
+    " --epochs --batch --rate --supernet --widths --final-epochs --folds --shift --noise --trainer --seed",
     "Samples": "--samples --data --limit --sequence --repeat --check-certificate --jobs",
     "Measures": "--float --no-reference --task --output-index --threshold --at-least --at-most",
     "Search": "--engine --trials --finalists --sampler --workers --storage --by",

@@ -214,6 +214,23 @@ class StatePair(click.ParamType[tuple[str, str]]):
         return given, following
 
 
+class WidthFile(click.ParamType[tuple[float, Path]]):
+    """A part of the widest network's channels and a file: 0.5=half.onnx."""
+
+    name = "width=file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, Path]:
+        if isinstance(value, tuple):
+            return cast(tuple[float, Path], value)
+        share, _, path = str(value).partition("=")
+        try:
+            return float(share), Path(path) if path else self.fail(
+                f"{value!r} names no file; write 0.5=half.onnx", param, ctx
+            )
+        except ValueError:
+            self.fail(f"{value!r} is no width; write 0.5=half.onnx", param, ctx)
+
+
 def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """`--force`, for commands that otherwise refuse to overwrite what the user made."""
     return click.option("--force", is_flag=True, help=text)

@@ -14,6 +14,7 @@ from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._help import command
 from tinycompile.cli._shared import (
     PATH,
+    WidthFile,
     calibrated_option,
     compile_options,
     console,
@@ -44,6 +45,13 @@ if TYPE_CHECKING:
 @click.option("--compatible-with", type=PATH, help="New weights for the code of this older output folder.")
 @click.option(
     "--harness", type=click.Choice(choices.HARNESS_CHOICES), help="Also a firmware for this benchmark's runner."
+)
+@click.option(
+    "--width",
+    "widths",
+    type=WidthFile(),
+    multiple=True,
+    help="A narrower network that reads the model's weights, chosen at run time: 0.5=half.onnx.",
 )
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option("--cores", type=int, default=1, help="2: the board's second core computes a part of each layer.")
@@ -84,7 +92,10 @@ def build(
         why = "channels are removed where --flash is too small; `tinycompile quantize --prune` removes them at once"
         raise UsageError("--prune needs --accuracy-loss", why=why)
     from tinycompile.pipeline import compile_together
+    from tinycompile.widths import Width
 
+    widths = sorted(options.pop("widths"), reverse=True)
+    options["widths"] = tuple(Width(share, path) for share, path in widths)
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
         if accuracy_loss is None:
@@ -121,6 +132,7 @@ def with_scheme(models: Sequence[Path], options: Options) -> tuple[Options, list
 
 def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -> None:
     from tinycompile.report.table import print_report
+    from tinycompile.report.widths import width_lines
 
     for index, report in enumerate(reports):
         if index:
@@ -132,6 +144,8 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
         for raised in quantization.get("raised_channels", ()) if verbose else ():
             click.echo(f"  {raised['text']}")
         print_report(report, console(), verbose=verbose, folder=folder if last else None)
+    for number, line in enumerate(width_lines(reports)):
+        click.echo(line if number else f"\n{line}")
 
 
 @command(short_help="Print where everything would be in memory.")

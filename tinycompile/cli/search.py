@@ -31,6 +31,14 @@ class Count(click.ParamType[int]):
         return found
 
 
+def _shares(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[float, ...]:
+    """0.75,0.5"""
+    try:
+        return tuple(float(each) for each in (text or "").split(",") if each)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} are no widths; write 0.75,0.5") from error
+
+
 @command(short_help="Search a space for the best network that fits a board.")
 @click.argument("space")
 @target_option
@@ -44,6 +52,7 @@ class Count(click.ParamType[int]):
 @click.option("--final-epochs", default=120, show_default=True, help="Of the best.")
 @click.option("--finalists", default=4, show_default=True, help="Candidates of the front that are trained at length.")
 @click.option("--supernet", default=0, help="Epochs of networks that share weights, which candidates begin with.")
+@click.option("--widths", callback=_shares, help="Also one firmware of the best at narrower widths: 0.75,0.5.")
 @click.option(
     "--folds", type=int, help="So often a candidate is trained and judged.  [default: 3, 1 with many samples]"
 )
@@ -69,7 +78,8 @@ def search(space: str, **options: Any) -> None:
     recipe = Recipe(**{name: options.pop(name) for name in ("epochs", "batch", "rate", "shift", "noise")})
     data: Path = options.pop("data")
     found = run(Search(space, data, limits=limits, recipe=recipe, **options), click.echo)
-    for line in (*front_lines(found.front), *found.best.lines()):
+    widths = [] if found.slimmed is None else found.slimmed.lines()
+    for line in (*front_lines(found.front), *found.best.lines(), *widths):
         say(line)
     click.echo(f"in {options['output']}: best.onnx, firmware/, index.html, front.json")
 

@@ -19,6 +19,7 @@ from tinycompile.codegen.linker import linker_script
 from tinycompile.codegen.names import c_string, comment_text
 from tinycompile.codegen.program import CRC_HEADER, Program
 from tinycompile.codegen.project import Project, Provenance
+from tinycompile.codegen.slimmable import emit_widths, widths_of
 from tinycompile.kernels.render import render
 from tinycompile.resources import boards_dir, runtime_dir
 from tinycompile.targets import Board
@@ -45,6 +46,7 @@ def emit_project(project: Project, *, single: bool = False) -> dict[str, str]:
         files |= model
         if single:
             files |= single_file(program.model, model)
+    files |= emit_widths(project)
     values, build = _values(project), build_id(files, project.board)
     if project.board.is_host:
         files["host/main.c"] = render("main_host.c.j2", **values)
@@ -82,6 +84,7 @@ def _values(project: Project) -> dict[str, object]:
         "cold": project.layout.cold,
         "copies": project.copies,
         "harness": project.harness,
+        "widths": widths_of(project),
         "weights_addresses": project.weights_addresses(project.board),
         "memory_sources": project.memory_sources,
         "memory_setups": project.memory_setups,

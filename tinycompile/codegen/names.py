@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from itertools import count
+from pathlib import Path
 
 from tinycompile.codegen.reserved import are_alike, is_reserved_model, is_reserved_word
 
@@ -41,6 +43,30 @@ def words(text: str) -> set[str]:
 def _slug(text: str, fallback: str, longest: int = _LONGEST_IDENTIFIER) -> str:
     base = re.sub(r"[^A-Za-z0-9]+", "_", text[-200:]).strip("_").lower()[-longest:].strip("_") or fallback
     return f"{fallback}_{base}" if base[0].isdigit() else base
+
+
+def model_names(sources: Sequence[Path], widths: Sequence[str] = ()) -> list[str]:
+    """What models are called in C, with a warning where that isn't their file's name.
+
+    Args:
+        widths: labels of the files, where they are one network's widths: all are called like the first, and by these.
+    """
+    taken = set[str]()
+    if widths:
+        base = _model_name(sources[0], taken)
+        return [f"{base}_w{label}" for label in widths]
+    return [_model_name(source, taken) for source in sources]
+
+
+def _model_name(source: Path, taken: set[str]) -> str:
+    name = model_identifier(source.stem, taken)
+    if source.stem.lower() in name and source.stem.lower() != name:
+        warnings.warn(
+            f"{source.name} is called {name} in C: the name {source.stem} could collide with a header, an object or a "
+            "name of another model",
+            stacklevel=2,
+        )
+    return name
 
 
 def model_identifier(stem: str, others: set[str]) -> str:

@@ -60,6 +60,8 @@ class Program:
         variables: what values and copies of parts of them are called in `<model>_infer`, by key.
         training: of a training step. gradient: how it exports what it learns, if it does.
         backends: what its outputs are turned into, in a header of its own.
+        lender: the model whose constants some of its arrays are parts of; None if it needs no other.
+        width_of: what the network is called of which it is one width; None for a model of its own.
         steps: of one that returns between them. meetings: the layers before which two cores meet; None for one core.
     """
 
@@ -86,6 +88,8 @@ class Program:
     backends: tuple[Backend, ...] = ()
     steps: tuple[StepCode, ...] = ()
     meetings: frozenset[int] | None = None
+    lender: str | None = None
+    width_of: str | None = None
 
     @property
     def labelled(self) -> Edge | None:
@@ -144,6 +148,11 @@ class Program:
         edges += [MEETING_HEADER] if self.meetings is not None else []
         return edges + ([CHECKPOINT_HEADER] if self.training else [])
 
+    @property
+    def memory_switch(self) -> str:
+        """The macro with which a context has no memory of its own."""
+        return "TC_BRING_MEMORY" if self.width_of is None else f"{self.model.upper()}_BRING_MEMORY"
+
     def text_of(self, named: NamedFunction) -> str:
         """The statements of a function, with the names that those it calls have in this program."""
         names = {each.function: each.name for each in self.functions}
@@ -197,16 +206,16 @@ class _Names:
 
     Attributes:
         separate: the arrays are in a file of their own: which of them are equal today mustn't be in the code.
+        lent: the arrays of the model that has some of this one's.
     """
 
     model: str
     separate: bool
     cold: Collection[Constant] = ()
+    lent: Mapping[ConstantKey, NamedConstant] = field(default_factory=dict["ConstantKey", NamedConstant])
     taken: set[str] = field(default_factory=lambda: set[str]())
     functions: dict[Function, NamedFunction] = field(default_factory=dict[Function, NamedFunction])
-    constants: dict[tuple[str, str, bytes, str], NamedConstant] = field(
-        default_factory=dict[tuple[str, str, bytes, str], NamedConstant]
-    )
+    constants: dict[ConstantKey, NamedConstant] = field(default_factory=dict["ConstantKey", NamedConstant])
 
     def share(self, kernels: Iterable[Kernel]) -> None:
         """Name the functions of these kernels."""
@@ -220,13 +229,23 @@ class _Names:
         return self.functions[kernel.function].name if kernel.function else ""
 
     def constant(self, constant: Constant, layer: str) -> ConstantName:
-        layout = str(constant.values.dtype) if constant.values.dtype.names else np.dtype(constant.values.dtype).str
-        place = f"{layer} {constant.suffix}" if self.separate else ""
-        key = (constant.ctype, layout, constant.values.tobytes(), place)
+        if constant.lent is not None:
+            whole, first = constant.lent
+            return ConstantName(self.lent[_key(whole, "")].name, False, first)
+        key = _key(constant, f"{layer} {constant.suffix}" if self.separate else "")
         if key not in self.constants:
             name = unique(f"{self.model}_{layer}_{constant.suffix}", self.taken)
             self.constants[key] = NamedConstant(name, constant, layer, constant in self.cold)
         return ConstantName(self.constants[key].name, self.separate)
+
+
+ConstantKey = tuple[str, str, bytes, str]
+
+
+def _key(constant: Constant, place: str) -> ConstantKey:
+    """What equal arrays have in common."""
+    layout = str(constant.values.dtype) if constant.values.dtype.names else np.dtype(constant.values.dtype).str
+    return constant.ctype, layout, constant.values.tobytes(), place
 
 
 class _Binder:
@@ -320,6 +339,7 @@ def build_program(
     facts: SourceFacts = NO_FACTS,
     steps: Steps | None = None,
     cores: int = 1,
+    lender: Program | None = None,
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -331,8 +351,10 @@ def build_program(
         alignment: see `Program`.
         facts: what the model's file says of inputs and outputs.
         steps: of an inference that returns between them. cores: that compute it.
+        lender: the model that has the arrays that kernels read parts of.
     """
-    names = _Names(model, separate, cold, set() if taken is None else taken)
+    known = {} if lender is None else {_key(named.constant, ""): named for named in lender.constants}
+    names = _Names(model, separate, cold, known, set() if taken is None else taken)
     names.share([*planned.kernels, *(steps.kernels if steps else ())])
     binder, graph = _Binder(planned, names), planned.graph
     layers = [binder.layer(index) for index in range(len(graph.nodes))]
@@ -364,6 +386,7 @@ def build_program(
         state_bytes=planned.state_bytes,
         variables=binder.variables(layers, {*names.taken, *own, *_words(functions)}),
         training=training_memory(graph, planned.offsets),
+        lender=None if lender is None else lender.model,
     )
 
 

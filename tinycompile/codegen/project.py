@@ -41,6 +41,7 @@ class Project:
         programs, origins: one per model.
         copies: what start-up copies to faster memory.
         harness: whose benchmark runner a firmware is to answer; None for nobody's.
+        width_labels: of the programs, where they are one network's widths, the widest first.
     """
 
     board: Board
@@ -49,6 +50,7 @@ class Project:
     origins: tuple[Provenance, ...]
     copies: Copies = ()
     harness: str | None = None
+    width_labels: tuple[str, ...] = ()
 
     @property
     def memory_sources(self) -> list[Path]:

@@ -50,6 +50,7 @@ class Constant:
         content: the one-dimensional array, or how to compute it.
         comment: one line on layout and meaning.
         of_shapes: its values follow from shapes alone: layers of the same shapes share it, whatever their weights.
+        lent: another model's array that it is a part of, and the first element: it takes no flash of its own.
     """
 
     suffix: str
@@ -57,6 +58,7 @@ class Constant:
     content: Array | Deferred
     comment: str = ""
     of_shapes: bool = False
+    lent: tuple[Constant, int] | None = None
 
     @cached_property
     def values(self) -> Array:
@@ -308,6 +310,12 @@ class Kernel:
 
     @cached_property
     def constant_bytes(self) -> int:
+        """In flash, of its own."""
+        return sum(constant.bytes for constant in self.constants if constant.lent is None)
+
+    @property
+    def read_bytes(self) -> int:
+        """Of constants that it reads in flash, its own and lent ones."""
         return sum(constant.bytes for constant in self.constants)
 
 

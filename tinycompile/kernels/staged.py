@@ -42,6 +42,8 @@ def staged(kernel: Kernel) -> Kernel | None:
     arrays = [_is_copied(constant) for constant in kernel.constants]
     if kernel.function is None or kernel.alias_of is not None or not any(arrays) or kernel.coding is not None:
         return None
+    if any(constant.lent for constant in kernel.constants):
+        return None
     copied = [constant for constant, is_copied in zip(kernel.constants, arrays, strict=True) if is_copied]
     size = sum(_room(constant) for constant in copied)
     work = Work(10, 10)

@@ -63,7 +63,7 @@ def stalls_of(
         scratch: the memory of its working memory.
         bits: of a weight; with 4 they would take half the bytes.
     """
-    size = kernel.constant_bytes * bits // 8
+    size = kernel.read_bytes * bits // 8
     if kernel.ahead:
         found = ahead_wait(kernel, size, system, constants)
     else:

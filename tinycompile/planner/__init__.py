@@ -102,6 +102,11 @@ class Planned:
         return sum(kernel.price for kernel in self.kernels)
 
     @property
+    def constant_bytes(self) -> int:
+        """In flash, each kernel's own."""
+        return sum(kernel.constant_bytes for kernel in self.kernels)
+
+    @property
     def squeezed(self) -> int:
         """Layers with a kernel that needs less RAM than the fastest."""
         return sum(reason.squeezed for reason in self.reasons)

@@ -325,6 +325,17 @@ def calibrated_for_few_bits(
     )
 
 
+def calibrated_as_it_is(model: Path, calib: Path, evaluation: Path | None = None) -> Calibrated:
+    """A float model whose channels aren't evened out, so that its weights stay in proportion to each other.
+
+    Raises: as `quantize`.
+    """
+    ways = model, calib, (), _Ways(), _Wanted()
+    return _calibrated(
+        *ways, shapes={}, evaluation=evaluation, signature=None, layout="model", states={}, equalising=False
+    )
+
+
 def _calibrated(
     model: Path,
     calib: Path | None,
@@ -332,13 +343,14 @@ def _calibrated(
     ways: _Ways,
     wanted: _Wanted,
     *,
+    equalising: bool = True,
     shapes: Mapping[str, tuple[int, ...]],
     evaluation: Path | None,
     signature: str | None,
     layout: str,
     states: Mapping[str, str],
 ) -> Calibrated:
-    """Args: bits: for which the file has types. Others as of `quantize`."""
+    """Args: bits: for which the file has types. equalising: of channels. Others as of `quantize`."""
     where, form = str(model), wanted.form
     proto = float_model(model, shapes, signature, layout)
     if bits and form == "onnx":
@@ -361,7 +373,7 @@ def _calibrated(
             ways.effort,
             ways.pinned,
             ways.room,
-            equalising=calib is not None,
+            equalising=equalising and calib is not None,
         )
     return Calibrated(where, given, static, samples, graph, found, calib is None, ways, wanted)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -79,20 +80,30 @@ def nearest(network: Network, setting: Setting) -> Setting:
 
 
 def fitted(
-    network: Network, setting: Setting, *, weights: bool = True, biases: bool = True, plan: LowBitPlan | None = None
+    network: Network,
+    setting: Setting,
+    *,
+    weights: bool = True,
+    biases: bool = True,
+    plan: LowBitPlan | None = None,
+    known: Mapping[str, CodedWeights] = MappingProxyType({}),
 ) -> Fitted:
     """Fit all layers in order.
 
     Args:
         setting: scales of activations, without rounded weights.
         plan: layers whose weights have few bits.
+        known: by the name of a layer's result, weights that aren't fitted.
     """
     setting = nearest(network, setting)
     constants = dict(setting.constants)
     setting = replace(setting, constants=constants)
     found = Fitted(setting, {name: network.rounding(name, v, setting) for name, v in network.inputs.items()})
     for step in network.steps:
-        if step.layer is not None and plan is not None and step.result in plan.bits:
+        if step.layer is not None and step.result in known:
+            coded = known[step.result]
+            found.coded[step.result], constants[step.result, 1] = coded, coded.weights
+        elif step.layer is not None and plan is not None and step.result in plan.bits:
             x = step.layer.input[0]
             coded = coded_weights(
                 step.layer, network.constant((step.result, 1)), found.values[x], network.floats[x], network.count, plan

@@ -52,6 +52,7 @@ from tinycompile.report.sections import (
 from tinycompile.report.timing import as_bounds, program_waiting, time_section
 from tinycompile.report.training import phase_of, training_section
 from tinycompile.report.weights import layer_weights
+from tinycompile.report.widths import width_section
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import BOARDS_FOLDER, Board, Cycles
 from tinycompile.version import __version__
@@ -218,6 +219,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         arena=arena_facts(planned),
         graphs=GraphsSection(source_graph(lowered.survey, planned.graph), compiled_graph(program.graph)),
         pareto=None if lowered.front is None else pareto_facts(lowered.front),
+        width=width_section(shared.folder / "firmware.elf", project, program),
     )
 
 

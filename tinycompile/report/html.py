@@ -19,6 +19,7 @@ from tinycompile.report.pictures.arena import arena_picture, ram_picture
 from tinycompile.report.pictures.front import counted_bits, front_picture, low_bits_pictures
 from tinycompile.report.pictures.network import compiled_picture, source_picture
 from tinycompile.report.summary import Row, counted_as, duration, energy, memory_share, prediction_layers, rows, work
+from tinycompile.report.widths import accuracy_path
 from tinycompile.resources import html_dir
 
 PAGE = "report.html"
@@ -189,6 +190,12 @@ class _Model:
     def evaluation(self) -> Evaluated:
         """What `evaluate` measured; only where it did."""
         return Evaluated(self.report)
+
+    @property
+    def accuracy(self) -> Markup:
+        """Of the firmware, if `evaluate` measured any."""
+        path = accuracy_path(self.report)
+        return Markup() if path is None else self.num(path, 4)
 
     @property
     def hashes(self) -> list[tuple[str, str]]:

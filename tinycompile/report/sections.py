@@ -417,6 +417,24 @@ class PointSection:
 
 
 @dataclass(frozen=True)
+class WidthSection:
+    """Of one of a network's widths.
+
+    Attributes:
+        of: what all widths together are called. percent: of the widest one's channels.
+        constant_bytes: of its own. shared_bytes: of its constants that are the widest one's.
+        flash_bytes: of its own: constants and code, with what it does to share the others.
+    """
+
+    of: str
+    percent: float
+    constant_bytes: int
+    shared_bytes: int
+    flash_bytes: int
+    instructions_estimate: int
+
+
+@dataclass(frozen=True)
 class Report:
     """One model of a build. In a build of several, flash and memories are those of all together.
 
@@ -433,6 +451,7 @@ class Report:
         steps: None for a model without `<model>_invoke_steps`.
         time: None for the host.
         pareto: None where no front was asked for.
+        width: None for a model that isn't one of several widths.
     """
 
     tinycompile: str
@@ -467,6 +486,7 @@ class Report:
     arena: ArenaSection
     graphs: GraphsSection
     pareto: Sequence[PointSection] | None
+    width: WidthSection | None
 
 
 def as_json(reports: Sequence[Report]) -> dict[str, Any]:

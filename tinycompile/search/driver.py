@@ -17,6 +17,7 @@ from tinycompile.search.page import save_page
 from tinycompile.search.pool import Pool
 from tinycompile.search.prices import Prices
 from tinycompile.search.settings import Search
+from tinycompile.search.slim import Slimmed, slimmed
 from tinycompile.search.space import load_space
 from tinycompile.search.study import ROUND, Candidate, Study, front_of
 from tinycompile.search.tasks import Result, Shared, Task
@@ -32,17 +33,20 @@ class Outcome:
     Attributes:
         candidates: all that were trained. front: those that no other beats, the most accurate first.
         best: what was built.
+        slimmed: the best network at several widths, if they were asked for.
     """
 
     candidates: list[Candidate]
     front: list[Candidate]
     best: Finished
+    slimmed: Slimmed | None = None
 
     def save(self, folder: Path) -> None:
         """As JSON."""
         facts = {
             "front": [asdict(each) for each in self.front],
             "best": self.best.as_dict(),
+            "widths": None if self.slimmed is None else self.slimmed.as_dict(),
             "candidates": [asdict(each) for each in self.candidates],
         }
         (folder / "front.json").write_text(json.dumps(facts, indent=1))
@@ -65,7 +69,13 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
             raise _nothing_fits(search)
         progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
         best = finished(front[: search.finalists], search, pool, progress)
-        outcome = Outcome(candidates, front, best)
+        wider = None
+        if search.widths:
+            recipe = replace(search.recipe, epochs=search.final_epochs)
+            data, config = Data.read(search.data, search.folds), best.finalist.candidate.config
+            folder = search.output / "widths"
+            wider = slimmed(load_space(search.space), config, search.widths, data, recipe, search.target, folder)
+        outcome = Outcome(candidates, front, best, wider)
         outcome.save(search.output)
         save_page(search, candidates, best)
     return outcome

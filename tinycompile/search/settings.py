@@ -17,6 +17,7 @@ from tinycompile.errors import UsageError, system_reason
 from tinycompile.report.document import replace_file
 from tinycompile.search.data import Data
 from tinycompile.search.prices import Limits
+from tinycompile.search.slim import check_widths_of
 from tinycompile.search.space import load_space
 from tinycompile.search.tasks import Setup, load_trainer
 from tinycompile.search.trainer import Recipe
@@ -57,6 +58,7 @@ class Search:
         storage: Optuna's; None for a file in the folder.
         supernet: as `Setup` has it.
         engine: as `cluster.opened` takes it.
+        widths: parts of the best network's channels, at which it is to run as well; see `slim.py`.
     """
 
     space: str
@@ -76,6 +78,7 @@ class Search:
     storage: str | None = None
     supernet: int = 0
     engine: str | None = None
+    widths: tuple[float, ...] = ()
 
     @property
     def setup(self) -> Setup:
@@ -92,6 +95,10 @@ class Search:
         if self.limits.instructions is not None and self.limits.instructions < 1:
             raise UsageError(f"--instructions {self.limits.instructions} is no limit", hint="500K or 2M")
         self.limits.options(self.target).board()
+        if self.widths:
+            check_widths_of(self.widths, load_space(self.space))
+            if self.trainer is not None:
+                raise UsageError("--widths trains networks together", hint="without --trainer")
         Data.read(self.data, self.folds)
         load_space(self.space)
         load_trainer(self.trainer)

@@ -41,6 +41,7 @@ class Space:
         build: from a choice, a sample's shape (channels first) and the number of classes.
         where: its file or name, for messages.
         elastic: parameters of numbers; a network with less of one has a part of the weights of one with more.
+        widths: those of them that are numbers of channels, which all get fewer in a narrower network.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Space:
     build: Callable[[Config, tuple[int, ...], int], Any]
     where: str
     elastic: tuple[str, ...] = ()
+    widths: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -104,7 +106,7 @@ class Space:
                     hint=f"{name}: {self.parameters[name]}" if name in self.parameters else ", ".join(self.parameters),
                 )
         found = {name: tuple(values.get(name, known)) for name, known in self.parameters.items()}
-        return Space(self.name, found, self.build, self.where, self.elastic)
+        return Space(self.name, found, self.build, self.where, self.elastic, self.widths)
 
 
 def load_space(given: str) -> Space:
@@ -147,7 +149,8 @@ def _space_of(module: Any, name: str, where: str) -> Space:
         if not known or len(set(several)) < len(several):
             raise UsageError(f"PARAMETERS[{key!r}] has values that are no numbers or texts, or twice", where=where)
         found[str(key)] = several
-    return Space(name, found, build, where, _elastic(module, found, where))
+    widths = _elastic(module, found, where, "WIDTHS")
+    return Space(name, found, build, where, _elastic(module, found, where), widths)
 
 
 def _plain(value: Any) -> Any:
@@ -159,14 +162,16 @@ def _is_finite(value: object) -> bool:
     return isinstance(value, float) and isfinite(value)
 
 
-def _elastic(module: Any, parameters: Mapping[str, tuple[Value, ...]], where: str) -> tuple[str, ...]:
+def _elastic(
+    module: Any, parameters: Mapping[str, tuple[Value, ...]], where: str, which: str = "ELASTIC"
+) -> tuple[str, ...]:
     """Raises UsageError: what isn't a parameter of numbers."""
-    found = getattr(module, "ELASTIC", ())
+    found = getattr(module, which, ())
     if isinstance(found, str) or not isinstance(found, Sequence):
-        raise UsageError("ELASTIC is no list of parameters", where=where, hint='ELASTIC = ("kernel", "depth", "width")')
+        raise UsageError(f"{which} is no list of parameters", where=where, hint=f'{which} = ("depth", "width")')
     names = tuple(str(name) for name in cast(Sequence[Any], found))
     for name in names:
         values = parameters.get(name, ("",))
         if any(isinstance(value, str | bool) for value in values):
-            raise UsageError(f"ELASTIC has {name!r}, which is no parameter of numbers", where=where)
+            raise UsageError(f"{which} has {name!r}, which is no parameter of numbers", where=where)
     return names

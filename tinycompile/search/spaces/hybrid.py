@@ -15,6 +15,7 @@ PARAMETERS = {
     "expansion": [1, 2, 4],
 }
 ELASTIC = ("blocks", "expansion", "layers", "width", "stem")
+WIDTHS = ("stem", "width")
 
 _MOST_TOKENS = 256
 

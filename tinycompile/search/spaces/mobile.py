@@ -24,6 +24,7 @@ PARAMETERS = {
     "kernel": [3, 5],
 }
 ELASTIC = ("kernel", "stem_kernel", "depth", "expansion", "width_3", "width_2", "width_1", "stem")
+WIDTHS = ("stem", "width_1", "width_2", "width_3")
 
 _SMALLEST = 4
 """Rows and columns of an image that is still halved."""

@@ -18,6 +18,7 @@ PARAMETERS = {
     "kernel_2": [1, 3],
 }
 ELASTIC = ("kernel_1", "kernel_2", "depth_1", "depth_2", "width_2", "width_1", "stem")
+WIDTHS = ("stem", "width_1", "width_2")
 
 
 def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:

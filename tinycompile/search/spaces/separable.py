@@ -18,6 +18,7 @@ PARAMETERS = {
     "halved": [0, 1, 2],
 }
 ELASTIC = ("kernel", "stem_kernel", "depth", "width", "stem")
+WIDTHS = ("stem", "width")
 
 
 def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:

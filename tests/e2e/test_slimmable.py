@@ -1,0 +1,143 @@
+"""`--width`: one network at several widths, whose weights are the widest one's; bit-exact at each."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import tinycompile
+from tests.reliability.programs import STRICT
+from tests.support.full import also
+from tests.support.slimmable_models import Slimmable
+from tinycompile.build import Build
+from tinycompile.cli import main
+from tinycompile.codegen.emit import emit_project
+from tinycompile.codegen.slimmable import with_widths
+from tinycompile.errors import UsageError
+from tinycompile.interpreter import run
+from tinycompile.lowering import imported, lower, project_of, with_sources
+from tinycompile.options import Options
+from tinycompile.report.widths import width_lines
+from tinycompile.verify.compare import verify_build
+
+NET = Slimmable((("conv", 16, 3, 2), ("depthwise", 16, 3, 1), ("conv", 64, 3, 1)), (1, 6, 6))
+SHARES = (1.0, 0.5, 0.25)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return NET.saved(tmp_path_factory.mktemp("slimmable"), SHARES)
+
+
+def options_of(files: list[Path], target: str = "stm32f103", **others) -> Options:
+    return Options.of(target, widths=dict(zip(SHARES[1:], files[1:], strict=True)), **others)
+
+
+PROGRAM = """
+#include "net_100.h"
+#include <stdio.h>
+
+static net_100_context context;
+
+int main(void)
+{
+    static const float input[NET_100_INPUT_0_ELEMENTS] = {%s};
+    float output[NET_100_OUTPUT_0_ELEMENTS];
+    if (net_100_invoke(&context) == NET_100_OK || net_100_init(&context) != NET_100_OK) {
+        return 1;
+    }
+    if (net_100_set_width(&context, NET_100_WIDTHS) != NET_100_ERROR_WIDTH || net_100_check(&context) != NET_100_OK) {
+        return 2;
+    }
+    for (int32_t turn = 0; turn < 2 * NET_100_WIDTHS; turn++) {
+        const int32_t width = turn %% NET_100_WIDTHS;
+        if (net_100_set_width(&context, width) != NET_100_OK || net_100_width(&context) != width) {
+            return 3;
+        }
+        if (net_100_run(&context, input, output) != NET_100_OK) {
+            return 4;
+        }
+        for (int32_t i = 0; i < NET_100_OUTPUT_0_ELEMENTS; i++) {
+            if (output[i] != net_100_output_0(&context)[i]) {
+                return 5;
+            }
+            (void)printf("%%a ", (double)output[i]);
+        }
+        (void)printf("\\n");
+    }
+    return 0;
+}
+"""
+
+
+def test_every_width_computes_its_own_network_through_one_interface(files: list[Path], tmp_path: Path) -> None:
+    options = options_of(files)
+    options.check()
+    board = options.board()
+    lowered, layout = lower(files, board, options)
+    assert [each.name for each in lowered] == ["net_100_w100", "net_100_w50", "net_100_w25"]
+    alone, _ = lower(files[:1], board, Options.of("stm32f103"))
+    assert [k.variant for k in lowered[0].planned.kernels] == [k.variant for k in alone[0].planned.kernels]
+    assert lowered[0].planned.instructions == alone[0].planned.instructions
+    project = with_widths(project_of(board, layout, with_sources(lowered, options)), options.width_labels)
+    for name, text in emit_project(project).items():
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(text)
+    x = np.random.default_rng(0).normal(0, 2, (1, 1, 6, 6)).astype(np.float32)
+    (tmp_path / "program.c").write_text(PROGRAM % ", ".join(float(value).hex() + "f" for value in x.ravel()))
+    sources = ["program.c", *(str(path) for path in tmp_path.glob("net_100*.c"))]
+    subprocess.run(["gcc", *STRICT, "-O1", "-DTC_PORTABLE", *sources, "-lm", "-o", "run"], check=True, cwd=tmp_path)
+    printed = subprocess.run([tmp_path / "run"], check=True, capture_output=True, text=True).stdout.splitlines()
+    for file, line, again in zip(files, printed[:3], printed[3:], strict=True):
+        graph = imported(file, Options())
+        (expected,) = run(graph, {graph.inputs[0]: x.reshape(graph.types[graph.inputs[0]].shape)})[graph.outputs[0]]
+        assert line == again
+        assert [float.fromhex(value) for value in line.split()] == expected.ravel().tolist()
+
+
+def test_what_cannot_be_a_width_is_said(files: list[Path], tmp_path: Path) -> None:
+    for others, message in (
+        ({"weights": "separate"}, "--width doesn't go with --weights separate"),
+        ({"steps": "5%"}, "--width doesn't go with --steps"),
+        ({"slide": "x"}, "--width doesn't go with --slide"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            options_of(files, **others).check()
+    with pytest.raises(UsageError, match=r"--width 1.5 isn't between 0 and 1"):
+        Options.of(widths={1.5: files[1]}).check()
+    (other,) = Slimmable(NET.layers, NET.shape, seed=9).saved(tmp_path, (0.5,))
+    options = Options.of("stm32f103", widths={0.5: other})
+    with pytest.raises(UsageError, match=r"no weights of it are parts of net_100.onnx's") as found:
+        lower([files[0], other], options.board(), options)
+    assert "are others than those of" in str(found.value)
+    (fewer,) = Slimmable(NET.layers, NET.shape, classes=4).saved(tmp_path, (0.5,))
+    with pytest.raises(UsageError, match="the outputs are others than the widest network's"):
+        lower([files[0], fewer], options.board(), options)
+    result = CliRunner().invoke(main, ["build", str(files[0]), "--width", "0.5"])
+    assert "names no file; write 0.5=half.onnx" in result.output
+
+
+@pytest.mark.parametrize("target", also("stm32f103", "stm32f746", "mps3-an547"))
+def test_the_firmware_is_bit_exact_at_every_width(target: str, files: list[Path], tmp_path: Path) -> None:
+    widths = dict(zip(SHARES[1:], files[1:], strict=True))
+    build = tinycompile.compile(files[0], target, output=tmp_path / "out", widths=widths)
+    alone = tinycompile.compile(files[0], target, output=tmp_path / "alone")
+    x = np.random.default_rng(1).normal(0, 2, (2, 1, 1, 6, 6)).astype(np.float32)
+    reports = list[dict]()
+    for label in ("100", "50", "25"):
+        width = Build(build.folder, model=f"net_100_w{label}")
+        assert verify_build(width, [x]).difference is None
+        assert width.execute([x]).instructions[0] > 0
+        reports.append(Build(build.folder, model=width.model).report)
+    assert [report["width"]["percent"] for report in reports] == [100, 50, 25]
+    assert reports[0]["width"]["shared_bytes"] == 0 < reports[2]["width"]["shared_bytes"]
+    constants = sum(report["width"]["constant_bytes"] for report in reports[1:])
+    shared = sum(report["width"]["shared_bytes"] for report in reports[1:])
+    assert shared > constants
+    assert reports[0]["flash"]["weights_bytes"] == alone.report["flash"]["weights_bytes"] + constants
+    assert len(list(width_lines(reports))) == 4
+    assert 'aria-label="widths"' in (build.folder / "report.html").read_text()

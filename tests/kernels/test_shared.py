@@ -1,0 +1,166 @@
+"""Kernels whose constants a wider network has: which pieces of an array another one has, and the same results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.kernels.test_dsp import layer
+from tests.support.cores import core_named
+from tests.support.emulated_kernel import check_emulated
+from tests.support.full import also
+from tests.support.kernel_checks import M7, check
+from tinycompile.ir import Quantization, Site, TensorType
+from tinycompile.kernels import kernels_of
+from tinycompile.kernels.array_pieces import Lender, as_units
+from tinycompile.kernels.base import Constant, Kernel, structured
+from tinycompile.kernels.shared import shared_kernel
+from tinycompile.kernels.staged import staged
+from tinycompile.ops.conv2d import Conv2D
+from tinycompile.with_shared import WithShared
+
+M3 = core_named("cortex-m3")
+
+
+def constant(values, name="weights"):
+    return Constant(name, f"{values.dtype.name}_t", np.ascontiguousarray(values).ravel())
+
+
+def part(whole, values):
+    found = Lender([constant(whole)]).part(constant(values))
+    assert found is not None
+    assert found[0].values.size == whole.size
+    data = as_units(constant(values).values, values.dtype.itemsize).view(np.uint8)
+    np.testing.assert_array_equal(found[1].of(found[0].values), data)
+    return found[1]
+
+
+def test_the_leading_block_of_a_matrix_takes_two_steps():
+    whole = np.random.default_rng(0).integers(-128, 128, (24, 3, 3, 32)).astype(np.int8)
+    pieces = part(whole, whole[:12, :, :, :16])
+    assert (pieces.unit, pieces.own.size, len(pieces.executed)) == (4, 0, 2)
+    assert [step.times for step in pieces.steps] == [1, 107]
+
+
+def test_what_is_between_the_pieces_is_its_own():
+    rng = np.random.default_rng(1)
+    words = rng.integers(-(2**31), 2**31, (8, 20)).astype(np.int32)
+    narrow = np.concatenate([words[:4, :12], rng.integers(0, 99, (4, 3)).astype(np.int32)], axis=1)
+    pieces = part(words, narrow)
+    assert (pieces.unit, pieces.own.size, pieces.fits) == (4, 12, True)
+    assert len(pieces.steps) == 3
+
+
+def test_odd_numbers_of_bytes_are_pieces_too():
+    whole = np.random.default_rng(2).integers(-128, 128, (9, 13)).astype(np.int8)
+    assert part(whole, whole[:5, :11]).unit == 1
+
+
+def test_zeros_lead_nowhere():
+    rng = np.random.default_rng(3)
+    whole = rng.integers(-128, 128, (16, 24)).astype(np.int8) * (rng.random((16, 1)) < 0.5).astype(np.int8)
+    assert part(whole, whole[:8, :16]).own.size <= 16
+
+
+def test_another_array_has_nothing_of_it():
+    rng = np.random.default_rng(4)
+    lender = Lender([constant(rng.integers(-128, 128, 999).astype(np.int8))])
+    assert lender.part(constant(rng.integers(-128, 128, 500).astype(np.int8))) is None
+    assert lender.part(constant(rng.integers(-128, 128, 500).astype(np.int32))) is None
+    structs = structured(a=np.arange(8, dtype=np.int32), b=np.arange(8, dtype=np.int32))
+    (found, pieces) = Lender([Constant("c", "pair", structs)]).part(Constant("c", "pair", structs[:5])) or (None, None)
+    assert found is not None and pieces is not None and pieces.executed[0].run == 10
+
+
+def half(site: Site, channels: int, depth: int) -> Site:
+    """The layer at a smaller width, with scales and biases of its own."""
+    x, w, bias = site.sig.inputs
+    weights = site.constant(1)[:channels, :, :, :depth]
+    scales = (w.quant.scale[:channels] * np.float32(1.3)).astype(np.float32)
+    types = (
+        replace(x, shape=(*x.shape[:3], depth)),
+        TensorType(weights.shape, w.dtype, Quantization(scales, np.zeros(channels, np.int64), 0)),
+        replace(bias, shape=(channels,)),
+    )
+    output = replace(site.sig.output, shape=(*site.sig.output.shape[:3], channels))
+    sig = replace(site.sig, inputs=types, outputs=(output,))
+    return replace(site, sig=sig, constants=(None, np.ascontiguousarray(weights), site.constant(2)[:channels] + 9))
+
+
+WIDE = {
+    "window": layer(Conv2D(), (1, 5, 6, 16), (24, 3, 3, 16), 0, 0),
+    "pixel": layer(Conv2D(), (1, 4, 5, 24), (32, 1, 1, 24), 0, 1),
+    "row": layer(Conv2D(), (1, 1, 1, 48), (40, 1, 1, 48), 0, 2),
+}
+
+
+def sharing(name, variant, core=M7):
+    """(factory, site): a kernel that shares what the widest layer's of the same kind has."""
+    site = WIDE[name]
+    narrow = half(site, site.sig.output.shape[3] // 2, site.sig.input.shape[3] // 2)
+
+    def of(each, isa):
+        return next(kernel for kernel in kernels_of(each, isa) if kernel.variant == variant)
+
+    def factory(each, isa):
+        found = shared_kernel(of(each, isa), Lender(of(site, isa).constants))
+        return with_the_whole(found)
+
+    return factory, narrow
+
+
+def with_the_whole(kernel: Kernel) -> Kernel:
+    """For tests of a single kernel, which have no other model: the lent arrays themselves."""
+    constants = [c if c.lent is None or c.lent[1] else replace(c, content=c.lent[0].values) for c in kernel.constants]
+    return kernel.but(constants=tuple(constants))
+
+
+CASES = [
+    sharing("window", "conv2d_lane"),
+    sharing("pixel", "conv2d_pointwise"),
+    sharing("row", "fully_connected_lane"),
+    sharing("window", "conv2d_generic"),
+]
+
+
+@pytest.mark.parametrize("case", also(*CASES))
+def test_shared_constants_give_the_same_bits(case):
+    factory, site = case
+    kernel = check(factory, site)
+    plain = next(each for each in kernels_of(site, M7) if f"{each.variant}_shared" == kernel.variant)
+    assert kernel.constant_bytes <= 0.5 * plain.constant_bytes
+    assert plain.instructions <= kernel.instructions < 1.3 * plain.instructions
+    assert staged(kernel) is None
+    assert shared_kernel(replace(plain, function=None), Lender(())) is None
+
+
+@pytest.mark.parametrize("cases", also(CASES[:3]))
+def test_shared_constants_on_the_core(cases):
+    check_emulated(cases, strict=True)
+    check_emulated([sharing("window", "conv2d_block", M3)], "mps2-an385")
+
+
+def test_first_channels_are_read_where_they_are():
+    site = layer(Conv2D(), (1, 5, 6, 8), (24, 3, 3, 8), 0, 0)
+    narrow = half(site, 12, 8)
+    wide = next(each for each in kernels_of(site, M3) if each.variant == "conv2d_generic")
+    plain = next(each for each in kernels_of(narrow, M3) if each.variant == "conv2d_generic")
+    kernel = shared_kernel(plain, Lender(wide.constants))
+    assert kernel is not None
+    assert (kernel.function, kernel.scratch_bytes, kernel.instructions) == (plain.function, 0, plain.instructions)
+    assert kernel.constants[0].lent == (wide.constants[0], 0)
+    assert plain.constant_bytes - kernel.constant_bytes == 12 * 9 * 8 == kernel.read_bytes - kernel.constant_bytes
+
+
+def test_kernels_that_could_share_and_do_not_cost_what_that_would_save():
+    site = WIDE["window"]
+    narrow = half(site, 12, 8)
+    wide = min(kernels_of(site, M7), key=lambda each: each.price)
+    offered = WithShared(kernels_of, Lender(wide.constants))(narrow, M7)
+    least = min(offered, key=lambda each: each.constant_bytes)
+    assert least.codable == 0 and least.variant.endswith("_shared")
+    assert all(each.codable > 10 for each in offered if not each.variant.endswith("_shared"))
+    other = WithShared(kernels_of, Lender(()))(narrow, M7)
+    assert all(each.codable == 0 for each in other)

@@ -1,0 +1,80 @@
+"""What a report says of a network's widths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinycompile.codegen.program import Program
+from tinycompile.codegen.project import Project
+from tinycompile.codegen.slimmable import widths_of
+from tinycompile.elf import bytes_of_sources
+from tinycompile.report.evaluation import NAMES
+from tinycompile.report.sections import WidthSection
+from tinycompile.report.summary import work
+
+
+def width_section(image: Path, project: Project, program: Program) -> WidthSection | None:
+    """Of one width; None for a model that isn't one of several.
+
+    Args:
+        image: the linked firmware.
+    """
+    width = next((each for each in widths_of(project) if each.program is program), None)
+    if width is None or program.width_of is None:
+        return None
+    kernels = [layer.kernel for layer in program.layers]
+    arrays = [constant for kernel in kernels for constant in kernel.constants if constant.lent]
+    own = sum(named.constant.bytes for named in program.constants)
+    stored = bytes_of_sources(image, f"{program.model}_", (f"{program.model}.c", f"{program.model}_weights.c"))
+    return WidthSection(
+        of=program.width_of,
+        percent=float(width.percent),
+        constant_bytes=own,
+        shared_bytes=sum(constant.bytes for constant in arrays) - sum(_added(kernel.constants) for kernel in kernels),
+        flash_bytes=stored,
+        instructions_estimate=sum(kernel.instructions for kernel in kernels),
+    )
+
+
+def _added(constants: Sequence[Any]) -> int:
+    """Bytes of shared arrays that are a width's own all the same: what is put between the pieces."""
+    gathered = {constant.suffix for constant in constants if constant.lent}
+    return sum(c.bytes for c in constants if not c.lent and c.suffix.removesuffix("_own") in gathered)
+
+
+def width_lines(reports: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A table for people: what each width takes; nothing for other models."""
+    known = [report for report in reports if report.get("width")]
+    if not known:
+        return
+    yield f"{'width':>7} {'arena':>9} {'flash':>9} {'shared':>9} {'instructions':>13}  accuracy"
+    for report in known:
+        width, done = report["width"], work(report)
+        about = " " if done.measured else "~"
+        yield (
+            f"{width['percent']:>5g} % {report['ram']['arena_bytes']:>9,} {width['flash_bytes']:>9,} "
+            f"{width['shared_bytes']:>9,} {about}{done.instructions:>12,}  {accuracy(report)}"
+        ).rstrip()
+
+
+def accuracy(report: dict[str, Any]) -> str:
+    """What `evaluate` measured of the firmware, by its first measure; empty where nobody has."""
+    path = accuracy_path(report)
+    if path is None:
+        return ""
+    column, key = path.split(".")[2:]
+    value = report["evaluation"]["columns"][int(column)][key]
+    return f"{NAMES[key]} {value:.4f}" if value is not None else ""
+
+
+def accuracy_path(report: dict[str, Any]) -> str | None:
+    """Where that is in the report."""
+    evaluation: dict[str, Any] = report.get("evaluation") or {}
+    columns: list[dict[str, Any]] = evaluation.get("columns", [])
+    for number, column in enumerate(columns):
+        measures = [key for key in column if key != "column"]
+        if column["column"] == "firmware" and measures:
+            return f"evaluation.columns.{number}.{measures[0]}"
+    return None

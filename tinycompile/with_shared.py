@@ -1,0 +1,38 @@
+"""An offer of kernels whose constants a wider network has: no flash for these, in exchange for instructions and RAM."""
+
+from __future__ import annotations
+
+from tinycompile.ir import Site
+from tinycompile.kernels import Offer
+from tinycompile.kernels.array_pieces import Lender
+from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.shared import shared_kernel
+from tinycompile.targets import Core
+
+BYTES = 50
+"""Of a kernel's own constants that cost what one costs where codes are wanted (`planner.flash.CODABLE`), which makes 20
+instructions a byte: four times what it takes to put one together, so that kernels share, and less than what a faster
+kernel's few bytes more for each channel save."""
+
+
+class WithShared:
+    """See the module. What could be shared and isn't costs what that would save, so that it isn't where RAM is short.
+
+    Args:
+        offer: the kernels of each node.
+        lender: the constants of the wider network.
+        lean: code counts as constants do: each width has functions for its own shapes.
+    """
+
+    def __init__(self, offer: Offer, lender: Lender, *, lean: bool = True) -> None:
+        self._offer, self._lender, self._lean = offer, lender, lean
+
+    def __call__(self, site: Site, core: Core) -> list[Kernel]:
+        """Raises UnsupportedError."""
+        kernels = self._offer(site, core)
+        every = [*kernels, *filter(None, (shared_kernel(kernel, self._lender) for kernel in kernels))]
+        least = min(map(self._bytes, every), default=0)
+        return [kernel.but(codable=(self._bytes(kernel) - least) // BYTES) for kernel in every]
+
+    def _bytes(self, kernel: Kernel) -> int:
+        return kernel.constant_bytes + (kernel.code_bytes if self._lean else 0)

@@ -11,14 +11,19 @@ from tests.kernels.test_assembly import dense
 from tests.kernels.test_dsp import layer
 from tests.kernels.test_packed import worst
 from tests.support.emulated_kernel import check_emulated
-from tests.support.kernel_checks import M7, check, random_values
+from tests.support.kernel_checks import M7, check, int8, random_values, site_of
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels import kernels_of, paired_row, woven
 from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.kernels.plain_sum import plain_sum
+from tinycompile.kernels.plane_depthwise import depthwise_plane
 from tinycompile.kernels.winograd4 import winograd4_halves
 from tinycompile.kernels.woven import FIVES, THREES, Weave, channel_blocks, run_count, run_taps, woven_stream
 from tinycompile.numerics.latitude import Latitude
+from tinycompile.ops.add import Add
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.sub import Sub
 from tinycompile.targets import Core, load_board
 
 RV32 = load_board("qemu-riscv32").core
@@ -50,11 +55,24 @@ WOVEN = (
     dense(8, 3, 2, (-128, 127), 0),
     dense(12, 4, 19, (-128, 127), 0),
 )
+PLANES = (
+    layer(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 5, 10, 3), (1, 3, 3, 3), 3, 0),
+    layer(DepthwiseConv2D((2, 2), (1, 1), (0, 1, 0, 1)), (1, 8, 6, 2), (1, 3, 3, 2), 3, 1),
+    layer(DepthwiseConv2D((1, 2), (2, 1), (0, 0, 1, 2)), (1, 6, 3, 2), (1, 2, 4, 4), 3, 2),
+    layer(DepthwiseConv2D((1, 1)), (1, 1, 2, 5), (1, 1, 1, 5), 3, 3),
+)
+BEHIND = np.arange(-128, 120, 31, dtype=np.int8)
 TILES = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 0)), (1, 7, 13, 8), (3, 3, 3, 8), 0, 4)
 CASES: tuple[tuple[Factory, Site], ...] = (
     *((factory, site) for site in WOVEN for factory in (threes, fives)),
     (winograd4_halves, TILES),
     (winograd4_halves, layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-128, 127)), (1, 6, 18, 4), (2, 3, 3, 4), 0, 5)),
+    *((depthwise_plane, site) for site in PLANES),
+    (plain_sum, site_of(Add(), [int8((3, 13), 0.025, 5), int8((3, 13), 0.05, -9)], [None, None], int8((), 0.05, 3))),
+    (
+        plain_sum,
+        site_of(Sub((-128, 9)), [int8((8,), 0.02, 5), int8((8,), 0.04, 0)], [None, BEHIND], int8((), 0.05, -128)),
+    ),
     (paired_row.fully_connected, dense(600, 9, 1, (-128, 127), 0)),
     (paired_row.fully_connected, _with_weights(dense(640, 8, 1, (-128, 127), 0), 1)),
     (paired_row.fully_connected, _with_weights(dense(64, 2, 1, (-128, 127), 0), -127)),
@@ -70,7 +88,7 @@ def extremes(t: TensorType, rng: np.random.Generator) -> Array:
 
 
 def test_the_definition_on_the_host() -> None:
-    for factory, site in (CASES[2], CASES[5], (winograd4_halves, TILES), CASES[-1]):
+    for factory, site in (CASES[2], CASES[5], (winograd4_halves, TILES), (depthwise_plane, PLANES[2]), CASES[-1]):
         check(factory, site, RV32)
 
 
@@ -110,6 +128,12 @@ def test_where_it_is_offered() -> None:
     assert "conv2d_woven" not in {kernel.variant for kernel in kernels_of(site, M7)}
     assert woven.conv2d(replace(site, latitude=Latitude()), RV32) is None
     assert woven.fully_connected(dense(7, 3, 1, (-128, 127), 0), RV32) is None
+
+
+def test_planes_are_those_of_few_taps_and_weights_that_stay() -> None:
+    op = DepthwiseConv2D((1, 1), (1, 1), (2, 2, 2, 2))
+    assert depthwise_plane(layer(op, (1, 8, 8, 2), (1, 5, 5, 2), 3, 0), RV32) is None
+    assert depthwise_plane(replace(PLANES[0], latitude=Latitude()), RV32) is None
 
 
 def test_which_rows_are_taken() -> None:

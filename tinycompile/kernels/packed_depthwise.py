@@ -115,8 +115,14 @@ class Axes:
         """Whether all inputs up to the rows that are written have been read; sizes are equal."""
         return self.size == self.output and self.window.padding[0] < self.reach[0]
 
-    def fields(self, site: Site) -> Fields:
-        """Members of a `tc_packed_depthwise_shape`, without the last ones."""
+    @property
+    def plane(self) -> tuple[int, int]:
+        """Rows and columns that windows read."""
+        strides, outputs = self.window.stride, self.output
+        return tuple((n - 1) * s + r for n, s, r in zip(outputs, strides, self.reach, strict=True))  # pyright: ignore[reportReturnType]
+
+    def placement(self, site: Site) -> Fields:
+        """Members of a shape: the window, how far rows, columns and results are from each other, channels."""
         (_, _, width, channels), (_, _, out_width, outputs) = site.sig.input.shape, site.sig.output.shape
         steps, out_steps = (width * channels, channels), (out_width * outputs, outputs)
         if self.turned:
@@ -132,6 +138,12 @@ class Axes:
             "output_step_x": out_steps[1],
             "output_channels": outputs,
             "multiplier": outputs // channels,
+        }
+
+    def fields(self, site: Site) -> Fields:
+        """Members of a `tc_packed_depthwise_shape`, without the last ones."""
+        return {
+            **self.placement(site),
             "rows": self.rows,
             "pitch": self.pitch,
             "lead": self.lead,

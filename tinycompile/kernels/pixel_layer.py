@@ -120,7 +120,7 @@ def pixel_layer(site: Site, core: Core, name: str, at_once: int, comment: str) -
     kind = f"{kind}_{name}"
     shape = Struct("tc_packed_conv2d_shape", _fields(site, layer, fields, depth, requant))
     callee, pixels = f"tc_{name}_conv2d_s8", sig.output.elements // layer.channels
-    stem, names, each_sum = f"{kind}_{size}", (comment, callee), 14 if core.has("multiply_accumulate") else 28
+    stem, names, each_sum = f"{kind}_{size}", (comment, callee), _each_sum(core)
     return PixelLayer(layer, requant, kind, stem, *names, shape, each_sum, at_once, copied, read_rows, distance, pixels)
 
 
@@ -137,3 +137,8 @@ def _fields(site: Site, layer: LinearLayer, window: Fields, depth: int, requant:
 def copied_bytes(site: Site, window: Window) -> int:
     """Of two rows of windows, where some reach beyond the image or have gaps."""
     return 2 * window.kernel[1] * site.sig.input.shape[3] if any(window.padding) or window.dilation[1] > 1 else 0
+
+
+def _each_sum(core: Core) -> int:
+    """Instructions per output of a sum behind the layer."""
+    return 14 if core.has("multiply_accumulate") else 16 if core.has("many_registers") else 28

@@ -7,12 +7,11 @@
 #define CPUWAIT (*(volatile uint32_t *)0x50021118u)
 #define CPUWAIT_CPU1 (1u << 1)
 
-extern uint32_t linker_second_stack_top;
-
 static second_core_entry entry_of_core_1;
 
-static void core_1_reset(void)
+void second_core(void)
 {
+    second_stack_limit();
     entry_of_core_1();
     for (;;) {
     }
@@ -33,7 +32,7 @@ typedef struct core_1_vectors {
 
 static const core_1_vectors vectors __attribute__((aligned(512))) = {
     &linker_second_stack_top,
-    core_1_reset,
+    second_core,
     {core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault,
      core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault},
 };

@@ -1,10 +1,10 @@
 """Which layers two cores had better compute at the same time, each other ones: dynamic programming over sets of layers.
 
-As in IOS (Ding et al., "IOS: Inter-Operator Scheduler for CNN Acceleration", MLSys 2021): a state is a set of layers that
-are done, with every layer that one of them needs. A stage leads to the next: a layer that both cores compute together, as
-without branches, or a fork: layers in groups of which none needs another, each group on one core. The cost is that of our
-kernels, and of the core that takes longer. Between layers that all others come before or after, such sets are few; where
-they aren't, layers that follow each other, or stand side by side, count as one.
+As in IOS (Ding et al., "IOS: Inter-Operator Scheduler for CNN Acceleration", MLSys 2021): a state is a set of layers
+that are done, with every layer that one of them needs. A stage leads to the next: a layer that both cores compute
+together, as without branches, or a fork: layers in groups of which none needs another, each group on one core. The cost
+is that of our kernels, and of the core that takes longer. Between layers that all others come before or after, such
+sets are few; where they aren't, layers that follow each other, or stand side by side, count as one.
 """
 
 from __future__ import annotations
@@ -199,9 +199,7 @@ class _Search:
             return None
         figures = [each or 0 for each in work]
         first = _balanced(figures)
-        sides = [
-            sum(each for i, each in enumerate(groups) if (i in first) == mine) for mine in (True, False)
-        ]
+        sides = [sum(each for i, each in enumerate(groups) if (i in first) == mine) for mine in (True, False)]
         most = max(sum(figures[i] for i in first), sum(figures) - sum(figures[i] for i in first))
         return most + MEETING_INSTRUCTIONS, tuple(_steps(self._steps_of(side)) for side in sides)
 
@@ -259,10 +257,7 @@ def _balanced(figures: Sequence[int]) -> set[int]:
         return shares[0]
     whole = sum(figures)
     ways = (
-        set(rest)
-        for count in range(1, len(figures))
-        for rest in combinations(range(len(figures)), count)
-        if 0 in rest
+        set(rest) for count in range(1, len(figures)) for rest in combinations(range(len(figures)), count) if 0 in rest
     )
     return min(ways, key=lambda way: max(own := sum(figures[i] for i in way), whole - own))
 

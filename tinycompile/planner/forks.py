@@ -1,7 +1,7 @@
 """Layers that two cores compute at the same time, each other ones: what that means for time and for memory.
 
-What both cores have in use at some time of a fork can't share memory, whoever comes first; what one core alone uses in it,
-one after the other, can.
+What both cores have in use at some time of a fork can't share memory, whoever comes first; what one core alone uses in
+it, one after the other, can.
 """
 
 from __future__ import annotations

@@ -390,8 +390,9 @@ class Values:
                 yield Overlap(upper, lower, whole_units(distance))
 
     def _live_bytes(self) -> list[int]:
-        """Per step, and after the last one: the bytes of the values in use, those of a group counted once; in a fork, of
-        those without which the step's own core could do."""
+        """Per step, and after the last one: the bytes of the values in use, those of a group counted once; in a fork
+        without those that the other core alone has in use.
+        """
         change = [0] * (len(self.graph.nodes) + 2)
         groups: dict[str, list[Buffer]] = defaultdict(list)
         for buffer in self._in_use_alone:

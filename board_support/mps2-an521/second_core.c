@@ -6,11 +6,15 @@
 #define INITSVTOR1 (*(volatile uint32_t *)0x50021114u)
 #define CPUWAIT (*(volatile uint32_t *)0x50021118u)
 #define CPUWAIT_CPU1 (1u << 1)
+#define VTOR (*(volatile uint32_t *)0xE000ED08u) /* each core's own */
+
+extern const uint32_t linker_vectors[];
 
 static second_core_entry entry_of_core_1;
 
 void second_core(void)
 {
+    VTOR = (uint32_t)linker_vectors; /* a fault ends the run, as one of the first core */
     second_stack_limit();
     entry_of_core_1();
     for (;;) {
@@ -19,7 +23,7 @@ void second_core(void)
 
 static void core_1_fault(void)
 {
-    for (;;) { /* the first core waits for it, which is seen */
+    for (;;) { /* before it has come to second_core() */
     }
 }
 

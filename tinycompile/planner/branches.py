@@ -9,10 +9,11 @@ sets are few; where they aren't, layers that follow each other, or stand side by
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel
@@ -76,7 +77,8 @@ class _Layers:
     def __init__(self, planned: Planned, single: Single) -> None:
         graph = planned.graph
         self.together = [kernel.price for kernel in planned.kernels]
-        self.single = cache(lambda step: single(graph.nodes[step]))
+        self._nodes, self._single = graph.nodes, single
+        self._known = dict[int, Kernel | None]()
         values = Values(graph, [[kernel] for kernel in planned.kernels])
         self.before = _direct(graph, values)
         self._values = values
@@ -87,6 +89,12 @@ class _Layers:
                     masks[name] = masks.get(name, 0) | 1 << step
         self._inputs, self._outputs = self._buffers(graph.inputs), self._buffers(graph.outputs)
         self._written_by = [self._buffers(node.outputs) for node in graph.nodes]
+
+    def single(self, step: int) -> Kernel | None:
+        """Looked for once, and only where there are branches."""
+        if step not in self._known:
+            self._known[step] = self._single(self._nodes[step])
+        return self._known[step]
 
     def stretches(self) -> Iterator[list[int]]:
         """Of layers between those that all others come before or after, and each of these alone."""
@@ -235,17 +243,42 @@ class _Search:
         return found
 
     def _coarsen(self) -> None:
-        """Join the cheapest two of which one follows the other, else of those side by side, as often as needed."""
+        """Join units that follow each other, else those side by side, the cheapest first, as often as needed."""
         while len(_closed(before := self._dependencies(), MOST_SETS)) > MOST_SETS:
-            after = [sum(1 << i for i, mask in enumerate(before) if mask >> unit & 1) for unit in range(len(before))]
-            pairs = list(combinations(range(len(before)), 2))
-            follow = [(a, b) for a, b in pairs if before[b] == 1 << a and after[a] == 1 << b]
-            beside = [(a, b) for a, b in pairs if before[a] == before[b] and after[a] == after[b]]
-            a, b = min(follow or beside or pairs[:1], key=lambda pair: self._work(*pair))
-            self._units = [u for i, u in enumerate(self._units) if i not in (a, b)] + [self._units[a] | self._units[b]]
+            pairs = sorted(_follow(before) or _beside(before) or [(0, 1)], key=lambda pair: self._work(*pair))
+            taken = set[int]()
+            for a, b in pairs[: -(-len(pairs) // 2)]:
+                if taken.isdisjoint((a, b)):
+                    taken |= {a, b}
+                    self._units.append(self._units[a] | self._units[b])
+            self._units = [unit for i, unit in enumerate(self._units) if i not in taken]
 
     def _work(self, *units: int) -> int:
         return sum(self._layers.together[step] for unit in units for step in _steps(self._units[unit]))
+
+
+def _after(before: Sequence[int]) -> list[int]:
+    """Of each unit, those that need it directly."""
+    found = [0] * len(before)
+    for unit, needed in enumerate(before):
+        for other in _steps(needed):
+            found[other] |= 1 << unit
+    return found
+
+
+def _follow(before: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of units of which the second alone needs the first, and needs no other."""
+    after = _after(before)
+    links = ((needed.bit_length() - 1, unit) for unit, needed in enumerate(before) if needed.bit_count() == 1)
+    return [(a, b) for a, b in links if after[a] == 1 << b]
+
+
+def _beside(before: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of units that need the same and are needed by the same."""
+    alike: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for unit, place in enumerate(zip(before, _after(before), strict=True)):
+        alike[place].append(unit)
+    return [pair for units in alike.values() for pair in pairwise(units)]
 
 
 def _balanced(figures: Sequence[int]) -> set[int]:

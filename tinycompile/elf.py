@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Container, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -272,12 +272,7 @@ def worst_case_stack(
     frame, calls = dict[str, int](), dict[str, set[str]]()
     for path in call_graphs:
         text = path.read_text()
-        for title, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', text):
-            size = re.search(r"(\d+) bytes \(([a-z,]+)\)", label)  # none of a function that is only declared
-            if size is not None and size[2] in ("static", "dynamic,bounded"):
-                frame[title] = int(size[1])
-            elif size is not None:
-                raise ValueError(f"{title} has a stack frame of unknown size")
+        frame.update(_frames(text))
         for source, target in _EDGE.findall(text):
             indirect = target == _INDIRECT and path.with_suffix(".o").exists()
             calls.setdefault(source, set()).add(f"{path}:{target}" if indirect else target)
@@ -286,12 +281,31 @@ def worst_case_stack(
                 names = _pointed_to(path.with_suffix(".o"))
                 found = {title for title in re.findall(r'node: \{ title: "([^"]+)"', text) if _plain(title) in names}
                 calls[f"{path}:{target}"] = {_INDIRECT, *found}
-    if root not in frame:
+    roots = [title for title in frame if _plain(title) == root]
+    if not roots:
         raise ValueError(f"no stack usage of {root} was recorded")
     for callee in {callee for callees in calls.values() for callee in callees} - set(frame):
         known = [size for names, size in deeper.items() if re.fullmatch(names, callee)]
         frame[callee] = max([library_stack(callee, thumb1, library_bytes, fpu=fpu), *known])
-    return _deepest(root, frame, calls, ())
+    return max(_deepest(title, frame, calls, ()) for title in roots)
+
+
+def frame_bytes(call_graphs: Iterable[Path], function: str) -> int | None:
+    """Bytes of stack that a function alone takes; None where none of this name was compiled."""
+    frames = [_frames(path.read_text()) for path in call_graphs]
+    return next((size for found in frames for title, size in found.items() if _plain(title) == function), None)
+
+
+def _frames(text: str) -> dict[str, int]:
+    """Of a call graph's functions, by their titles. Raises ValueError: one has a dynamic frame."""
+    found = dict[str, int]()
+    for title, label in re.findall(r'node: \{ title: "([^"]+)" label: "([^"]*)"', text):
+        size = re.search(r"(\d+) bytes \(([a-z,]+)\)", label)  # none of a function that is only declared
+        if size is not None and size[2] in ("static", "dynamic,bounded"):
+            found[title] = int(size[1])
+        elif size is not None:
+            raise ValueError(f"{title} has a stack frame of unknown size")
+    return found
 
 
 def _plain(title: str) -> str:

@@ -254,6 +254,7 @@ class Options:
         given = read_options({**options, "target": target}, _READ)
         for name in ("shapes", "states", "keep_tokens", "backend"):
             given[name] = given.get(name) or ()
+        given["widths"] = read_widths(options.get("widths") or {})
         if "labels" in given:
             given["labels"] = () if given["labels"] is None else (given["labels"],)
         samples, evaluation = given.pop("calib", None), given.pop("evaluation", None)

@@ -25,7 +25,7 @@ from tinycompile.options import CompileOptions, Options
 from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
-from tinycompile.report.collect import collect_report, firmware_stack
+from tinycompile.report.collect import collect_report, firmware_stack, second_core_stack
 from tinycompile.report.document import PARAMETERS
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
@@ -201,7 +201,7 @@ def _build(
             make_objects(staging, board.toolchain)
             stack = firmware_stack(staging, board)
             project, stack = _with_copies(project, staging, options, stack)
-            (staging / "Makefile").write_text(emit_makefile(project, stack))
+            (staging / "Makefile").write_text(emit_makefile(project, stack, _second_stack(project, staging)))
         make(staging, "all", *(["harness"] if project.harness else []), toolchain=board.toolchain)
         if not board.is_host:
             check_machine(staging / "firmware.elf", board.toolchain)
@@ -229,7 +229,7 @@ def _with_copies(project: Project, folder: Path, options: Options, stack: int) -
     """With what start-up copies to faster memory, and the stack: linker scripts and start-up are made anew for it."""
     project = with_copies(project, folder, options, stack)
     if project.copies:
-        write_files(folder, emit_linker_scripts(project) | {"Makefile": emit_makefile(project, stack)})
+        write_files(folder, emit_linker_scripts(project) | {"Makefile": emit_makefile(project, stack, stack)})
         for source in project.board.toolchain.startup:
             (folder / "build" / "firmware" / f"{source.stem}.o").unlink(missing_ok=True)
         make_objects(folder, project.board.toolchain)
@@ -237,6 +237,14 @@ def _with_copies(project: Project, folder: Path, options: Options, stack: int) -
         if not project.board.core.has("thumb2"):
             stack += FAR_CALL_STACK_BYTES
     return project, stack
+
+
+def _second_stack(project: Project, folder: Path) -> int:
+    """0 where there is no second core."""
+    if project.cores == 1:
+        return 0
+    far = FAR_CALL_STACK_BYTES if project.copies and not project.board.core.has("thumb2") else 0
+    return second_core_stack(folder, project.board, [program.model for program in project.programs]) + far
 
 
 FAR_CALL_STACK_BYTES = 8

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -10,7 +10,7 @@ from itertools import chain
 
 from tinycompile.control_flow import WithControlFlow
 from tinycompile.errors import DoesNotFitError, UnsupportedError
-from tinycompile.ir import Graph, Site, State
+from tinycompile.ir import Graph, Node, Site, State
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
 from tinycompile.kernels.array_pieces import Lender
 from tinycompile.kernels.base import Kernel
@@ -20,6 +20,8 @@ from tinycompile.numerics.latitude import Latitude
 from tinycompile.options import Options
 from tinycompile.passes.split_averages import split_averages
 from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, states_of
+from tinycompile.planner.branches import branching
+from tinycompile.planner.forks import Fork
 from tinycompile.planner.halves import WithHalves
 from tinycompile.planner.stages import WAYS
 from tinycompile.planner.steps import Limit, Steps, in_steps
@@ -51,6 +53,7 @@ class Plans:
         spare: RAM that another model takes anyhow: more only where that doesn't suffice.
         in_ram: constants will be in RAM that the core needn't wait for.
         code: what copies of functions cost; None for what they cost where there is room.
+        forks: of the order of the graph, which it keeps.
     """
 
     def __init__(
@@ -64,9 +67,10 @@ class Plans:
         *,
         in_ram: bool = False,
         code: CodePrice | None = None,
+        forks: Sequence[Fork] = (),
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
-        self._arguments, self._in_ram = (graph, board, options, offer, share, spare), in_ram
+        self._arguments, self._in_ram, self._forks = (graph, board, options, offer, share, spare), in_ram, forks
         if options.compress_weights:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
@@ -90,7 +94,12 @@ class Plans:
     @cached_property
     def in_ram(self) -> Plans:
         """Those of the same model with its constants in RAM that the core needn't wait for."""
-        return Plans(*self._arguments, in_ram=True, code=self.code)
+        return Plans(*self._arguments, in_ram=True, code=self.code, forks=self._forks)
+
+    @property
+    def forks(self) -> tuple[Fork, ...]:
+        """Of the graph's order."""
+        return tuple(self._forks)
 
     @property
     def on_one_core(self) -> Plans:
@@ -101,7 +110,25 @@ class Plans:
 
     def priced(self, byte: float) -> Plans:
         """Those of the same model where a byte of RAM for code costs so many cycles."""
-        return Plans(*self._arguments, code=replace(self.code, byte=byte))
+        return Plans(*self._arguments, code=replace(self.code, byte=byte), forks=self._forks)
+
+    def with_branches(self, planned: Planned, ram_limit: int | None) -> Plans | None:
+        """Those in which two cores compute different layers at the same time where that is faster; None where it isn't.
+
+        Args:
+            planned: one of these. ram_limit: bytes that a fork may need.
+        """
+        _, board, options, offer, share, spare = self._arguments
+
+        def single(node: Node) -> Kernel | None:
+            kernels = _in_a_fork(self._kernels_of(planned.graph.site(node)))
+            return min(kernels, key=lambda kernel: kernel.price, default=None)
+
+        found = branching(planned, single, ram_limit)
+        if found is None:
+            return None
+        graph = found.of(planned.graph)
+        return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code, forks=found.forks)
 
     def sharing(self, lender: Lender, spare: int) -> Plans:
         """Those of the same model with kernels that read a wider network's constants, in the RAM that it takes."""
@@ -214,7 +241,13 @@ class Plans:
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
-        return kernels_for(self._graph, self._core, self._latitude, self._offer)
+        found = kernels_for(self._graph, self._core, self._latitude, self._offer)
+        for fork in self._forks:
+            for step in range(fork.first, fork.last):
+                core = fork.core(step)
+                notes = {"cores": f"core {core} of those that compute layers {fork.first} to {fork.last - 1}"}
+                found[step] = [k.but(core=core, notes={**k.notes, **notes}) for k in _in_a_fork(found[step])]
+        return found
 
     @cached_property
     def _covers(self) -> Covers:
@@ -223,7 +256,7 @@ class Plans:
     @cached_property
     def _layers(self) -> LayerPlanner:
         covers = self._covers
-        return LayerPlanner(self._graph, self._kernels, covers, self._flash, covers.groups)
+        return LayerPlanner(self._graph, self._kernels, covers, self._flash, covers.groups, self._forks)
 
     @property
     def _copies(self) -> bool:
@@ -239,7 +272,7 @@ class Plans:
     @cached_property
     def _without_copies(self) -> LayerPlanner:
         kernels = self._leaner(self._kernels)
-        return LayerPlanner(self._graph, kernels, self._leaner_covers, self._flash, self._covers.groups)
+        return LayerPlanner(self._graph, kernels, self._leaner_covers, self._flash, self._covers.groups, self._forks)
 
     @cached_property
     def _split(self) -> tuple[Graph, list[list[Kernel]]]:
@@ -280,6 +313,11 @@ class Plans:
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)
+
+
+def _in_a_fork(kernels: Iterable[Kernel]) -> list[Kernel]:
+    """Those for one core beside the other; copies are made where a layer is alone."""
+    return [kernel for kernel in kernels if not kernel.halves and not is_copying(kernel)]
 
 
 def is_copying(kernel: Kernel) -> bool:

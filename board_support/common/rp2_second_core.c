@@ -14,16 +14,16 @@
 #define CPACR_FPU_FULL_ACCESS (0xFu << 20)
 
 extern const uint32_t linker_vectors[];
-extern uint32_t linker_second_stack_top;
 
 static second_core_entry entry_of_core_1;
 
-static void core_1(void)
+void second_core(void)
 {
 #if defined(__ARM_FP)
     CPACR |= CPACR_FPU_FULL_ACCESS; /* each core has its own FPU */
     __asm__ volatile("dsb\n\tisb" ::: "memory");
 #endif
+    second_stack_limit();
     entry_of_core_1();
     for (;;) {
     }
@@ -51,7 +51,7 @@ static uint32_t sent(uint32_t word)
 
 int start_second_core(second_core_entry entry)
 {
-    const uint32_t sequence[6] = {0, 0, 1, (uint32_t)linker_vectors, (uint32_t)&linker_second_stack_top, (uint32_t)&core_1};
+    const uint32_t sequence[6] = {0, 0, 1, (uint32_t)linker_vectors, (uint32_t)&linker_second_stack_top, (uint32_t)&second_core};
     entry_of_core_1 = entry;
     __asm__ volatile("dsb" ::: "memory");
     uint32_t next = 0;

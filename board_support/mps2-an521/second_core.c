@@ -6,13 +6,16 @@
 #define INITSVTOR1 (*(volatile uint32_t *)0x50021114u)
 #define CPUWAIT (*(volatile uint32_t *)0x50021118u)
 #define CPUWAIT_CPU1 (1u << 1)
+#define VTOR (*(volatile uint32_t *)0xE000ED08u) /* each core's own */
 
-extern uint32_t linker_second_stack_top;
+extern const uint32_t linker_vectors[];
 
 static second_core_entry entry_of_core_1;
 
-static void core_1_reset(void)
+void second_core(void)
 {
+    VTOR = (uint32_t)linker_vectors; /* a fault ends the run, as one of the first core */
+    second_stack_limit();
     entry_of_core_1();
     for (;;) {
     }
@@ -20,7 +23,7 @@ static void core_1_reset(void)
 
 static void core_1_fault(void)
 {
-    for (;;) { /* the first core waits for it, which is seen */
+    for (;;) { /* before it has come to second_core() */
     }
 }
 
@@ -33,7 +36,7 @@ typedef struct core_1_vectors {
 
 static const core_1_vectors vectors __attribute__((aligned(512))) = {
     &linker_second_stack_top,
-    core_1_reset,
+    second_core,
     {core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault,
      core_1_fault, core_1_fault, core_1_fault, core_1_fault, core_1_fault},
 };

@@ -10,25 +10,24 @@ import numpy as np
 import pytest
 
 import tinycompile
-from tests.conftest import DIGITS
+from tests.support.branch_models import heads
 from tests.support.full import FULL
 from tinycompile.build import Build
 from tinycompile.errors import TargetError, UsageError
 
-MODEL = DIGITS / "digits_int8.tflite"
 PROGRAM = r"""
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include "digits_int8.h"
+#include "heads.h"
 
 enum { TIMES = 5 };
-static digits_int8_context context, single;
+static heads_context context, single;
 
 static void *second(void *unused)
 {
     for (int i = 0; i < TIMES; i++) {
-        (void)digits_int8_serve(&context);
+        (void)heads_serve(&context);
     }
     return unused;
 }
@@ -36,8 +35,8 @@ static void *second(void *unused)
 int main(void)
 {
     pthread_t thread;
-    (void)digits_int8_init(&context);
-    (void)digits_int8_init(&single);
+    (void)heads_init(&context);
+    (void)heads_init(&single);
     if (pthread_create(&thread, NULL, second, NULL) != 0) {
         return 3;
     }
@@ -45,11 +44,12 @@ int main(void)
     }
     int wrong = 0;
     for (int i = 0; i < TIMES; i++) {
-        for (int j = 0; j < DIGITS_INT8_INPUT_0_ELEMENTS; j++) {
-            digits_int8_input_0(&context)[j] = digits_int8_input_0(&single)[j] = (int8_t)(i * 31 + j * 7);
+        for (int j = 0; j < HEADS_INPUT_0_ELEMENTS; j++) {
+            heads_input_0(&context)[j] = heads_input_0(&single)[j] = (int8_t)(i * 31 + j * 7);
         }
-        wrong += digits_int8_invoke(&context) != DIGITS_INT8_OK || digits_int8_invoke(&single) != DIGITS_INT8_OK;
-        wrong += memcmp(digits_int8_output_0(&context), digits_int8_output_0(&single), DIGITS_INT8_OUTPUT_0_BYTES) != 0;
+        wrong += heads_invoke(&context) != HEADS_OK || heads_invoke(&single) != HEADS_OK;
+        wrong += memcmp(heads_output_0(&context), heads_output_0(&single), HEADS_OUTPUT_0_BYTES) != 0;
+        wrong += memcmp(heads_output_3(&context), heads_output_3(&single), HEADS_OUTPUT_3_BYTES) != 0;
     }
     (void)pthread_join(thread, NULL);
     printf("%d wrong\n", wrong);
@@ -59,15 +59,23 @@ int main(void)
 
 
 @pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Build:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Layers that are divided, then branches."""
+    path = tmp_path_factory.mktemp("model") / "heads.tflite"
+    path.write_bytes(heads())
+    return path
+
+
+@pytest.fixture(scope="module")
+def host(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     folder = tmp_path_factory.mktemp("cores") / "out"
-    return tinycompile.compile(MODEL, "host", output=folder, cores=2, pareto=False)
+    return tinycompile.compile(model, "host", output=folder, cores=2, pareto=False)
 
 
 def threads(folder: Path, work: Path) -> subprocess.CompletedProcess[str]:
     """Two threads as two cores, under ThreadSanitizer; more data races than one are as good as one."""
     (work / "main.c").write_text(PROGRAM)
-    sources = [str(work / "main.c"), "digits_int8.c", "digits_int8_weights.c"]
+    sources = [str(work / "main.c"), "heads.c", "heads_weights.c"]
     flags = [
         "-std=gnu99",
         "-O1",
@@ -96,7 +104,7 @@ def test_a_meeting_that_is_missing_is_a_race(host: Build, tmp_path: Path) -> Non
     for file in (*host.folder.glob("*.[ch]"), *host.folder.glob("tinycompile/*.h")):
         (copy / file.relative_to(host.folder)).parent.mkdir(exist_ok=True)
         (copy / file.relative_to(host.folder)).write_text(file.read_text())
-    code = copy / "digits_int8.c"
+    code = copy / "heads.c"
     text = code.read_text()
     assert len(re.findall(r"^    meet\(context, core\);$", text, re.MULTILINE)) >= 3
     code.write_text(re.sub(r"^    meet\(context, core\);$", "", text, flags=re.MULTILINE))
@@ -104,16 +112,18 @@ def test_a_meeting_that_is_missing_is_a_race(host: Build, tmp_path: Path) -> Non
     assert ran.returncode != 0  # 66 for a race, 1 for other bytes
 
 
-def test_in_qemu(host: Build, tmp_path: Path) -> None:
-    build = tinycompile.compile(MODEL, "mps2-an521", output=tmp_path / "out", cores=2, pareto=False)
+def test_in_qemu(model: Path, tmp_path: Path) -> None:
+    build = tinycompile.compile(model, "mps2-an521", output=tmp_path / "out", cores=2, pareto=False)
     x = np.random.default_rng(1).integers(-128, 128, (3, *build.inputs[0].shape)).astype(np.int8)
-    assert np.array_equal(build.run(x, on="qemu"), build.run(x))
-    divided = [layer for layer in build.report["layers"] if "cores" in layer["notes"]]
-    assert len(divided) >= 5
+    for on_both, alone in zip(build.run(x, on="qemu"), build.run(x), strict=True):
+        assert np.array_equal(on_both, alone)
+    cores = [layer["notes"].get("cores", "") for layer in build.report["layers"]]
+    assert sum(note.startswith("rows") for note in cores) >= 3
+    assert min(sum(note.startswith(f"core {core}") for note in cores) for core in (0, 1)) >= 3
     assert build.report["options"]["cores"] == 2
     for firmware in ("main", "main_console"):
         text = (build.folder / "firmware" / f"{firmware}.c").read_text()
-        assert "if (start_second_core(digits_int8_second_core) != 0)" in text, firmware
+        assert "if (start_second_core(heads_second_core) != 0)" in text, firmware
 
 
 @pytest.mark.parametrize(
@@ -126,12 +136,12 @@ def test_in_qemu(host: Build, tmp_path: Path) -> None:
         ({"cores": 2, "input_stream": "rows"}, "doesn't go with --input-stream"),
     ],
 )
-def test_what_does_not_go_together(options: dict[str, str], text: str, tmp_path: Path) -> None:
+def test_what_does_not_go_together(options: dict[str, str], text: str, model: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=text):
-        tinycompile.compile(MODEL, "mps2-an521", output=tmp_path / "out", **options)  # pyright: ignore[reportArgumentType]
+        tinycompile.compile(model, "mps2-an521", output=tmp_path / "out", **options)  # pyright: ignore[reportArgumentType]
 
 
-def test_boards_with_one_core_are_refused(tmp_path: Path) -> None:
+def test_boards_with_one_core_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="no second core") as error:
-        tinycompile.compile(MODEL, "mps2-an385", output=tmp_path / "out", cores=2)
+        tinycompile.compile(model, "mps2-an385", output=tmp_path / "out", cores=2)
     assert "mps2-an521" in str(error.value)

@@ -53,7 +53,7 @@ def emit_project(project: Project, *, single: bool = False) -> dict[str, str]:
         files["Makefile"] = render("Makefile.host.j2", **values)
     else:
         files |= _firmware(project, build)
-        files["Makefile"] = emit_makefile(project, UNKNOWN_STACK_BYTES)
+        files["Makefile"] = emit_makefile(project, UNKNOWN_STACK_BYTES, UNKNOWN_STACK_BYTES)
         files |= _runtime_headers([CACHE_HEADER]) if project.board.core.has("cache") else {}
     files["CMakeLists.txt"] = render("CMakeLists.txt.j2", **values)
     if len(project.programs) == 1:
@@ -61,11 +61,12 @@ def emit_project(project: Project, *, single: bool = False) -> dict[str, str]:
     return files
 
 
-def emit_makefile(project: Project, stack_bytes: int) -> str:
-    """The firmware's Makefile; `stack_bytes` is what it reserves for the stack."""
+def emit_makefile(project: Project, stack_bytes: int, second_stack_bytes: int = 0) -> str:
+    """The firmware's Makefile; `stack_bytes` is what it reserves for the stack, and for that of a second core."""
     emulated = project.board.emulated()
     stand_in = emulated is not None and emulated is not project.board
-    return render("Makefile.j2", **_values(project), emulated=emulated, has_stand_in=stand_in, stack_bytes=stack_bytes)
+    stacks = {"stack_bytes": stack_bytes, "second_stack_bytes": second_stack_bytes, "cores": project.cores}
+    return render("Makefile.j2", **_values(project), emulated=emulated, has_stand_in=stand_in, **stacks)
 
 
 def _values(project: Project) -> dict[str, object]:

@@ -248,6 +248,7 @@ class Kernel:
         codable: bytes of flash that a code would save, where these count before instructions.
         halves: on two cores, what each computes, one behind the other in scratch; all other figures are those of the
             slower one. Empty where one core computes everything.
+        core: which one that is, where there are two.
     """
 
     variant: str
@@ -280,6 +281,7 @@ class Kernel:
     coding: Coding | None = None
     codable: int = 0
     halves: tuple[Half, ...] = ()
+    core: int = 0
 
     @property
     def distances(self) -> dict[int, int]:

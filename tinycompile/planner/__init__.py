@@ -17,6 +17,7 @@ from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
 from tinycompile.planner.covering import least_peak
 from tinycompile.planner.flash import Flash
+from tinycompile.planner.forks import Fork, total
 from tinycompile.planner.order import reordered
 from tinycompile.planner.problem import Plan, Problem, whole_units
 from tinycompile.planner.reason import Reason
@@ -71,6 +72,7 @@ class Planned:
         parts: offsets of the copies of parts of tensors that stages need, by `copy_name` and `put_name`.
         problem, placement: what was placed, and where.
         roots: of every value in RAM the buffer it is in, and how many bytes behind that one's beginning.
+        forks: layers of which two cores compute different ones at the same time.
     """
 
     graph: Graph
@@ -90,16 +92,17 @@ class Planned:
     problem: Problem
     placement: Plan
     roots: dict[str, tuple[str, int]]
+    forks: tuple[Fork, ...] = ()
 
     @property
     def instructions(self) -> int:
-        """Estimated instructions of one inference."""
-        return sum(kernel.instructions for kernel in self.kernels)
+        """Estimated instructions of one inference; where two cores compute, of the one that takes longer."""
+        return total(self.forks, [kernel.instructions for kernel in self.kernels])
 
     @property
     def price(self) -> int:
         """What its kernels are chosen by: instructions or cycles, and what they wait for memories."""
-        return sum(kernel.price for kernel in self.kernels)
+        return total(self.forks, [kernel.price for kernel in self.kernels])
 
     @property
     def constant_bytes(self) -> int:
@@ -156,6 +159,7 @@ class LayerPlanner:
     Args:
         candidates: the kernels of each node.
         flash: for constants and code.
+        forks: of the order that the graph has, which it then keeps, without covers of several nodes.
     """
 
     def __init__(
@@ -165,10 +169,13 @@ class LayerPlanner:
         covers: FindCovers = none_fused,
         flash: Flash = LARGE,
         groups: FindGroups = none_grouped,
+        forks: Sequence[Fork] = (),
     ) -> None:
-        self._flash = flash
-        self._graph, self._candidates, self._order_optimal = reordered(graph, candidates, groups(graph))
-        self._fused = covers(self._graph)
+        self._flash, self._forks = flash, forks
+        self._graph, self._candidates, self._order_optimal = graph, candidates, False
+        if not forks:
+            self._graph, self._candidates, self._order_optimal = reordered(graph, candidates, groups(graph))
+        self._fused = () if forks else covers(self._graph)
         self._known: dict[int | None, tuple[Values, Mapping[Kernel, Kernel]]] = {}
 
     def plan(self, *, ram_limit: int | None, optimize: str, scratch_limit: int | None = None) -> Planned:
@@ -203,6 +210,8 @@ class LayerPlanner:
 
     def _values_with(self, scratch_limit: int | None) -> tuple[Values, Mapping[Kernel, Kernel]]:
         originals = dict[Kernel, Kernel]()
+        if self._forks:  # each core needs scratch of its own: in the arena
+            return Values(self._graph, self._candidates, forks=self._forks), originals
         if scratch_limit is None:
             return Values(self._graph, self._candidates, fused=self._fused), originals
         candidates = [_without_scratch(kernels, scratch_limit, originals) for kernels in self._candidates]
@@ -357,6 +366,7 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
         problem=problem,
         placement=placement,
         roots=places,
+        forks=values.forks,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tinycompile.kernels.base import Kernel
@@ -17,7 +17,8 @@ from tinycompile.planner.reason import Reason
 from tinycompile.planner.values import Values
 
 PLACED_EXACTLY = 1500
-"""Steps up to which the smallest arena is looked for exactly; larger graphs are left to the greedy placement."""
+"""Steps up to which the smallest arena is looked for exactly; larger graphs are left to the greedy placement, and those
+with forks, whose sides have many places that are as good: the solver has no proof in its time."""
 
 CHOSEN_EXACTLY = 200
 """Steps up to which the fastest kernels within a limit are: that is the harder problem."""
@@ -122,7 +123,7 @@ _placements: dict[tuple[int, Problem], Plan] = {}
 
 def _place(values: Values, kernels: Sequence[Kernel], problem: Problem, bound: int) -> Plan:
     plan = greedy.place(problem, bound)
-    if plan.arena_bytes == bound or len(kernels) > PLACED_EXACTLY:
+    if plan.arena_bytes == bound or not _is_placed_exactly(values):
         return plan
     covers = [Cover(step, step + 1, values.graph.nodes[step], kernel) for step, kernel in enumerate(kernels)]
     found = exact.smallest(values, covers, plan.arena_bytes, plan.offsets)
@@ -132,13 +133,17 @@ def _place(values: Values, kernels: Sequence[Kernel], problem: Problem, bound: i
     return Plan(found.offsets, arena, max(bound, found.bound))
 
 
+def _is_placed_exactly(values: Values) -> bool:
+    return len(values.options) <= PLACED_EXACTLY and not values.forks
+
+
 def _smallest_arena(values: Values) -> _Placed:
     """The covers with which the arena is smallest, whatever else they cost."""
     count = len(values.options)
     limit = least_peak(values.covers, values.bytes_of, count)
     price = Price(values)
     best = min(_relieved(values, price.cheapest(), limit, price), key=lambda placed: placed.arena_bytes)
-    if best.arena_bytes > limit and count <= PLACED_EXACTLY:
+    if best.arena_bytes > limit and _is_placed_exactly(values):
         found = exact.smallest(values, values.covers, best.arena_bytes)
         if found is not None:
             return _placed(values, found.covers)
@@ -164,7 +169,12 @@ def _within_ram(
             except Infeasible:
                 continue
             if found is not None:
-                return _placed(values, found.covers), found.proved
+                placed = _placed(values, found.covers)
+                if placed.arena_bytes > ram_limit:  # where the solver knows better places
+                    problem = placed.values.problem(placed.kernels)
+                    known = Plan(found.offsets, greedy.height(problem, found.offsets), placed.plan.lower_bound_bytes)
+                    placed = replace(placed, plan=known)
+                return placed, found.proved
             break
         else:
             return _smallest_arena(values), False

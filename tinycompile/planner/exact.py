@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, product
 from math import ceil
 from typing import Any
 
@@ -186,7 +186,7 @@ class _Program:
             spans.setdefault((cover.first, cover.last), []).append((cover, x))
             for overlap in self._values.shared_by(cover):
                 shareable[overlap.upper, overlap.lower].append((x, overlap))
-        for overlap in self._values.stage_overlaps:
+        for overlap in self._values.other_overlaps:
             shareable[overlap.upper, overlap.lower].append((1, overlap))
         seen = set[tuple[str, str]]()
         for step in range(len(self._values.options) + 1):
@@ -205,11 +205,21 @@ class _Program:
                 if a.base != b.base and (a.name, b.name) not in seen:
                     self._apart_unless(a, b, shareable, [] if unused is None else [unused])
             self._separate_scratch(span, buffers)
+        for fork in self._values.forks:
+            of_cores = [
+                [self._scratch[s, s + 1] for s in steps if (s, s + 1) in self._scratch]
+                for steps in (range(fork.first, fork.second), range(fork.second, fork.last))
+            ]
+            for one, other in product(*of_cores):
+                self._apart(*one, *other, [])
 
     def _separate_scratch(self, span: tuple[int, int], buffers: Iterable[Buffer]) -> None:
         if span in self._scratch:
+            own = scratch_name(span[0])
+            free = {overlap.upper for overlap in self._values.other_overlaps if overlap.lower == own}
             for buffer in buffers:
-                self._apart(*self._scratch[span], self._start(buffer), buffer.size // UNIT, [])
+                if buffer.name not in free:
+                    self._apart(*self._scratch[span], self._start(buffer), buffer.size // UNIT, [])
 
     def _apart_unless(
         self, a: Buffer, b: Buffer, shareable: Mapping[tuple[str, str], Any], otherwise: list[Any]

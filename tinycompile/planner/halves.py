@@ -15,12 +15,10 @@ from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel
 from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
 from tinycompile.planner.channel_pieces import divided_by_channels
+from tinycompile.planner.forks import MEETING_INSTRUCTIONS
 from tinycompile.planner.pieces import WORD, Memory, NotDivisible, Part, Region, axis_of, part
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Core
-
-MEETING_INSTRUCTIONS = 30
-"""Of a core that waits for the other one, which is there already."""
 
 LEAST_CHANNELS = 8
 """Of an output with one position: fewer aren't divided."""

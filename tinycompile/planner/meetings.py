@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tinycompile.planner import Planned
+from tinycompile.planner.forks import fork_of
 from tinycompile.planner.problem import whole_units
 
 
@@ -47,16 +48,22 @@ class Accesses:
 
 
 def meetings(planned: Planned) -> frozenset[int]:
-    """The layers in front of which they meet.
+    """The layers in front of which they meet; never inside of a fork.
 
     Raises:
-        ValueError: the halves of a layer disturb each other, which takes a defect of ours.
+        ValueError: the halves of a layer, or the sides of a fork, disturb each other, which takes a defect of ours.
     """
     found, since = set[int](), (Accesses(), Accesses())
     for layer in range(len(planned.graph.nodes)):
+        fork = fork_of(planned.forks, layer)
+        if fork is not None and layer > fork.first:
+            continue
         own = accesses(planned, layer)
+        for other in range(layer + 1, layer + 1 if fork is None else fork.last):
+            more = accesses(planned, other)
+            own = own[0].with_(more[0]), own[1].with_(more[1])
         if _conflict(own):
-            raise ValueError(f"the halves of {planned.graph.nodes[layer].name} disturb each other")
+            raise ValueError(f"the cores disturb each other in {planned.graph.nodes[layer].name}")
         joined = since[0].with_(own[0]), since[1].with_(own[1])
         if _conflict(joined):
             found.add(layer)
@@ -70,7 +77,7 @@ def _conflict(cores: tuple[Accesses, Accesses]) -> bool:
 
 
 def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
-    """Of each core, in a layer; what isn't divided is the first one's."""
+    """Of each core, in a layer."""
     kernel, node = planned.kernels[layer], planned.graph.nodes[layer]
     if kernel.function is None:
         return Accesses(), Accesses()
@@ -78,7 +85,8 @@ def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
     if not kernel.halves:
         reads = [_span(planned, name) for _, name in inputs]
         writes = [_span(planned, name) for name in node.outputs]
-        return Accesses(reads, [*writes, *_scratch(planned, layer, 0, kernel.scratch_bytes)]), Accesses()
+        own = Accesses(reads, [*writes, *_scratch(planned, layer, 0, kernel.scratch_bytes)])
+        return (Accesses(), own) if kernel.core else (own, Accesses())
     both, begin = list[Accesses](), 0
     for half in kernel.halves:
         reads = [_span(planned, name, half.reads.get(i), half.channels) for i, name in inputs]

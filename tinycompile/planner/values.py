@@ -16,6 +16,7 @@ from itertools import pairwise
 from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover, Fused, contracted
+from tinycompile.planner.forks import Fork, Sharing
 from tinycompile.planner.problem import UNIT, Buffer, Overlap, Problem, covered, whole_units
 from tinycompile.planner.stage import Stage, copy_bytes, moved, put_bytes
 
@@ -86,15 +87,22 @@ class Values:
         kept: states and the values that share their memory: outside the arena.
         fused: the covers of several nodes that can be used.
         options: the kernels that can be used, given what shares storage: where a node needs no code, it gets none.
-        buffers: those of the values, without scratch.
-        stage_overlaps: a stage's input and output may share memory at the distance at which they follow each other.
+        buffers: those of the values, without scratch; in a fork, in use all the time (`planner.forks`).
+        other_overlaps: what else may share memory: a stage's input and output, at the distance at which they follow
+            each other, and what one core uses in a fork one after the other.
     """
 
     def __init__(
-        self, graph: Graph, candidates: Options, stages: Sequence[Stage] = (), fused: Sequence[Cover] = ()
+        self,
+        graph: Graph,
+        candidates: Options,
+        stages: Sequence[Stage] = (),
+        fused: Sequence[Cover] = (),
+        forks: Sequence[Fork] = (),
     ) -> None:
-        """`candidates`: per node; in a stage those for some rows. `fused`: covers of several nodes."""
-        self.graph, self.stages = graph, tuple(stages)
+        """`candidates`: per node; in a stage those for some rows. `fused`: covers of several nodes, where there are no
+        forks."""
+        self.graph, self.stages, self.forks = graph, tuple(stages), tuple(forks)
         self._stage_of = {step: stage for stage in stages for step in range(stage.first, stage.last)}
         self._lines = {name: lines for stage in stages for name, lines in stage.lines.items()}
         self._storage = _Storage({}, {}, {name: t.bytes for name, t in graph.types.items()})
@@ -109,8 +117,15 @@ class Values:
         self.kept = frozenset(value for value, (root, _) in self._storage.of.items() if root in self._old)
         self._first: dict[str, int] = {}
         self._last: dict[str, int] = {}
-        self.buffers = (*self._buffers(), *self._part_buffers())
-        self.stage_overlaps = tuple(o for stage in self.stages for o in self._stage_overlaps(stage))
+        scratch = [self._scratch(step, 0) for fork in self.forks for step in range(fork.first, fork.last)]
+        self._touched = {each.name: {each.first} for each in scratch}
+        self._sharing = Sharing(self.forks, self._touched)
+        self._in_use_alone = (*self._buffers(), *self._part_buffers())
+        self.buffers = self._sharing.widened(self._in_use_alone)
+        self.other_overlaps = (
+            *(o for stage in self.stages for o in self._stage_overlaps(stage)),
+            *self._sharing.free([*self._in_use_alone, *scratch]),
+        )
         self._size = {buffer.name: buffer.size for buffer in self.buffers}
         self._live = self._live_bytes()
         self.fused = tuple(cover for cover in fused if self._is_usable(cover))
@@ -169,13 +184,13 @@ class Values:
 
     def problem(self, kernels: Sequence[Kernel]) -> Problem:
         """What has to be placed if these kernels are used."""
-        scratch = [
-            Buffer(scratch_name(step), whole_units(kernel.scratch_bytes), step, step + 1)
-            for step, kernel in enumerate(kernels)
-            if kernel.scratch_bytes
-        ]
+        scratch = [self._scratch(step, kernel.scratch_bytes) for step, kernel in enumerate(kernels)]
+        needed = self._sharing.widened([each for each in scratch if each.size])
         overlaps = [overlap for step, kernel in enumerate(kernels) for overlap in self.overlaps(step, kernel)]
-        return Problem((*self.buffers, *scratch), (*overlaps, *self.stage_overlaps))
+        return Problem((*self.buffers, *needed), (*overlaps, *self.other_overlaps))
+
+    def _scratch(self, step: int, size: int) -> Buffer:
+        return Buffer(scratch_name(step), whole_units(size), step, step + 1)
 
     def overlaps(self, step: int, kernel: Kernel) -> list[Overlap]:
         """What a kernel for one node allows."""
@@ -195,6 +210,8 @@ class Values:
                 continue
             dies_here = cover.first <= self._last[upper] < cover.last
             dies_here = dies_here and self._first[lower] == cover.last - 1 and upper != lower
+            if self.forks and not self._sharing.is_private(upper, cover.first):
+                continue
             if in_stage and not self._passes(upper):
                 continue
             if dies_here and shift == 0 and self._readings(node, upper) == 1 and self._group_of_one(upper, lower):
@@ -216,7 +233,7 @@ class Values:
     def _bytes_in_use(self, cover: Cover) -> int:
         saved: dict[str, int] = defaultdict(int)
         stage = self._stage_of.get(cover.first)
-        shared_by_stage = [o for o in self.stage_overlaps if stage and o.lower == self.place(stage.output)[0]]
+        shared_by_stage = [o for o in self.other_overlaps if stage and o.lower == self.place(stage.output)[0]]
         for overlap in (*self.shared_by(cover), *shared_by_stage):
             saved[overlap.lower] += saving(self._size[overlap.upper], self._size[overlap.lower], overlap.distance)
         shared = sum(min(bytes_, self._size[lower]) for lower, bytes_ in saved.items())
@@ -328,6 +345,8 @@ class Values:
                 root, shift = self._storage.of[value]
                 self._first[root] = min(self._first.get(root, step), step)
                 self._last[root] = max(self._last.get(root, step), step)
+                if self.forks:
+                    self._touched.setdefault(root, set()).add(step)
                 bytes_ = self._lines[value].bytes if value in self._lines else self.graph.types[value].bytes
                 size[root] = max(size[root], shift + bytes_)
 
@@ -371,10 +390,12 @@ class Values:
                 yield Overlap(upper, lower, whole_units(distance))
 
     def _live_bytes(self) -> list[int]:
-        """Per step, and after the last one: the bytes of the values in use, those of a group counted once."""
+        """Per step, and after the last one: the bytes of the values in use, those of a group counted once; in a fork
+        without those that the other core alone has in use.
+        """
         change = [0] * (len(self.graph.nodes) + 2)
         groups: dict[str, list[Buffer]] = defaultdict(list)
-        for buffer in self.buffers:
+        for buffer in self._in_use_alone:
             groups[buffer.base].append(buffer)
         for members in groups.values():
             times = sorted({m.first for m in members} | {m.last for m in members})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from tinycompile.codegen.blob import HEADER_BYTES, VERSION
 from tinycompile.codegen.parts import Layer, Tensor
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project, Provenance
-from tinycompile.elf import COPIED_SECTIONS, Sizes, sizes, worst_case_stack
+from tinycompile.elf import COPIED_SECTIONS, Sizes, frame_bytes, sizes, worst_case_stack
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Coding
 from tinycompile.kernels.cover import expanded, part_nodes
@@ -67,11 +67,26 @@ _SLOT_STACK_BYTES = re.compile(r"#define TC_SLOT_STACK_BYTES (\d+)")
 
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes, interrupted where it is deepest."""
+    graphs = _call_graphs(folder, board)
+    return _worst_case(graphs, board.toolchain.stack_root, board) + _interrupt(graphs, board)
+
+
+def second_core_stack(folder: Path, board: Board, models: Iterable[str]) -> int:
+    """The same of the second core, which isn't interrupted: of what the board has it begin with, and of its part of an
+    inference. That of the first core where the board calls its function otherwise than second_core.h does.
+    """
+    graphs = _call_graphs(folder, board)
+    begin = frame_bytes(graphs, "second_core")
+    if begin is None:
+        return firmware_stack(folder, board)
+    return begin + max(_worst_case(graphs, f"{model}_second_core", board) for model in models)
+
+
+def _call_graphs(folder: Path, board: Board) -> list[Path]:
     firmware, toolchain = folder / "build" / "firmware", board.toolchain
     console = {firmware / f"{name}.ci" for name in ("main_console", *(source.stem for source in toolchain.console))}
     found = [path for place in (folder / "build", firmware) for path in sorted(place.glob("*.ci"))]
-    graphs = [path for path in found if path not in console and not path.name.endswith(".trace.ci")]
-    return _worst_case(graphs, toolchain.stack_root, board) + _interrupt(graphs, board)
+    return [path for path in found if path not in console and not path.name.endswith(".trace.ci")]
 
 
 def _interrupt(graphs: Sequence[Path], board: Board) -> int:

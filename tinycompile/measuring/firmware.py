@@ -28,11 +28,6 @@ from tinycompile.staging import write_files
 from tinycompile.targets import Board
 from tinycompile.toolchain import make
 
-_SHARED = "shared"
-"""The folder of headers whose functions stay as they are, whoever calls them."""
-
-_NOINLINE = re.compile(r"__attribute__\(\(noinline\b")
-_STAYS = "__attribute__((noclone, noinline"
 _ALLOCATED = 2
 _PLAIN = re.compile(r"[.]\d+\b|[.](constprop|isra|part|cold)\b")
 
@@ -42,12 +37,13 @@ class Section:
     """A function or a constant table that a layer brings.
 
     Attributes:
-        name: of its symbol in C. content: a digest of its bytes.
+        name: of its symbol in C. content: a digest of its bytes. is_code: it is a function.
     """
 
     name: str
     bytes: int
     content: str
+    is_code: bool
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ class Measured:
 
     def as_json(self) -> list[Any]:
         """See `of_json`."""
-        sections = [[each.name, each.bytes, each.content] for each in self.sections]
+        sections = [[each.name, each.bytes, each.content, each.is_code] for each in self.sections]
         facts = [self.instructions, self.stack_bytes, self.caller_bytes, self.functions]
         return [*facts, sections, self.library]
 
@@ -116,17 +112,13 @@ def laboratory(board: Board) -> Board:
 
 
 def _files(project: Project, units: Sequence[Unit]) -> dict[str, str]:
-    """Of a firmware in which functions that have other callers in a model can't be specialised for one."""
+    """Of a firmware in which GCC must assume that a layer's shared functions have other callers, too."""
     files = emit_project(project)
-    headers = {path: text for path, text in files.items() if path.startswith("tinycompile/")}
-    files |= {path.replace("tinycompile", _SHARED, 1): _NOINLINE.sub(_STAYS, text) for path, text in headers.items()}
-    for number, unit in enumerate(units):
-        model = f"layer_{number}"
-        if unit.company.function:
-            files[f"{model}_layers.h"] = _NOINLINE.sub(_STAYS, files[f"{model}_layers.h"])
-        if unit.company.helpers:
-            own = (f"{model}{end}" for end in (".h", ".c", "_layers.h", "_weights.h", "_weights.c"))
-            files |= {path: files[path].replace('"tinycompile/', f'"{_SHARED}/') for path in own}
+    for program, unit in zip(project.programs, units, strict=False):
+        if unit.shared:
+            callers = ", ".join(f"(void (*)(void)){name}" for name in sorted(unit.shared))
+            text = f"\nextern void (*const {program.model}_shared[])(void);\n"
+            files[f"{program.model}.c"] += f"{text}void (*const {program.model}_shared[])(void) = {{{callers}}};\n"
     return files
 
 
@@ -138,8 +130,9 @@ def _read(folder: Path, program: Program, board: Board) -> Measured:
     graph = folder / "build" / f"{model}.ci"
     everything, library = _sections(folder / "build" / f"{model}.o")
     own = [each for each in everything if not each.name.startswith(f"{model}_")]
-    known = {each.name for each in own}
+    known = {each.name for each in own if each.is_code}
     called = reached(program.layers[0].function, calls_of(graph), known) if program.layers[0].function else []
+    own = [each for each in own if each.name in called or not each.is_code]
     return Measured(
         qemu.instructions(int(stats[1])),
         stack_from([graph], f"{model}_invoke", board),
@@ -155,7 +148,12 @@ def _sections(path: Path) -> tuple[list[Section], list[str]]:
     with path.open("rb") as file:
         image = ELFFile(file)
         found = [
-            Section(_name_of(section.name), int(section["sh_size"]), hashlib.sha256(section.data()).hexdigest()[:16])
+            Section(
+                _name_of(section.name),
+                int(section["sh_size"]),
+                hashlib.sha256(section.data()).hexdigest()[:16],
+                section.name.startswith(".text"),
+            )
             for section in image.iter_sections()
             if section["sh_flags"] & _ALLOCATED and section["sh_size"] and section["sh_type"] == "SHT_PROGBITS"
         ]

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
-from pathlib import Path
 
 from tinycompile.disk_cache import DiskCache, digest
-from tinycompile.kernels.base import Kernel
+from tinycompile.layout import Layout
 from tinycompile.measuring.firmware import Measured, laboratory, measured
+from tinycompile.measuring.fixed import Fixed, fixed
 from tinycompile.measuring.unit import Unit, nothing
 from tinycompile.objects import compiler_identity
 from tinycompile.progress import step
 from tinycompile.resources import runtime_dir, templates_dir
-from tinycompile.targets import Board, Toolchain
+from tinycompile.targets import Board, Memory
 from tinycompile.toolchain import require
 
 _CACHE = DiskCache("layers", limit=64 << 20)
@@ -32,7 +32,7 @@ class Measures:
     """
 
     def __init__(self, board: Board) -> None:
-        self._board = board
+        self.board = board
         self._keys = dict[tuple[int, object], tuple[Unit, str]]()
 
     @staticmethod
@@ -43,7 +43,7 @@ class Measures:
     @cached_property
     def nothing(self) -> Unit:
         """What all models have."""
-        return nothing(self._board.core)
+        return nothing(self.board.core)
 
     def get(self, unit: Unit) -> Measured | None:
         """What a layer takes; None where it hasn't been measured."""
@@ -65,15 +65,27 @@ class Measures:
         done = 0
         for batch in _batches(list(missing.items())):
             step(f"measuring layers, {done + 1} to {done + len(batch)} of {len(missing)}")
-            for (key, _), found in zip(batch, measured([unit for _, unit in batch], self._board), strict=True):
+            for (key, _), found in zip(batch, measured([unit for _, unit in batch], self.board), strict=True):
                 _KNOWN[key] = found
                 _CACHE.put(key, json.dumps(found.as_json()).encode())
             done += len(batch)
         return done
 
+    def fixed(self, layout: Layout, library: Iterable[str], copies: Memory | None) -> Fixed:
+        """What a firmware has beside its layers, built where it isn't known. Arguments and errors as `fixed`'s."""
+        called = tuple(sorted(set(library)))
+        places = [memory.name for memory in layout.used]
+        about = f"{self._tools} {self.board.name} {places} {called} {copies and copies.name}"
+        key = digest(about.encode())
+        stored = _CACHE.get(key)
+        if stored is None:
+            stored = json.dumps(fixed(self.board, layout, called, copies).as_json()).encode()
+            _CACHE.put(key, stored)
+        return Fixed.of_json(json.loads(stored))
+
     def _key(self, unit: Unit) -> str:
         """Kept for kernels that were seen before: those with typical weights are the same ones for all models."""
-        place = id(unit.kernel), unit.company
+        place = id(unit.kernel), unit.shared
         known = self._keys.get(place)
         if known is None:
             known = self._keys[place] = unit, digest(self._tools.encode(), unit.key.encode())
@@ -82,7 +94,7 @@ class Measures:
     @cached_property
     def _tools(self) -> str:
         """Compiler, flags, core, and the text around layers."""
-        board = self._board
+        board = self.board
         compiler = require(board.compiler, board.toolchain)
         flags = [*board.cflags, *board.toolchain.warnings, *board.toolchain.compile_flags]
         features = sorted(board.core.features)

@@ -2,47 +2,132 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
+from tinycompile.kernels.base import Function
+from tinycompile.measuring.firmware import Measured
 from tinycompile.measuring.known import Measures
-from tinycompile.measuring.unit import units_of
+from tinycompile.measuring.unit import Unit, units_of
 from tinycompile.planner import Planned
+from tinycompile.targets import Board
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measurement:
     """Of a model.
 
     Attributes:
-        instructions: of each layer; None for those that aren't measured.
-        outside: instructions of an inference that belong to no layer.
+        layers: of each what was measured; None for those that weren't, or without code.
+        base: of a model that computes nothing.
+        board: with whose core and compiler.
     """
 
-    instructions: tuple[int | None, ...]
-    outside: int
+    planned: Planned
+    layers: tuple[Measured | None, ...]
+    base: Measured
+    board: Board
+
+    @property
+    def known(self) -> tuple[bool, ...]:
+        """Of each layer, whether it was measured; what executes nothing needn't be."""
+        pairs = zip(self.planned.kernels, self.layers, strict=True)
+        return tuple(kernel.function is None or found is not None for kernel, found in pairs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all are known."""
+        return all(self.known)
+
+    @property
+    def instructions(self) -> tuple[int, ...]:
+        """Of each layer, those that weren't measured by their estimates."""
+        return tuple(
+            kernel.instructions if found is None else found.instructions - self.base.instructions
+            for kernel, found in zip(self.planned.kernels, self.layers, strict=True)
+        )
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of functions and tables by their names in C, each of which the firmware has once."""
+        own, others = Counter[tuple[str, Function]](), dict[tuple[str, str], int]()
+        for kernel, found in zip(self.planned.kernels, self.layers, strict=True):
+            for section in () if found is None else found.sections:
+                size = -(-section.bytes // 4) * 4
+                if kernel.function is not None and found is not None and section.name == found.functions[0]:
+                    own[section.name, kernel.function] = size
+                else:
+                    others[section.name, section.content] = size
+        total = Counter[str]()
+        for (name, _), size in (*own.items(), *others.items()):
+            total[name] += size
+        return total
+
+    @property
+    def callers_bytes(self) -> int:
+        """Of the code that calls the layers."""
+        return sum(found.caller_bytes - self.base.caller_bytes for found in self.layers if found is not None)
+
+    @property
+    def functions(self) -> list[tuple[str, ...]]:
+        """Of each layer its own function and those that this calls."""
+        return [() if found is None else found.functions for found in self.layers]
+
+    @property
+    def library(self) -> set[str]:
+        """Functions of the C library that are called."""
+        return {name for found in self.layers if found is not None for name in found.library}
+
+    @property
+    def stack_bytes(self) -> int:
+        """Of an inference."""
+        return max((found.stack_bytes for found in (self.base, *self.layers) if found is not None), default=0)
 
 
-def measured_network(planned: Planned, measures: Measures, *, missing: bool) -> Measurement:
-    """Add up.
+def measured_network(planned: Planned, measures: Measures, *, missing: bool) -> Measurement | None:
+    """Look up a model's layers.
 
     Args:
-        missing: measure layers that aren't known.
+        missing: measure those that aren't known.
+
+    Returns:
+        None where nothing is known.
 
     Raises:
         ToolMissingError, ToolFailedError: as `Measures.measure`.
     """
     units = units_of(planned)
     if missing:
-        measures.measure(unit for unit in units if unit is not None and unit.kernel.function is not None)
+        measures.measure(unit for unit in units if unit is not None)
     base = measures.get(measures.nothing)
-    outside = 0 if base is None else base.instructions
-    found = list[int | None]()
-    for unit in units:
-        if unit is None or base is None:
-            found.append(None)
-        elif unit.kernel.function is None:
-            found.append(0)
-        else:
-            known = measures.get(unit)
-            found.append(None if known is None else known.instructions - outside)
-    return Measurement(tuple(found), outside)
+    if base is None:
+        return None
+    alone = [None if unit is None else measures.get(unit) for unit in units]
+    units = _sharing(units, alone)
+    if missing:
+        measures.measure(unit for unit in units if unit is not None)
+    found = tuple(None if unit is None else measures.get(unit) for unit in units)
+    return Measurement(planned, found, base, measures.board)
+
+
+def _sharing(units: Sequence[Unit | None], alone: Sequence[Measured | None]) -> list[Unit | None]:
+    """The layers as their model has them: with functions that several of them call.
+
+    Those that only functions for the same shapes call get the same constants from all: they are specialised like those
+    with a single caller.
+    """
+    layers, callers = Counter[Function](), dict[str, set[Function]]()
+    known = [(u, u.kernel.function, m) for u, m in zip(units, alone, strict=True) if u is not None and m is not None]
+    for _, function, measured in known:
+        if function is not None:
+            layers[function] += 1
+            for name in measured.functions[1:]:
+                callers.setdefault(name, set()).add(function)
+    several = {name for name, found in callers.items() if len({function.stem for function in found}) > 1}
+    sharing = dict[Unit, Unit]()
+    for unit, function, measured in known:
+        own = measured.functions[:1] if function is not None and layers[function] > 1 else ()
+        sharing[unit] = replace(unit, shared=frozenset(several.intersection(measured.functions[1:]).union(own)))
+    return [None if unit is None else sharing.get(unit, unit) for unit in units]

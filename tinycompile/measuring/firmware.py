@@ -75,8 +75,10 @@ class Measured:
     @staticmethod
     def of_json(facts: list[Any]) -> Measured:
         """What `as_json` has made."""
-        *numbers, functions, sections, library = facts
-        return Measured(*numbers, tuple(functions), tuple(Section(*each) for each in sections), tuple(library))
+        executed, stack, caller, functions, sections, library = facts
+        return Measured(
+            executed, stack, caller, tuple(functions), tuple(Section(*each) for each in sections), tuple(library)
+        )
 
 
 def measured(units: Sequence[Unit], board: Board) -> list[Measured]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from functools import cache, cached_property
 
 from tinycompile.disk_cache import DiskCache, digest
+from tinycompile.kernels.base import Kernel
 from tinycompile.layout import Layout
 from tinycompile.measuring.firmware import Measured, laboratory, measured
 from tinycompile.measuring.fixed import Fixed, fixed
@@ -19,6 +20,8 @@ from tinycompile.toolchain import require
 
 _CACHE = DiskCache("layers", limit=64 << 20)
 _KNOWN = dict[str, Measured]()
+_MEASURES = dict[Hashable, "Measures"]()
+_KEPT_KEYS = 20_000
 _BATCH_BYTES = 1 << 20
 """Of constants in one firmware; a layer with more is alone in one."""
 _BATCH_LAYERS = 48
@@ -33,7 +36,13 @@ class Measures:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._keys = dict[tuple[int, object], tuple[Unit, str]]()
+        self._keys = dict[tuple[int, frozenset[str]], tuple[Kernel, str]]()
+
+    @staticmethod
+    def of(board: Board) -> Measures:
+        """The same ones for a board whenever it is asked for, so that keys are found once."""
+        what = board.name, str(board.folder), board.cflags, board.core.name, board.core.features
+        return _MEASURES.setdefault(what, Measures(board))
 
     @staticmethod
     def possible(board: Board) -> bool:
@@ -88,7 +97,9 @@ class Measures:
         place = id(unit.kernel), unit.shared
         known = self._keys.get(place)
         if known is None:
-            known = self._keys[place] = unit, digest(self._tools.encode(), unit.key.encode())
+            if len(self._keys) >= _KEPT_KEYS:
+                self._keys.clear()
+            known = self._keys[place] = unit.kernel, digest(self._tools.encode(), unit.key.encode())
         return known[1]
 
     @cached_property

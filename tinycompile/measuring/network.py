@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tinycompile.copy_choice import CodeSizes
 from tinycompile.kernels.base import Function
+from tinycompile.layout import Layout
 from tinycompile.measuring.firmware import Measured
+from tinycompile.measuring.fixed import CONSTANT_TABLE_BYTES, Fixed
 from tinycompile.measuring.known import Measures
 from tinycompile.measuring.unit import Unit, units_of
 from tinycompile.planner import Planned
-from tinycompile.targets import Board
+from tinycompile.targets import Memory
+
+CALLER_STACK_BYTES = 16
+"""What calling several layers takes more than calling one: registers, and arguments for those with many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,13 +28,13 @@ class Measurement:
     Attributes:
         layers: of each what was measured; None for those that weren't, or without code.
         base: of a model that computes nothing.
-        board: with whose core and compiler.
+        measures: where they are from.
     """
 
     planned: Planned
     layers: tuple[Measured | None, ...]
     base: Measured
-    board: Board
+    measures: Measures
 
     @property
     def known(self) -> tuple[bool, ...]:
@@ -66,9 +72,34 @@ class Measurement:
         return total
 
     @property
-    def callers_bytes(self) -> int:
-        """Of the code that calls the layers."""
-        return sum(found.caller_bytes - self.base.caller_bytes for found in self.layers if found is not None)
+    def code_sizes(self) -> CodeSizes:
+        """By which it is chosen what start-up copies."""
+        return CodeSizes(self.functions, self.sizes)
+
+    def fixed(self, layout: Layout, copies: Memory | None) -> Fixed:
+        """What the firmware has beside its layers; arguments and errors as `Measures.fixed`'s."""
+        return self.measures.fixed(layout, self.library, copies)
+
+    def code_bytes(self, fixed: Fixed, constants: int) -> int:
+        """All of the firmware's flash without its constant arrays, of which there are so many.
+
+        Only where all layers are known.
+        """
+        callers = sum(found.caller_bytes - self.base.caller_bytes for found in self.layers if found is not None)
+        return fixed.flash_bytes + sum(self.sizes.values()) + callers + CONSTANT_TABLE_BYTES * constants
+
+    def far_calls(self, copied: Set[str]) -> tuple[int, int]:
+        """Bytes of what the linker puts between functions in flash and those copied to RAM: in flash, and with those.
+
+        Args:
+            copied: names of functions.
+        """
+        core, machine = self.measures.board.core, self.measures.board.toolchain.machine
+        each = 0 if machine != "EM_ARM" else 8 if core.has("thumb2") else 16
+        known = [found for found in self.layers if found is not None]
+        into = {found.functions[0] for found in known}.intersection(copied)
+        back = {name for found in known if not copied.isdisjoint(found.functions) for name in found.library}
+        return each * len(into), each * len(back)
 
     @property
     def functions(self) -> list[tuple[str, ...]]:
@@ -82,8 +113,8 @@ class Measurement:
 
     @property
     def stack_bytes(self) -> int:
-        """Of an inference."""
-        return max((found.stack_bytes for found in (self.base, *self.layers) if found is not None), default=0)
+        """Of an inference; with registers that a model of several layers keeps."""
+        return CALLER_STACK_BYTES + max(found.stack_bytes for found in (self.base, *self.layers) if found is not None)
 
 
 def measured_network(planned: Planned, measures: Measures, *, missing: bool) -> Measurement | None:
@@ -109,7 +140,7 @@ def measured_network(planned: Planned, measures: Measures, *, missing: bool) -> 
     if missing:
         measures.measure(unit for unit in units if unit is not None)
     found = tuple(None if unit is None else measures.get(unit) for unit in units)
-    return Measurement(planned, found, base, measures.board)
+    return Measurement(planned, found, base, measures)
 
 
 def _sharing(units: Sequence[Unit | None], alone: Sequence[Measured | None]) -> list[Unit | None]:

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-
 from tinycompile.build import Build
 from tinycompile.errors import UsageError
 from tinycompile.ir import Array

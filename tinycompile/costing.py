@@ -249,7 +249,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True,
     graph = ready(graph, options, of_weights=exact)
     plans = Plans(graph, board, options, kernels_of if exact else typical_kernels_of)
     (planned,), layout = place([plans], board, options)
-    measurement = _measurement(planned, board, options, measure)
+    measurement = _measurement(planned, board, options, measure, typical=not exact)
     macs, separate = node_macs(planned.graph), options.weights == "separate"
     initial = initial_bytes([planned.graph])
     cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs, initial)
@@ -287,14 +287,16 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True,
     )
 
 
-def _measurement(planned: Planned, board: Board, options: Options, measure: Measuring) -> Measurement | None:
+def _measurement(
+    planned: Planned, board: Board, options: Options, measure: Measuring, *, typical: bool
+) -> Measurement | None:
     """Raises UsageError: nothing can be measured; others as `measured_network`."""
     if measure == "none":
         return None
     if not Measures.possible(board) or options.weights == "separate" or options.train is not None:
         why = "with weights apart or training" if Measures.possible(board) else "as QEMU doesn't run its firmware"
         raise UsageError(f"the layers can't be measured for {board.name} {why}", hint="without --measure")
-    return measured_network(planned, Measures.of(board), missing=measure == "all")
+    return measured_network(planned, Measures.of(board), missing=measure == "all", typical=typical)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from tinycompile.measuring.unit import Unit, units_of
 from tinycompile.planner import Planned
 from tinycompile.targets import Memory
 
+CALLER_CODE_BYTES = 4
+"""By which code that calls a layer alone is longer than what is added to a model's: it keeps registers and returns."""
+
 CALLER_STACK_BYTES = 16
 """What calling several layers takes more than calling one: registers, and arguments for those with many."""
 
@@ -85,8 +88,9 @@ class Measurement:
 
         Only where all layers are known.
         """
-        callers = sum(found.caller_bytes - self.base.caller_bytes for found in self.layers if found is not None)
-        return fixed.flash_bytes + sum(self.sizes.values()) + callers + CONSTANT_TABLE_BYTES * constants
+        callers = [found.caller_bytes - self.base.caller_bytes for found in self.layers if found is not None]
+        called = sum(callers) - CALLER_CODE_BYTES * max(0, len(callers) - 1)
+        return fixed.flash_bytes + sum(self.sizes.values()) + called + CONSTANT_TABLE_BYTES * constants
 
     def far_calls(self, copied: Set[str]) -> tuple[int, int]:
         """Bytes of what the linker puts between functions in flash and those copied to RAM: in flash, and with those.
@@ -117,11 +121,14 @@ class Measurement:
         return CALLER_STACK_BYTES + max(found.stack_bytes for found in (self.base, *self.layers) if found is not None)
 
 
-def measured_network(planned: Planned, measures: Measures, *, missing: bool) -> Measurement | None:
+def measured_network(
+    planned: Planned, measures: Measures, *, missing: bool, typical: bool = False
+) -> Measurement | None:
     """Look up a model's layers.
 
     Args:
         missing: measure those that aren't known.
+        typical: its constants are those of typical weights.
 
     Returns:
         None where nothing is known.
@@ -129,7 +136,7 @@ def measured_network(planned: Planned, measures: Measures, *, missing: bool) -> 
     Raises:
         ToolMissingError, ToolFailedError: as `Measures.measure`.
     """
-    units = units_of(planned)
+    units = units_of(planned, typical=typical)
     if missing:
         measures.measure(unit for unit in units if unit is not None)
     base = measures.get(measures.nothing)

@@ -24,17 +24,20 @@ class Unit:
     Attributes:
         shared: of the functions that it executes those that other layers of its model call as well: GCC specialises
             the others for the constants that it gives them.
+        typical: its constants are those of typical weights, which follow from all else.
     """
 
     graph: Graph
     kernel: Kernel
     shared: frozenset[str] = frozenset()
+    typical: bool = False
 
     @property
     def key(self) -> str:
         """Of all that its machine code and its instructions follow from, beside compiler and core.
 
-        Values of constants are none of it: where the time of a kernel depends on them, so does its estimate.
+        Values of constants are a part of it: packed weights come in groups by how large they are. Of typical ones the
+        estimate says it.
         """
         kernel = self.kernel
         types = [self.graph.types[name] for name in (*self.graph.inputs, *self.graph.outputs)]
@@ -42,7 +45,8 @@ class Unit:
         parts += [f"{constant.ctype} {constant.layout}" for constant in kernel.constants]
         parts += [f"{kernel.scratch_bytes} {kernel.instructions} {sorted(self.shared)}"]
         parts += [] if kernel.function is None else _texts(kernel.function)
-        return digest(*(part.encode() for part in parts))
+        values = [] if self.typical else [constant.values.tobytes() for constant in kernel.constants]
+        return digest(str(self.typical).encode(), *values, *(part.encode() for part in parts))
 
     def program(self, name: str, board: Board) -> Program:
         """It as a model in C."""
@@ -50,7 +54,7 @@ class Unit:
         return build_program(name, planned, alignment=board.alignment)
 
 
-def units_of(planned: Planned) -> list[Unit | None]:
+def units_of(planned: Planned, *, typical: bool = False) -> list[Unit | None]:
     """The layers of a plan, as if none shared anything with another.
 
     None for those that execute nothing, and those that can't be measured alone: in stages, on two cores, with states.
@@ -63,7 +67,7 @@ def units_of(planned: Planned) -> list[Unit | None]:
         or index in apart
         or kernel.halves
         or planned.kept.intersection((*node.inputs, *node.outputs))
-        else Unit(_alone(graph, node), kernel)
+        else Unit(_alone(graph, node), kernel, typical=typical)
         for index, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True))
     ]
 

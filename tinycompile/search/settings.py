@@ -57,6 +57,7 @@ class Search:
         storage: Optuna's; None for a file in the folder.
         supernet: as `Setup` has it.
         engine: as `cluster.opened` takes it.
+        measure: whether layers of candidates are measured, not estimated.
     """
 
     space: str
@@ -76,6 +77,7 @@ class Search:
     storage: str | None = None
     supernet: int = 0
     engine: str | None = None
+    measure: bool = False
 
     @property
     def setup(self) -> Setup:
@@ -129,12 +131,13 @@ class Search:
             "sampler": self.sampler,
             "seed": self.seed,
             "supernet": self.supernet,
+            "measure": self.measure,
             "trainer_sha256": None if self.trainer is None else _digest(Path(self.trainer)),
         }
         file = self.output / SETTINGS
         if file.exists():
             try:
-                known = dict[str, Any](json.loads(file.read_text()))
+                known: dict[str, Any] = {"measure": False} | json.loads(file.read_text())  # which older ones don't say
             except (ValueError, TypeError) as error:
                 raise UsageError("no settings of a search", where=str(file), hint="another --output") from error
             other = sorted(name for name in settings if known.get(name) != settings[name])

@@ -9,7 +9,7 @@ makes them of kernels, before anything is.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -159,21 +159,82 @@ def symbol_of(model: int, layer: int, array: int) -> str:
     return f"{model}.{layer}.{array}"
 
 
+BYTES_PER_INSTRUCTION = 3
+"""Thumb-2 has 2 and 4."""
+
+
+@dataclass(frozen=True, eq=False)
+class CodeSizes:
+    """Of a model's functions, where they are known.
+
+    Attributes:
+        functions: of each layer its own and those that this calls, in the same file; none where they aren't known.
+        sizes: bytes by name.
+    """
+
+    functions: Sequence[Sequence[str]]
+    sizes: Mapping[str, int]
+
+
+def layer_items(
+    kernel: Kernel,
+    names: Sequence[str],
+    size: Mapping[str, int],
+    layout: Layout,
+    board: Board,
+    memories: Sequence[Memory],
+    *,
+    asked: bool,
+) -> Iterator[Item]:
+    """A layer's functions, as they were compiled.
+
+    Where nobody has counted a kernel's loops, its instructions are shared among its functions by their size; each is a
+    loop of its own.
+
+    Args:
+        names: of the functions. size: bytes of each.
+        asked: they are wanted, so that those that are executed most count where the memories cost nothing.
+    """
+    system, flash, hot = board.memory_system, layout.flash, {function.name: function for function in kernel.hot or ()}
+    whole = sum(size[name] for name in names)
+    for name in names:
+        if kernel.hot is None:
+            executed = kernel.instructions * size[name] / whole
+            times = max(1.0, BYTES_PER_INSTRUCTION * executed / size[name])
+            waits = {m: system.fetch(m, size[name], times).middle for m in (flash, *memories)}
+            least = LEAST * executed if asked else 0.0
+            saved = {m: waits[flash] - waits[m] + least for m in memories}
+        else:
+            code = Code(kernel, name, size[name], hot.get(name), size[name] / whole)
+            saved = code_saving(code, layout, board, memories, asked)
+        yield Item("code", name, whole_units(size[name]), saved)
+
+
 def planned_items(
-    planned: Planned, layout: Layout, board: Board, room: Room, apart: frozenset[Constant] = frozenset(), model: int = 0
+    planned: Planned,
+    layout: Layout,
+    board: Board,
+    room: Room,
+    apart: frozenset[Constant] = frozenset(),
+    model: int = 0,
+    code_sizes: CodeSizes | None = None,
 ) -> list[Item]:
     """Of a model that isn't compiled yet: hot functions, the rest of each function, and constants.
 
     Args:
         apart: constants that aren't in internal flash.
         model: its number.
+        code_sizes: of its functions, where they are known.
     """
-    found, memories = list[Item](), list(room.memories)
+    found, memories, asked = list[Item](), list(room.memories), "code" in room.kinds
     for layer, (kernel, macs) in enumerate(zip(planned.kernels, node_macs(planned.graph), strict=True)):
         if kernel.function is None:
             continue
-        for code in code_of(kernel):
-            saved = code_saving(code, layout, board, memories, "code" in room.kinds)
+        names = () if code_sizes is None else code_sizes.functions[layer]
+        if code_sizes is not None and names:
+            found += layer_items(kernel, names, code_sizes.sizes, layout, board, memories, asked=asked)
+        for code in () if names else code_of(kernel):
+            saved = code_saving(code, layout, board, memories, asked)
             found.append(Item("code", code.name or kernel.function.stem, whole_units(code.bytes), saved))
         ram = [memory for memory in memories if memory.kind == "ram"]
         for array, constant in enumerate(kernel.constants):
@@ -199,14 +260,25 @@ class Estimate:
     left: float
 
     @staticmethod
-    def of(planned: Sequence[Planned], layout: Layout, board: Board, options: Options) -> Estimate:
-        """Nothing where `--optimize ram` asks for that, or where too little would be saved."""
-        room, prices = Room.of(board, layout, options, Used.by(planned)), byte_prices(options, layout)
-        apart = _apart(planned, board, options)
+    def of(
+        planned: Sequence[Planned],
+        layout: Layout,
+        board: Board,
+        options: Options,
+        code_sizes: CodeSizes | None = None,
+        stack: int = STACK_BYTES,
+    ) -> Estimate:
+        """Nothing where `--optimize ram` asks for that, or where too little would be saved.
+
+        Args:
+            code_sizes: of the only model, where they are known. stack: of the firmware.
+        """
+        room = Room.of(board, layout, options, replace(Used.by(planned), stack=stack))
+        prices, apart = byte_prices(options, layout), _apart(planned, board, options)
         items = merged(
             item
             for model, each in enumerate(planned)
-            for item in planned_items(each, layout, board, room, apart, model)
+            for item in planned_items(each, layout, board, room, apart, model, code_sizes)
         )
         chosen = [] if options.optimize == "ram" else choose(items, room, prices)
         work = sum(each.instructions for each in planned)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
 from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
@@ -20,6 +20,7 @@ from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import CodeSize, Constant, Kernel
 from tinycompile.layout import Layout, cold_constants, initial_bytes
 from tinycompile.lowering import imported, place, quantized_sources, ready
+from tinycompile.measuring import Measurement, Measures, measured_network
 from tinycompile.memory_time import layers_waiting, total
 from tinycompile.options import Options, PlanOptions
 from tinycompile.planner import Planned
@@ -38,11 +39,18 @@ FIRMWARE_CODE_BYTES = 2000
 LAYER_CODE_BYTES = 48
 """What calls a layer, and what its function takes of tables and paddings."""
 
+ESTIMATE_ERROR = 0.1
+"""Of the instructions of layers that aren't measured: what the estimates of a hundred networks were off at the most."""
+
+Measuring = Literal["none", "known", "all"]
+"""Of layers: estimates for all; measures where others have measured them before; all measured."""
+
 
 @dataclass(frozen=True)
 class LayerCost:
-    """A layer's part. `weights_bytes` are its constants as the kernel wants them, `weight_bits` those of each weight as
-    the model has it, or of its type (`exact=False`); None where there are none.
+    """A layer's part. `instructions` are an estimate unless it is `measured`. `weights_bytes` are its constants as the
+    kernel wants them, `weight_bits` those of each weight as the model has it, or of its type (`exact=False`); None
+    where there are none.
     """
 
     name: str
@@ -53,6 +61,7 @@ class LayerCost:
     weights_bytes: int
     scratch_bytes: int
     weight_bits: int | None = None
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,12 +76,14 @@ class Cost:
         ram_limit_bytes, flash_limit_bytes: what the board has; of the flash no more than `flash` allows.
         weights_bytes: constants as a build has them.
         code_estimate_bytes: of kernels and firmware.
-        instructions: of one inference, by the kernels' estimates.
+        instructions: of one inference, by the kernels' estimates, or as far as layers were measured by these.
         macs: executed, with what stages compute twice.
         clock_hz: of the core; 0 for the host, which has no time.
         cycles_per_instruction: of the core, from and to.
         waiting_cycles: for memories, from and to, as far as the board's file says what they cost.
         schedule: "layer", or how stages are executed.
+        measured_layers: those whose instructions were counted in QEMU, or that have none; code, stack and copies are of
+            builds where these are all of them. instructions_range: what a build is expected to execute.
     """
 
     target: str
@@ -95,6 +106,8 @@ class Cost:
     waiting_cycles: tuple[int, int]
     schedule: str
     layers: tuple[LayerCost, ...]
+    measured_layers: int = 0
+    instructions_range: tuple[int, int] = (0, 0)
 
     @property
     def ram_bytes(self) -> int:
@@ -153,7 +166,12 @@ class Cost:
 
 
 def cost(
-    model: Graph | str | Path, target: str | Board = "stm32f746", *, exact: bool = True, **options: Unpack[PlanOptions]
+    model: Graph | str | Path,
+    target: str | Board = "stm32f746",
+    *,
+    exact: bool = True,
+    measure: Measuring = "none",
+    **options: Unpack[PlanOptions],
 ) -> Cost:
     """What a model would take of a board.
 
@@ -163,33 +181,40 @@ def cost(
         target: a board's name; or, for a graph, a board, for those who ask often.
         exact: for the weights that there are. False: for any weights of these shapes, by typical ones; channels that
             happen to be constant stay. Fifty architectures a second and more; fewer where stages have to be looked for.
+        measure: "all" compiles and executes layers that nobody has measured on this machine, which takes a compiler,
+            QEMU and about 0.2 s each; "known" does without what isn't known.
         options: how it would be compiled: `PlanOptions` lists them.
 
     Raises:
-        TinycompileError: as for `compile`; DoesNotFitError where there is no room for the arena.
+        TinycompileError: as for `compile`; DoesNotFitError where there is no room for the arena; ToolMissingError and
+            UsageError where nothing can be measured.
     """
     chosen = Options.of(target if isinstance(target, str) else target.name, **options)
     if not isinstance(model, Graph):
-        ((_, found),) = costs_of_files([Path(model)], chosen, exact=exact)
+        ((_, found),) = costs_of_files([Path(model)], chosen, exact=exact, measure=measure)
         return found
     chosen.check()
-    return cost_of(model, chosen.board() if isinstance(target, str) else target, chosen, exact=exact)
+    return cost_of(model, chosen.board() if isinstance(target, str) else target, chosen, exact=exact, measure=measure)
 
 
-def costs_of_files(models: Sequence[Path], options: Options, *, exact: bool = True) -> list[tuple[Path, Cost]]:
+def costs_of_files(
+    models: Sequence[Path], options: Options, *, exact: bool = True, measure: Measuring = "none"
+) -> list[tuple[Path, Cost]]:
     """What each of several files would take alone. Raises as `cost`."""
     options.check()
     board = options.board()
     with quantized_sources(models, options) as sources:
         return [
-            (model, cost_of(imported(source, options), board, options, exact=exact))
+            (model, cost_of(imported(source, options), board, options, exact=exact, measure=measure))
             for model, (source, _) in zip(models, sources, strict=True)
         ]
 
 
 def cost_lines(name: str, found: Cost) -> Iterator[str]:
     """For people: what fits, and which figures are estimates."""
-    yield f"{name} for {found.target}: {'fits' if found.fits else 'does not fit'}, by estimates"
+    yield f"{name} for {found.target}: {'fits' if found.fits else 'does not fit'}, " + (
+        "by estimates" if found.measured_layers < len(found.layers) else "by measures of its layers"
+    )
     yield f"  RAM    {found.ram_bytes:,} of {found.ram_limit_bytes:,} bytes: arena {found.arena_bytes:,}, scratch " + (
         f"{found.scratch_bytes:,}, states {found.state_bytes:,}, stack at most about {found.stack_estimate_bytes:,}"
     )
@@ -203,6 +228,11 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
     if bits:
         yield f"         {bits}"
     yield f"  work   about {found.instructions:,} instructions for {found.macs:,} MACs, executed by {found.schedule}"
+    if found.measured_layers:
+        estimated = len(found.layers) - found.measured_layers
+        low, high = found.instructions_range
+        span = f"; {estimated} estimated: {low:,} to {high:,} instructions" if estimated else ", code and stack as well"
+        yield f"         {found.measured_layers} layers measured{span}"
     if found.fastest_milliseconds is not None and found.slowest_milliseconds is not None:
         low, high = found.waiting_cycles
         cycles = f"{high:,}" if low == high else f"{low:,} to {high:,}"
@@ -212,42 +242,104 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
         yield f"  time   {span} at {found.clock_hz / 1e6:g} MHz: {rate}, {waiting}"
 
 
-def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True) -> Cost:
+def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True, measure: Measuring = "none") -> Cost:
     """The same for a graph; see `cost`."""
     if options.compress_weights and not exact:
         raise UsageError("compress_weights needs the weights that there are", hint="exact=True")
     graph = ready(graph, options, of_weights=exact)
     plans = Plans(graph, board, options, kernels_of if exact else typical_kernels_of)
     (planned,), layout = place([plans], board, options)
-    macs, copies = node_macs(planned.graph), Estimate.of([planned], layout, board, options)
-    separate = options.weights == "separate"
+    measurement = _measurement(planned, board, options, measure, typical=not exact)
+    macs, separate = node_macs(planned.graph), options.weights == "separate"
     initial = initial_bytes([planned.graph])
     cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs, initial)
+    own = _OwnCode.of(planned, layout, board, options, measurement, exact=exact)
     internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
     external = sum(memory.bytes for memory in {layout.arena, layout.system} if memory.external)
     flash = sum(memory.bytes for memory in (board.flash, board.external_flash if cold else None) if memory)
+    layers = _layers(planned, macs, exact, measurement)
+    instructions = sum(layer.instructions for layer in layers)
+    instructions += 0 if measurement is None else measurement.base.instructions
+    unsure = round(ESTIMATE_ERROR * sum(layer.instructions for layer in layers if not layer.measured))
     return Cost(
         target=board.name,
         exact=exact,
         arena_bytes=planned.arena_bytes,
         scratch_bytes=planned.scratch_bytes,
         state_bytes=planned.state_bytes,
-        fast_code_estimate_bytes=copies.bytes["code"],
-        fast_weights_estimate_bytes=copies.bytes["weights"],
-        stack_estimate_bytes=STACK_BYTES,
-        other_estimate_bytes=OTHER_RAM_BYTES,
+        fast_code_estimate_bytes=own.copied_bytes,
+        fast_weights_estimate_bytes=own.copies.bytes["weights"],
+        stack_estimate_bytes=own.stack_bytes,
+        other_estimate_bytes=own.other_bytes,
         ram_limit_bytes=internal + external,
         weights_bytes=_file_bytes(planned) if separate else _weights_bytes(planned, cold, exact),
-        code_estimate_bytes=_code_bytes(planned.kernels, exact),
+        code_estimate_bytes=own.code_bytes,
         flash_limit_bytes=flash if options.flash is None else min(flash, options.flash),
-        instructions=planned.instructions,
+        instructions=instructions,
         macs=planned.macs,
         clock_hz=0 if board.is_host else board.clock_hz,
         cycles_per_instruction=board.core.issue.cycles_per_instruction,
-        waiting_cycles=_waiting(planned, cold, copies, layout, board),
+        waiting_cycles=_waiting(planned, cold, own.copies, layout, board),
         schedule="+".join(sorted({stage.mode for stage in planned.stages})) or "layer",
-        layers=_layers(planned, macs, exact),
+        layers=layers,
+        measured_layers=sum(layer.measured for layer in layers),
+        instructions_range=(instructions - unsure, instructions + unsure),
     )
+
+
+def _measurement(
+    planned: Planned, board: Board, options: Options, measure: Measuring, *, typical: bool
+) -> Measurement | None:
+    """Raises UsageError: nothing can be measured; others as `measured_network`."""
+    if measure == "none":
+        return None
+    if not Measures.possible(board) or options.weights == "separate" or options.train is not None:
+        why = "with weights apart or training" if Measures.possible(board) else "as QEMU doesn't run its firmware"
+        raise UsageError(f"the layers can't be measured for {board.name} {why}", hint="without --measure")
+    return measured_network(planned, Measures.of(board), missing=measure == "all", typical=typical)
+
+
+@dataclass(frozen=True)
+class _OwnCode:
+    """A firmware's code and stack, and what of it start-up copies: by measures of all layers, or estimates."""
+
+    copies: Estimate
+    copied_bytes: int
+    code_bytes: int
+    stack_bytes: int = STACK_BYTES
+    other_bytes: int = OTHER_RAM_BYTES
+
+    @staticmethod
+    def of(
+        planned: Planned,
+        layout: Layout,
+        board: Board,
+        options: Options,
+        measurement: Measurement | None,
+        *,
+        exact: bool,
+    ) -> _OwnCode:
+        if measurement is None or not measurement.complete:
+            copies = Estimate.of([planned], layout, board, options)
+            return _OwnCode(copies, copies.bytes["code"], _code_bytes(planned.kernels, exact))
+        fixed = measurement.fixed(layout, None)
+        stack = max(fixed.stack_bytes, fixed.above_bytes + measurement.stack_bytes)
+        copies = Estimate.of([planned], layout, board, options, measurement.code_sizes, stack)
+        code = {item.symbol: memory for item, memory in copies.chosen if item.kind == "code"}
+        calls, calls_back = measurement.far_calls(code.keys()) if code else (0, 0)
+        if copies.chosen:
+            fixed = measurement.fixed(layout, next(memory for _, memory in copies.chosen))
+        copied = sum(size for name, size in measurement.sizes.items() if name in code) + calls_back
+        size = measurement.code_bytes(fixed, _distinct(planned, exact)) + calls + calls_back
+        return _OwnCode(copies, copied, size, stack, fixed.ram_bytes)
+
+
+def _distinct(planned: Planned, exact: bool) -> int:
+    """Constant arrays that a firmware has; of typical ones those whose values differ for sure count once each."""
+    constants = [constant for kernel in planned.kernels for constant in kernel.constants]
+    shared = [c for c in constants if exact or c.of_shapes]
+    once = {(c.ctype, c.layout[1], c.values.tobytes()) for c in shared}
+    return len(once) + len(constants) - len(shared)
 
 
 def _weights_bytes(planned: Planned, cold: set[Constant], exact: bool) -> int:
@@ -301,17 +393,25 @@ def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: La
     return round(both.low), round(both.high)
 
 
-def _layers(planned: Planned, macs: Sequence[int], exact: bool) -> tuple[LayerCost, ...]:
+def _layers(
+    planned: Planned, macs: Sequence[int], exact: bool, measurement: Measurement | None
+) -> tuple[LayerCost, ...]:
+    estimates = [kernel.instructions for kernel in planned.kernels]
+    known = [False] * len(estimates) if measurement is None else measurement.known
+    instructions = estimates if measurement is None else measurement.instructions
     return tuple(
         LayerCost(
             node.name,
             node.op.kind,
             kernel.variant,
             work,
-            kernel.instructions,
+            executed,
             kernel.constant_bytes,
             kernel.scratch_bytes,
             layer_weights(planned.graph, node, of_values=exact).bits,
+            measured,
         )
-        for node, kernel, work in zip(planned.graph.nodes, planned.kernels, macs, strict=True)
+        for node, kernel, work, executed, measured in zip(
+            planned.graph.nodes, planned.kernels, macs, instructions, known, strict=True
+        )
     )

@@ -14,26 +14,21 @@ from tinycompile.codegen.copies import Copies, Copy, Kind
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.copy_choice import (
-    LEAST,
     LEAST_SAVED,
     Item,
     Room,
     Used,
     byte_prices,
     choose,
-    code_saving,
     constant_saving,
+    layer_items,
     merged,
 )
 from tinycompile.elf import calls_of, reached, sizes
-from tinycompile.kernels.fetching import Code
 from tinycompile.options import Options
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Memory
 from tinycompile.work import node_macs
-
-BYTES_PER_INSTRUCTION = 3
-"""Thumb-2 has 2 and 4."""
 
 
 def with_copies(project: Project, folder: Path, options: Options, stack: int) -> Project:
@@ -73,32 +68,18 @@ def _functions(
 ) -> Iterator[Item]:
     """The functions of a model's layers, and what these call in the same file.
 
-    Where nobody has counted a kernel's loops, its instructions are shared among its functions by their size; each is a
-    loop of its own. Where several models have functions of one name, the linker script takes all of them, and their
-    bytes count.
+    Where several models have functions of one name, the linker script takes all of them, and their bytes count.
 
     Args:
         functions: sizes by name, by model.
         asked: they are wanted, so that those that are executed most count where the memories cost nothing.
     """
     size, calls = functions[program.model], calls_of(folder / "build" / f"{program.model}.ci")
-    board, layout = project.board, project.layout
-    system, flash = board.memory_system, layout.flash
     for layer in program.layers:
-        kernel, hot = layer.kernel, {function.name: function for function in layer.kernel.hot or ()}
         names = reached(layer.function, calls, size)
-        whole = sum(size[name] for name in names)
-        for name in names:
-            if kernel.hot is None:
-                executed = kernel.instructions * size[name] / whole
-                times = max(1.0, BYTES_PER_INSTRUCTION * executed / size[name])
-                waits = {m: system.fetch(m, size[name], times).middle for m in (flash, *memories)}
-                least = LEAST * executed if asked else 0.0
-                saved = {m: waits[flash] - waits[m] + least for m in memories}
-            else:
-                code = Code(kernel, name, size[name], hot.get(name), size[name] / whole)
-                saved = code_saving(code, layout, board, memories, asked)
-            yield Item("code", name, sum(whole_units(each.get(name, 0)) for each in functions.values()), saved)
+        for item in layer_items(layer.kernel, names, size, project.layout, project.board, memories, asked=asked):
+            all_of_that_name = sum(whole_units(each.get(item.symbol, 0)) for each in functions.values())
+            yield replace(item, bytes=all_of_that_name)
 
 
 def _constants(program: Program, project: Project, memories: Sequence[Memory], asked: bool) -> Iterator[Item]:

@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -56,19 +57,19 @@ def _keys(folder: Path, toolchain: Toolchain) -> dict[Path, str]:
     found = dict[Path, str]()
     for command, source, out in _COMPILES.findall(dry):
         compiler, *_ = shlex.split(command)
-        identity, texts = _identity(compiler, command), _texts(folder / source)
+        identity, texts = compiler_identity(compiler, shlex.split(command)[1:]), _texts(folder / source)
         if identity is not None and texts is not None:
             about = f"{command} {source} {out}\n{identity}\n".encode()
             found[folder / out] = digest(about, variables, *texts)
     return found
 
 
-def _identity(compiler: str, command: str) -> str | None:
-    """What tells a compiler and the C library of its flags from others that had the same names."""
+def compiler_identity(compiler: str, words: Sequence[str]) -> str | None:
+    """What tells a compiler and the C library of its flags, among these words, from others that had the same names."""
     path = shutil.which(compiler)
     if path is None:
         return None
-    flags = [flag for flag in shlex.split(command)[1:] if flag.startswith("-m")]
+    flags = [flag for flag in words if flag.startswith("-m")]
     try:
         library = _file_of(path, *flags)
         return " ".join(_stamp(Path(file)) for file in (path, library))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import SamplesError
 from tinycompile.ir import Array, TensorType
 
@@ -284,3 +285,12 @@ def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
 def drop_batch(array: Array) -> Array:
     """(samples, 1, ...) to (samples, ...): the model's own batch axis is 1."""
     return array.reshape(array.shape[0], *array.shape[2:]) if array.ndim > 2 and array.shape[1] == 1 else array
+
+
+def pattern(t: TensorType) -> Array:
+    """A sample (1, *shape) for where none is given: bytes (i * 37 + 11) & 0xff; floats are that many 128ths, less 1."""
+    if t.dtype == FLOAT32:
+        steps = (np.arange(t.bytes // 4) * 37 + 11) & 0xFF
+        return ((steps - 128) / 128).astype(np.float32).reshape(1, *t.shape)
+    data = ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8)
+    return t.dtype.unpack(data, t.elements).reshape(1, *t.shape)

@@ -11,7 +11,7 @@ layer's signature alone: the answer is the same whoever asks, in whatever order.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -74,23 +74,28 @@ def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
 
 @lru_cache(KEPT_PRICES)
 def _kept(priced: Priced) -> tuple[Kernel, ...]:
-    return tuple(map(without_values, kernels_of(typical(priced.site), priced.core)))
+    return without_values(lambda: kernels_of(typical(priced.site), priced.core))
 
 
-def without_values(kernel: Kernel) -> Kernel:
-    """The same with the sizes of its constants, and the values of those alone that follow from shapes."""
-    return kernel.but(constants=tuple(map(_without_values, kernel.constants)))
+def without_values(make: Callable[[], Sequence[Kernel]]) -> tuple[Kernel, ...]:
+    """Kernels with the sizes of their constants, and the values of those alone that follow from shapes.
+
+    Prices need no others, and there are too many kernels to keep them all: who asks for one has the kernels made again.
+
+    Args:
+        make: the kernels, the same ones each time.
+    """
+    return tuple(
+        kernel.but(constants=tuple(_sized(c, make, number, i) for i, c in enumerate(kernel.constants)))
+        for number, kernel in enumerate(make())
+    )
 
 
-def _without_values(constant: Constant) -> Constant:
+def _sized(constant: Constant, make: Callable[[], Sequence[Kernel]], kernel: int, index: int) -> Constant:
     if constant.of_shapes:
         return constant
     (size,), dtype = constant.layout
-    return replace(constant, content=Deferred(size, dtype, _no_values))
-
-
-def _no_values() -> Array:
-    raise ValueError("a price has no values")
+    return replace(constant, content=Deferred(size, dtype, lambda: make()[kernel].constants[index].values))
 
 
 def is_linear(site: Site) -> bool:

@@ -114,7 +114,7 @@ class WithMemories:
         if key not in self._known:
             if len(self._known) >= KEPT_PRICES:
                 self._known.clear()
-            self._known[key] = [without_values(kernel) for kernel in self._found(typical(site), core, memory)]
+            self._known[key] = list(without_values(lambda: self._found(typical(site), core, memory)))
         return list(self._known[key])
 
     def _found(self, site: Site, core: Core, memory: Memory) -> list[Kernel]:

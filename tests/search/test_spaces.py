@@ -151,6 +151,23 @@ def test_a_build_that_fails_or_builds_something_else(build: Any, message: str) -
         choice(build)({"a": 1})
 
 
+@pytest.mark.parametrize(("limit", "asked"), [(None, ["none", "all"]), (1, ["none"])])
+def test_networks_near_enough_to_the_limits_are_measured(
+    limit: int | None, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = list[str]()
+
+    def counting(*arguments: Any) -> Any:
+        known.append(arguments[5] if len(arguments) > 5 else "none")
+        return price(*arguments[:5])
+
+    monkeypatch.setattr("tinycompile.search.prices.price", counting)
+    space = Space("s", {"a": (1,)}, lambda config, shape, classes: Network(shape).flatten().dense(classes), "mine.py")
+    found = Prices(space, (1, 4, 4), 3, "stm32f103", Limits(instructions=limit), measure=True)
+    assert found({"a": 1}).fits == (limit is None)
+    assert known == asked
+
+
 def test_a_build_may_do_with_its_choice_what_it_likes() -> None:
     given = {"a": 1}
     assert choice(lambda config, shape, classes: Network(shape).flatten().dense(2 + config.pop("a")))(given).fits

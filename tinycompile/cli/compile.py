@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from tinycompile.errors import UsageError
 
 if TYPE_CHECKING:
     from tinycompile.copy_choice import Estimate
-    from tinycompile.costing import Cost
+    from tinycompile.costing import Cost, Measuring
     from tinycompile.layout import Layout
     from tinycompile.lowered import Lowered
     from tinycompile.options import Options
@@ -199,15 +200,25 @@ def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[l
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @calibrated_option
+@click.option(
+    "--measure",
+    type=click.Choice(("none", "known", "all")),
+    default="none",
+    show_default=True,
+    help="Layers that are compiled alone and counted in QEMU, not estimated: none, those that were before, or all.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an entry for each model.")
 @explained
-def cost(models: tuple[Path, ...], calibrated_by: Path | None, as_json: bool, **options: Any) -> None:
+def cost(
+    models: tuple[Path, ...], calibrated_by: Path | None, measure: Measuring, as_json: bool, **options: Any
+) -> None:
     """Print what each of MODELS would take of the target, without building."""
     from tinycompile.costing import cost_lines, costs_of_files
     from tinycompile.profile.calibrated import load_calibration
 
     calibration = None if calibrated_by is None else load_calibration(calibrated_by, options["target"])
-    found = costs_of_files(models, options_of(**options))
+    with progress() if measure == "all" else nullcontext():
+        found = costs_of_files(models, options_of(**options), measure=measure)
     if as_json:
         print_json([{"model": str(model), **each.as_dict(), **_times(each, calibration)} for model, each in found])
         return

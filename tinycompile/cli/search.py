@@ -65,6 +65,7 @@ def _shares(_context: click.Context, _parameter: click.Parameter, text: str | No
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
 @click.option("--engine", help="Who trains: dask://host:port or ray://host:port.  [default: processes here]")
 @click.option("--trainer", help="A Python file with a function train, in place of ours.")
+@click.option("--measure", is_flag=True, help="Count each layer that candidates have in QEMU, once, not by estimates.")
 @click.option("--storage", help="Where Optuna keeps the candidates (a URL).  [default: a file in the folder]")
 @explained
 def search(space: str, **options: Any) -> None:
@@ -107,6 +108,7 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
 @click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks of each part.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--measure", is_flag=True, help="Count each layer that candidates have in QEMU, once, not by estimates.")
 @click.option("-o", "--output", type=PATH, help="A picture of the distributions (.svg).")
 @force_option(OVERWRITE)
 @explained
@@ -129,7 +131,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
         with progress():
             found = compared(
                 parts,
-                lambda space: Prices(space, shape, options["classes"], options["target"], limits),
+                lambda space: Prices(space, shape, options["classes"], options["target"], limits, options["measure"]),
                 options["samples"],
                 options["seed"],
             )

@@ -14,12 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from tinycompile.build import Build
-from tinycompile.dtypes import FLOAT32
 from tinycompile.errors import UsageError
-from tinycompile.ir import Array, TensorType
+from tinycompile.ir import Array
 from tinycompile.profile.calibration import error_percent
 from tinycompile.profile.cortex_m7 import CORTEX_M7
 from tinycompile.profile.cortex_m33 import CORTEX_M33
@@ -33,6 +30,7 @@ from tinycompile.profile.single_issue import CORTEX_M0, CORTEX_M0PLUS, CORTEX_M3
 from tinycompile.profile.waiting import Waiting, waiting_of
 from tinycompile.report.saving import update_report
 from tinycompile.report.timing import as_bounds, assumptions, parts_in_use
+from tinycompile.samples import pattern
 from tinycompile.targets import Cycles, Memory
 from tinycompile.toolchain import make
 
@@ -82,15 +80,6 @@ class Work:
         mix = {kind: self.mix[kind] for kind in KINDS} if mixed else {}
         cycles = {model.name: round(self.cycles[model.name]) for model in models}
         return {"instructions": self.instructions, "mix": mix, "cycles": cycles}
-
-
-def pattern(t: TensorType) -> Array:
-    """A sample (1, *shape) for where none is given: bytes (i * 37 + 11) & 0xff; floats are that many 128ths, less 1."""
-    if t.dtype == FLOAT32:
-        steps = (np.arange(t.bytes // 4) * 37 + 11) & 0xFF
-        return ((steps - 128) / 128).astype(np.float32).reshape(1, *t.shape)
-    data = ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8)
-    return t.dtype.unpack(data, t.elements).reshape(1, *t.shape)
 
 
 def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[str, Any]:

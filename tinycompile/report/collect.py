@@ -68,7 +68,7 @@ _SLOT_STACK_BYTES = re.compile(r"#define TC_SLOT_STACK_BYTES (\d+)")
 def firmware_stack(folder: Path, board: Board) -> int:
     """Worst-case stack of the whole firmware from its reset handler on, in bytes, interrupted where it is deepest."""
     graphs = _call_graphs(folder, board)
-    return _worst_case(graphs, board.toolchain.stack_root, board) + _interrupt(graphs, board)
+    return stack_from(graphs, board.toolchain.stack_root, board) + _interrupt(graphs, board)
 
 
 def second_core_stack(folder: Path, board: Board, models: Iterable[str]) -> int:
@@ -79,7 +79,7 @@ def second_core_stack(folder: Path, board: Board, models: Iterable[str]) -> int:
     begin = frame_bytes(graphs, "second_core")
     if begin is None:
         return firmware_stack(folder, board)
-    return begin + max(_worst_case(graphs, f"{model}_second_core", board) for model in models)
+    return begin + max(stack_from(graphs, f"{model}_second_core", board) for model in models)
 
 
 def _call_graphs(folder: Path, board: Board) -> list[Path]:
@@ -97,10 +97,11 @@ def _interrupt(graphs: Sequence[Path], board: Board) -> int:
     nodes = {name: f'node: {{ title: "{name}" label' for name in toolchain.interrupt_handlers}
     text = "".join(path.read_text() for path in graphs) if nodes else ""
     present = [name for name, node in nodes.items() if node in text]
-    return max((frame + _worst_case(graphs, name, board) for name in present), default=0)
+    return max((frame + stack_from(graphs, name, board) for name in present), default=0)
 
 
-def _worst_case(graphs: Sequence[Path], root: str, board: Board) -> int:
+def stack_from(graphs: Sequence[Path], root: str, board: Board) -> int:
+    """Worst-case stack from a function on, in bytes, by call graphs."""
     thumb1 = board.toolchain.machine == "EM_ARM" and not board.core.has("thumb2")
     usual, fpu = board.toolchain.library_stack_bytes, board.core.has("fpu")
     deeper = board.toolchain.library_stacks
@@ -366,7 +367,7 @@ def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
     project, board, layout = shared.project, shared.project.board, shared.project.layout
     graph = shared.folder / "build" / f"{program.model}.ci"
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
-    invoke = _worst_case([graph], f"{program.model}_invoke", board) if known else 0
+    invoke = stack_from([graph], f"{program.model}_invoke", board) if known else 0
     stack = invoke if board.is_host else shared.stack
     copied = Counter[str](dict.fromkeys(("code", "weights"), 0))
     for (kind, _), size in _copied(shared.measured).items():

@@ -97,9 +97,9 @@ def searched(search: Search, progress: Callable[[str], None] = step) -> list[Can
 
 def _searched(search: Search, name: str, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
     data, space = Data.read(search.data, search.folds), load_space(search.space)
-    prices = Prices(space, data.shape, data.classes, search.target, search.limits)
+    prices = Prices(space, data.shape, data.classes, search.target, search.limits, search.measure)
     study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices, name)
-    _share(search, data, prices, pool, progress)
+    _share(search, data, replace(prices, measure=False), pool, progress)  # whose many networks aren't candidates
     while found := study.round(search.trials):
         _train(search, study, found, pool, progress)
         save_page(search, _candidates(search, study), None)

@@ -21,6 +21,9 @@ from tinycompile.targets import Board
 _FAR = 10.0
 """Times its limit that something exceeds which has no figures."""
 
+_UNSURE = 0.25
+"""By how much an estimate may exceed a limit that a measured network keeps."""
+
 _DRAWN = 8
 """Choices that are looked at for one that fits."""
 
@@ -63,6 +66,7 @@ class Prices:
 
     Args:
         shape, classes: as `Space.network` takes them.
+        measure: whether layers are measured, those of networks that are near enough to the limits.
     """
 
     space: Space
@@ -70,6 +74,7 @@ class Prices:
     classes: int
     target: str
     limits: Limits
+    measure: bool = False
     _known: dict[str, Priced] = field(default_factory=dict[str, Priced])
 
     def __post_init__(self) -> None:
@@ -100,8 +105,11 @@ class Prices:
         return found
 
     def _priced(self, proto: Any, key: str, where: str) -> Priced:
+        ends = (1, *self.shape), (1, self.classes)
         try:
-            found = price(proto, self._board, self._options, where, ((1, *self.shape), (1, self.classes)))
+            found = price(proto, self._board, self._options, where, ends)
+            if self.measure and max(self.limits.excess(found)) <= _UNSURE:
+                found = price(proto, self._board, self._options, where, ends, "all")
         except DoesNotFitError:
             return Priced(None, (_FAR,) * COUNT, key)
         figures = {

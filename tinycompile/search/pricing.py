@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinycompile.costing import Cost, cost_of
+from tinycompile.costing import Cost, Measuring, cost_of
 from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx import import_model
 from tinycompile.frontend.onnx_file import static_model
@@ -82,11 +82,13 @@ def price(
     options: Options,
     where: str = "the candidate",
     ends: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
+    measure: Measuring = "none",
 ) -> Cost:
     """What a float model would cost, quantised and built.
 
     Args:
         ends: shapes that its only input and its only output must have; None for any.
+        measure: as `cost` takes it.
 
     Raises:
         DoesNotFitError: there is no room for its arena. UsageError: it has other ends. Others as `typically_quantized`.
@@ -100,4 +102,4 @@ def price(
             why="samples and their classes are from {} to {}".format(*ends),
             hint="a network for the shape and the number of classes that `build` is given",
         )
-    return cost_of(int8_io(graph) if options.io == "int8" else graph, board, options, exact=False)
+    return cost_of(int8_io(graph) if options.io == "int8" else graph, board, options, exact=False, measure=measure)

@@ -59,6 +59,7 @@ class Search:
         supernet: as `Setup` has it.
         engine: as `cluster.opened` takes it.
         widths: parts of the best network's channels, at which it is to run as well; see `slim.py`.
+        measure: whether layers of candidates are measured, not estimated.
     """
 
     space: str
@@ -79,6 +80,7 @@ class Search:
     supernet: int = 0
     engine: str | None = None
     widths: tuple[float, ...] = ()
+    measure: bool = False
 
     @property
     def setup(self) -> Setup:
@@ -136,12 +138,13 @@ class Search:
             "sampler": self.sampler,
             "seed": self.seed,
             "supernet": self.supernet,
+            "measure": self.measure,
             "trainer_sha256": None if self.trainer is None else _digest(Path(self.trainer)),
         }
         file = self.output / SETTINGS
         if file.exists():
             try:
-                known = dict[str, Any](json.loads(file.read_text()))
+                known: dict[str, Any] = {"measure": False} | json.loads(file.read_text())  # which older ones don't say
             except (ValueError, TypeError) as error:
                 raise UsageError("no settings of a search", where=str(file), hint="another --output") from error
             other = sorted(name for name in settings if known.get(name) != settings[name])

@@ -1,0 +1,1 @@
+"""Layers measured instead of estimated."""

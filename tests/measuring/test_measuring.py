@@ -1,0 +1,124 @@
+"""Layers measured alone: what they are known by, what they take, and what a network is said to take by them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinycompile
+from tests.support.architectures import Net
+from tests.support.full import FULL
+from tests.support.random_model import RandomModel
+from tinycompile.errors import UsageError
+from tinycompile.ir import Graph
+from tinycompile.kernels import kernels_of
+from tinycompile.measuring import Measures, measured_network
+from tinycompile.measuring.firmware import Measured, Section
+from tinycompile.measuring.network import Measurement
+from tinycompile.measuring.unit import units_of
+from tinycompile.planner import LayerPlanner, Planned
+from tinycompile.samples import pattern
+from tinycompile.targets import Board, load_board
+from tinycompile.typical import typical_kernels_of
+
+
+@pytest.fixture(scope="module")
+def board() -> Board:
+    return load_board("stm32f103")
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return Net((1, 6, 6, 4), np.random.default_rng(5)).conv(8, 3).conv(8, 3).graph("two")
+
+
+@pytest.fixture(scope="module")
+def measures(board: Board, graph: Graph) -> Measures:
+    """Of which the first layer is known."""
+    found = Measures(board)
+    unit = units_of(planned(graph, board))[0]
+    assert unit is not None and found.get(unit) is None
+    assert found.measure([unit, unit]) == 2  # with what a model has without layers
+    return found
+
+
+def planned(graph: Graph, board: Board, *, typical: bool = False) -> Planned:
+    offer = typical_kernels_of if typical else kernels_of
+    kernels = [offer(graph.site(node), board.core)[:1] for node in graph.nodes]
+    return LayerPlanner(graph, kernels).plan(ram_limit=None, optimize="speed")
+
+
+def test_a_layer_is_measured_once(measures: Measures, board: Board, graph: Graph) -> None:
+    first, second = units_of(planned(graph, board))
+    assert first is not None and second is not None
+    assert measures.measure([first]) == 0
+    found, base = Measures(board).get(first), measures.get(measures.nothing)
+    assert found is not None and base is not None and measures.get(second) is None
+    assert found.instructions - base.instructions == pytest.approx(first.kernel.instructions, rel=0.3)
+    assert first.kernel.function is not None and found.functions[0] == first.kernel.function.stem
+    assert {section.name for section in found.sections if section.is_code} == set(found.functions)
+    assert found.stack_bytes > base.stack_bytes and found.caller_bytes > base.caller_bytes
+    assert Measured.of_json(found.as_json()) == found
+
+
+def test_what_is_not_known_stays_an_estimate(measures: Measures, board: Board, graph: Graph) -> None:
+    plan = planned(graph, board)
+    found = measured_network(plan, measures, missing=False)
+    assert found is not None
+    assert found.known == (True, False) and not found.complete
+    assert found.instructions[0] != plan.kernels[0].instructions
+    assert found.instructions[1] == plan.kernels[1].instructions
+
+
+def test_keys_tell_apart_what_decides(board: Board, graph: Graph) -> None:
+    unit = units_of(planned(graph, board))[0]
+    assert unit is not None
+    other = {name: value[::-1].copy() for name, value in graph.constants.items()}
+    trained = units_of(planned(replace(graph, constants=other), board))[0]
+    assert trained is not None and trained.key != unit.key
+    assert replace(unit, shared=frozenset({"tc_block_copy"})).key != unit.key
+    typical = [
+        units_of(planned(g, board, typical=True), typical=True)[0] for g in (graph, replace(graph, constants=other))
+    ]
+    assert typical[0] is not None and typical[1] is not None
+    assert typical[0].key == typical[1].key != unit.key  # any weights
+
+
+def test_functions_are_there_once(measures: Measures, board: Board, graph: Graph) -> None:
+    plan, base = planned(graph, board), measures.get(measures.nothing)
+    assert base is not None
+    shared, own = Section("tc_block_copy", 10, "a", True), Section("conv", 6, "b", True)
+    layer = Measured(
+        base.instructions + 5, 40, base.caller_bytes + 20, ("conv", "tc_block_copy"), (own, shared), ("memcpy",)
+    )
+    found = Measurement(plan, (layer, layer), base, measures)
+    one = plan.kernels[0].function is plan.kernels[1].function
+    assert found.sizes == {"conv": 8 if one else 16, "tc_block_copy": 12}
+    assert found.instructions == (5, 5) and found.library == {"memcpy"}
+    assert found.far_calls({"conv"}) == (8, 8) and found.far_calls(set()) == (0, 0)
+
+
+def test_what_nothing_emulates_is_not_measured(graph: Graph) -> None:
+    with pytest.raises(UsageError, match="can't be measured for host"):
+        tinycompile.cost(graph, "host", measure="all")
+    with pytest.raises(UsageError, match="with weights apart"):
+        tinycompile.cost(graph, "stm32f103", measure="known", weights="separate")
+
+
+@pytest.mark.skipif(not FULL, reason="builds each layer, and the whole: make test-full")
+@pytest.mark.parametrize(("seed", "target"), [(1, "stm32f103"), (2, "stm32f746"), (5, "rp2040")])
+def test_a_network_by_its_layers_is_its_firmware(seed: int, target: str, tmp_path: Path) -> None:
+    content, _ = RandomModel(seed).build(layers=6)
+    model = tmp_path / "net.tflite"
+    model.write_bytes(content)
+    found = tinycompile.cost(model, target, measure="all")
+    build = tinycompile.compile(model, target, output=tmp_path / "out", pareto=False)
+    executed = build.execute([pattern(t)[None] for t in build.inputs]).instructions[0]
+    assert found.measured_layers == len(found.layers)
+    assert found.instructions_range == (found.instructions, found.instructions)
+    assert found.instructions == pytest.approx(executed, rel=0.01, abs=30)
+    assert found.flash_bytes == pytest.approx(build.report["flash"]["total_bytes"], rel=0.015, abs=64)
+    assert found.arena_bytes == build.report["ram"]["arena_bytes"]

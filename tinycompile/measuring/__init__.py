@@ -1,0 +1,12 @@
+"""Layers measured instead of estimated: compiled alone, executed in QEMU, and remembered by their C.
+
+What a layer executes and how much code it has follow from the specialised C of its function, the compiler, its flags
+and the core, and hardly from anything else of the model; so a search that meets the same layers in hundreds of networks
+builds each of them once. `unit.py` makes a model of a layer, `firmware.py` builds and runs many of those at a time,
+`known.py` remembers, and `network.py` adds up what a planned model takes.
+"""
+
+from tinycompile.measuring.known import Measures
+from tinycompile.measuring.network import Measurement, measured_network
+
+__all__ = ["Measurement", "Measures", "measured_network"]

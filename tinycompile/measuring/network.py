@@ -1,0 +1,171 @@
+"""What a planned model takes by the measures of its layers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tinycompile.copy_choice import CodeSizes
+from tinycompile.kernels.base import Function
+from tinycompile.layout import Layout
+from tinycompile.measuring.firmware import Measured
+from tinycompile.measuring.fixed import CONSTANT_TABLE_BYTES, Fixed
+from tinycompile.measuring.known import Measures
+from tinycompile.measuring.unit import Unit, units_of
+from tinycompile.planner import Planned
+from tinycompile.targets import Memory
+
+CALLER_CODE_BYTES = 4
+"""By which code that calls a layer alone is longer than what is added to a model's: it keeps registers and returns."""
+
+CALLER_STACK_BYTES = 16
+"""What calling several layers takes more than calling one: registers, and arguments for those with many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """Of a model.
+
+    Attributes:
+        layers: of each what was measured; None for those that weren't, or without code.
+        base: of a model that computes nothing.
+        measures: where they are from.
+    """
+
+    planned: Planned
+    layers: tuple[Measured | None, ...]
+    base: Measured
+    measures: Measures
+
+    @property
+    def known(self) -> tuple[bool, ...]:
+        """Of each layer, whether it was measured; what executes nothing needn't be."""
+        pairs = zip(self.planned.kernels, self.layers, strict=True)
+        return tuple(kernel.function is None or found is not None for kernel, found in pairs)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all are known."""
+        return all(self.known)
+
+    @property
+    def instructions(self) -> tuple[int, ...]:
+        """Of each layer, those that weren't measured by their estimates."""
+        return tuple(
+            kernel.instructions if found is None else found.instructions - self.base.instructions
+            for kernel, found in zip(self.planned.kernels, self.layers, strict=True)
+        )
+
+    @cached_property
+    def sizes(self) -> Mapping[str, int]:
+        """Bytes of functions and tables by their names in C, each of which the firmware has once."""
+        own, others = Counter[tuple[str, Function]](), dict[tuple[str, str], int]()
+        for kernel, found in zip(self.planned.kernels, self.layers, strict=True):
+            for section in () if found is None else found.sections:
+                size = -(-section.bytes // 4) * 4
+                if kernel.function is not None and found is not None and section.name == found.functions[0]:
+                    own[section.name, kernel.function] = size
+                else:
+                    others[section.name, section.content] = size
+        total = Counter[str]()
+        for (name, _), size in (*own.items(), *others.items()):
+            total[name] += size
+        return total
+
+    @property
+    def code_sizes(self) -> CodeSizes:
+        """By which it is chosen what start-up copies."""
+        return CodeSizes(self.functions, self.sizes)
+
+    def fixed(self, layout: Layout, copies: Memory | None) -> Fixed:
+        """What the firmware has beside its layers; arguments and errors as `Measures.fixed`'s."""
+        return self.measures.fixed(layout, self.library, copies)
+
+    def code_bytes(self, fixed: Fixed, constants: int) -> int:
+        """All of the firmware's flash without its constant arrays, of which there are so many.
+
+        Only where all layers are known.
+        """
+        callers = [found.caller_bytes - self.base.caller_bytes for found in self.layers if found is not None]
+        called = sum(callers) - CALLER_CODE_BYTES * max(0, len(callers) - 1)
+        return fixed.flash_bytes + sum(self.sizes.values()) + called + CONSTANT_TABLE_BYTES * constants
+
+    def far_calls(self, copied: Set[str]) -> tuple[int, int]:
+        """Bytes of what the linker puts between functions in flash and those copied to RAM: in flash, and with those.
+
+        Args:
+            copied: names of functions.
+        """
+        core, machine = self.measures.board.core, self.measures.board.toolchain.machine
+        each = 0 if machine != "EM_ARM" else 8 if core.has("thumb2") else 16
+        known = [found for found in self.layers if found is not None]
+        into = {found.functions[0] for found in known}.intersection(copied)
+        back = {name for found in known if not copied.isdisjoint(found.functions) for name in found.library}
+        return each * len(into), each * len(back)
+
+    @property
+    def functions(self) -> list[tuple[str, ...]]:
+        """Of each layer its own function and those that this calls."""
+        return [() if found is None else found.functions for found in self.layers]
+
+    @property
+    def library(self) -> set[str]:
+        """Functions of the C library that are called."""
+        return {name for found in self.layers if found is not None for name in found.library}
+
+    @property
+    def stack_bytes(self) -> int:
+        """Of an inference; with registers that a model of several layers keeps."""
+        return CALLER_STACK_BYTES + max(found.stack_bytes for found in (self.base, *self.layers) if found is not None)
+
+
+def measured_network(
+    planned: Planned, measures: Measures, *, missing: bool, typical: bool = False
+) -> Measurement | None:
+    """Look up a model's layers.
+
+    Args:
+        missing: measure those that aren't known.
+        typical: its constants are those of typical weights.
+
+    Returns:
+        None where nothing is known.
+
+    Raises:
+        ToolMissingError, ToolFailedError: as `Measures.measure`.
+    """
+    units = units_of(planned, typical=typical)
+    if missing:
+        measures.measure(unit for unit in units if unit is not None)
+    base = measures.get(measures.nothing)
+    if base is None:
+        return None
+    alone = [None if unit is None else measures.get(unit) for unit in units]
+    units = _sharing(units, alone)
+    if missing:
+        measures.measure(unit for unit in units if unit is not None)
+    found = tuple(None if unit is None else measures.get(unit) for unit in units)
+    return Measurement(planned, found, base, measures)
+
+
+def _sharing(units: Sequence[Unit | None], alone: Sequence[Measured | None]) -> list[Unit | None]:
+    """The layers as their model has them: with functions that several of them call.
+
+    Those that only functions for the same shapes call get the same constants from all: they are specialised like those
+    with a single caller.
+    """
+    layers, callers = Counter[Function](), dict[str, set[Function]]()
+    known = [(u, u.kernel.function, m) for u, m in zip(units, alone, strict=True) if u is not None and m is not None]
+    for _, function, measured in known:
+        if function is not None:
+            layers[function] += 1
+            for name in measured.functions[1:]:
+                callers.setdefault(name, set()).add(function)
+    several = {name for name, found in callers.items() if len({function.stem for function in found}) > 1}
+    sharing = dict[Unit, Unit]()
+    for unit, function, measured in known:
+        own = measured.functions[:1] if function is not None and layers[function] > 1 else ()
+        sharing[unit] = replace(unit, shared=frozenset(several.intersection(measured.functions[1:]).union(own)))
+    return [None if unit is None else sharing.get(unit, unit) for unit in units]

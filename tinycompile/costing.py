@@ -42,7 +42,8 @@ LAYER_CODE_BYTES = 48
 @dataclass(frozen=True)
 class LayerCost:
     """A layer's part. `weights_bytes` are its constants as the kernel wants them, `weight_bits` those of each weight as
-    the model has it, or of its type (`exact=False`); None where there are none.
+    the model has it, or of its type (`exact=False`); None where there are none. `code_bytes` estimates its function and
+    those that it calls, as if it shared none with other layers.
     """
 
     name: str
@@ -53,6 +54,7 @@ class LayerCost:
     weights_bytes: int
     scratch_bytes: int
     weight_bits: int | None = None
+    code_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -283,6 +285,14 @@ def _code_bytes(kernels: Sequence[Kernel], exact: bool) -> int:
     return FIRMWARE_CODE_BYTES + LAYER_CODE_BYTES * len(called) + sum(functions.values()) + sum(blocks.values())
 
 
+def _own_code_bytes(kernel: Kernel) -> int:
+    """Of a layer that shares nothing."""
+    if kernel.function is None:
+        return 0
+    code = kernel.code or CodeSize(kernel.code_bytes)
+    return LAYER_CODE_BYTES + code.own + sum(code.shared.values())
+
+
 def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: Layout, board: Board) -> tuple[int, int]:
     """From and to, of all layers."""
     outside = board.external_flash or layout.flash
@@ -312,6 +322,7 @@ def _layers(planned: Planned, macs: Sequence[int], exact: bool) -> tuple[LayerCo
             kernel.constant_bytes,
             kernel.scratch_bytes,
             layer_weights(planned.graph, node, of_values=exact).bits,
+            _own_code_bytes(kernel),
         )
         for node, kernel, work in zip(planned.graph.nodes, planned.kernels, macs, strict=True)
     )

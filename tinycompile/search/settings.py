@@ -36,6 +36,8 @@ _LEAST: dict[str, float] = {
     "seed": 0,
     "workers": 1,
     "supernet": 0,
+    "direct_epochs": 1,
+    "cost_weight": 0,
     "epochs": 1,
     "batch": 2,  # which a batch normalisation needs
     "rate": 1e-9,
@@ -56,6 +58,7 @@ class Search:
         final_epochs: so long.
         storage: Optuna's; None for a file in the folder.
         supernet: as `Setup` has it.
+        direct_epochs, cost_weight: of a direct search, with `sampler="direct"`: see `architecture.py`.
         engine: as `cluster.opened` takes it.
     """
 
@@ -75,6 +78,8 @@ class Search:
     trainer: str | None = None
     storage: str | None = None
     supernet: int = 0
+    direct_epochs: int = 40
+    cost_weight: float = 1.0
     engine: str | None = None
 
     @property
@@ -131,6 +136,8 @@ class Search:
             "supernet": self.supernet,
             "trainer_sha256": None if self.trainer is None else _digest(Path(self.trainer)),
         }
+        if self.sampler == "direct":
+            settings |= {"direct_epochs": self.direct_epochs, "cost_weight": self.cost_weight}
         file = self.output / SETTINGS
         if file.exists():
             try:

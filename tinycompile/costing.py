@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
 from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
-from tinycompile.errors import UsageError
+from tinycompile.errors import QuantizationNeededError, UsageError
+from tinycompile.frontend import is_onnx
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import CodeSize, Constant, Kernel
 from tinycompile.layout import Layout, cold_constants, initial_bytes
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.memory_time import layers_waiting, total
+from tinycompile.model_source import assumed_source
 from tinycompile.options import Options, PlanOptions
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
@@ -75,6 +77,7 @@ class Cost:
         cycles_per_instruction: of the core, from and to.
         waiting_cycles: for memories, from and to, as far as the board's file says what they cost.
         schedule: "layer", or how stages are executed.
+        assumed: it is a float model, priced as if it were quantised to int8.
     """
 
     target: str
@@ -97,6 +100,7 @@ class Cost:
     waiting_cycles: tuple[int, int]
     schedule: str
     layers: tuple[LayerCost, ...]
+    assumed: bool = False
 
     @property
     def ram_bytes(self) -> int:
@@ -161,7 +165,7 @@ def cost(
 
     Args:
         model: path of a `.tflite` or `.onnx` file, or a graph as `tinycompile.frontend.load` makes it. A graph's inputs
-            and outputs stay as they are.
+            and outputs stay as they are. A float `.onnx` file is priced as if it were quantised to int8.
         target: a board's name; or, for a graph, a board, for those who ask often.
         exact: for the weights that there are. False: for any weights of these shapes, by typical ones; channels that
             happen to be constant stay. Fifty architectures a second and more; fewer where stages have to be looked for.
@@ -184,14 +188,38 @@ def costs_of_files(models: Sequence[Path], options: Options, *, exact: bool = Tr
     board = options.board()
     with quantized_sources(models, options) as sources:
         return [
-            (model, cost_of(imported(source, options), board, options, exact=exact))
+            (model, _cost_of_file(source, board, options, exact=exact))
             for model, (source, _) in zip(models, sources, strict=True)
         ]
+
+
+def _cost_of_file(source: Path, board: Board, options: Options, *, exact: bool) -> Cost:
+    """Of a float ONNX model as if it were quantised to int8, with typical scales and weights."""
+    try:
+        return cost_of(imported(source, options), board, options, exact=exact)
+    except QuantizationNeededError as error:
+        if options.floats == "none" or not is_onnx(source):
+            raise
+        refused = error
+    if options.compress_weights:
+        raise UsageError(
+            "what compressed weights cost follows from their values",
+            where=str(source),
+            why="the model is a float one without samples, so it isn't known what int8 makes of them",
+            hint="--calib, or without --compress-weights",
+        )
+    with assumed_source(source, dict(options.shapes), options.signature, options.layout) as path:
+        try:
+            return replace(cost_of(imported(path, options), board, options, exact=False), assumed=True)
+        except QuantizationNeededError:
+            raise refused from None  # there is nothing in it that int8 is for
 
 
 def cost_lines(name: str, found: Cost) -> Iterator[str]:
     """For people: what fits, and which figures are estimates."""
     yield f"{name} for {found.target}: {'fits' if found.fits else 'does not fit'}, by estimates"
+    if found.assumed:
+        yield "  assumed quantised to int8, as no samples say more (--calib): scales and weights are typical ones"
     yield f"  RAM    {found.ram_bytes:,} of {found.ram_limit_bytes:,} bytes: arena {found.arena_bytes:,}, scratch " + (
         f"{found.scratch_bytes:,}, states {found.state_bytes:,}, stack at most about {found.stack_estimate_bytes:,}"
     )

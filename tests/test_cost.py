@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 
@@ -19,12 +20,13 @@ from tests.support.random_states import with_states
 from tinycompile.cli import main
 from tinycompile.costing import Cost, cost_of
 from tinycompile.elf import sizes
-from tinycompile.errors import DoesNotFitError, UsageError
+from tinycompile.errors import DoesNotFitError, QuantizationNeededError, TinycompileError, UsageError
 from tinycompile.frontend import load
 from tinycompile.kernels import Covers, kernels_of
 from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.planner import LayerPlanner
+from tinycompile.search import Network
 from tinycompile.targets import load_board
 from tinycompile.typical import is_linear, typical, typical_kernels_of
 from tinycompile.with_memories import CodePrice, WithMemories
@@ -236,3 +238,35 @@ def test_command(shared: Callable[[str], Path]) -> None:
     text = CliRunner().invoke(main, ["cost", path, "--target", "stm32f103"]).stdout
     assert f"{facts['instructions']:,} instructions" in text
     assert "kws_ref_model for stm32f103" in text
+
+
+def test_a_float_model_is_priced_as_if_it_were_quantised(tmp_path: Path) -> None:
+    model, calib = tmp_path / "small.onnx", tmp_path / "calib.npz"
+    network = Network((2, 6, 6)).conv(8, 3).depthwise(3, 2).conv(12).global_average().dense(3)
+    onnx.save(network.model(), model)
+    np.savez(calib, input=np.random.default_rng(0).normal(0, 1, (8, 2, 6, 6)).astype(np.float32))
+    found = tinycompile.cost(model, "stm32f103")
+    known = tinycompile.cost(model, "stm32f103", calib=calib, calib_method="minmax")
+    assert (found.assumed, found.exact, known.assumed) == (True, False, False)
+    assert (found.arena_bytes, found.macs) == (known.arena_bytes, known.macs)
+    assert found.instructions == pytest.approx(known.instructions, rel=0.03)
+    done = CliRunner().invoke(main, ["cost", str(model), "--target", "stm32f103"])
+    assert done.output.splitlines()[1].startswith("  assumed quantised to int8")
+    assert not tinycompile.cost(model, "stm32f103", dtype="float32").assumed
+    with pytest.raises(QuantizationNeededError):
+        tinycompile.cost(model, strict_int8=True)
+    with pytest.raises(UsageError, match="compressed weights") as caught:
+        tinycompile.cost(model, compress_weights=True)
+    assert str(model) in str(caught.value)
+
+
+def test_what_can_not_be_quantised_is_refused_by_its_own_name(tmp_path: Path) -> None:
+    model = tmp_path / "other.onnx"
+    node = onnx.helper.make_node("Det", ["x"], ["y"])
+    ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, s) for n, s in (("x", [2, 2]), ("y", []))]
+    graph = onnx.helper.make_graph([node], "other", ends[:1], ends[1:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), model)
+    with pytest.raises(TinycompileError) as caught:
+        tinycompile.cost(model)
+    assert str(model) in str(caught.value)
+    assert "tinycompile-" not in str(caught.value)

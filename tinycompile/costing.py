@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
 from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
-from tinycompile.errors import UsageError
+from tinycompile.errors import QuantizationNeededError, UsageError
+from tinycompile.frontend import is_onnx
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import CodeSize, Constant, Kernel
@@ -22,6 +23,7 @@ from tinycompile.layout import Layout, cold_constants, initial_bytes
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.measuring import Measurement, Measures, measured_network
 from tinycompile.memory_time import layers_waiting, total
+from tinycompile.model_source import assumed_source
 from tinycompile.options import Options, PlanOptions
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
@@ -50,7 +52,8 @@ Measuring = Literal["none", "known", "all"]
 class LayerCost:
     """A layer's part. `instructions` are an estimate unless it is `measured`. `weights_bytes` are its constants as the
     kernel wants them, `weight_bits` those of each weight as the model has it, or of its type (`exact=False`); None
-    where there are none.
+    where there are none. `code_bytes` estimates its function and those that it calls, as if it shared none with other
+    layers.
     """
 
     name: str
@@ -62,6 +65,7 @@ class LayerCost:
     scratch_bytes: int
     weight_bits: int | None = None
     measured: bool = False
+    code_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Cost:
         schedule: "layer", or how stages are executed.
         measured_layers: those whose instructions were counted in QEMU, or that have none; code, stack and copies are of
             builds where these are all of them. instructions_range: what a build is expected to execute.
+        assumed: it is a float model, priced as if it were quantised to int8.
     """
 
     target: str
@@ -108,6 +113,7 @@ class Cost:
     layers: tuple[LayerCost, ...]
     measured_layers: int = 0
     instructions_range: tuple[int, int] = (0, 0)
+    assumed: bool = False
 
     @property
     def ram_bytes(self) -> int:
@@ -177,7 +183,7 @@ def cost(
 
     Args:
         model: path of a `.tflite` or `.onnx` file, or a graph as `tinycompile.frontend.load` makes it. A graph's inputs
-            and outputs stay as they are.
+            and outputs stay as they are. A float `.onnx` file is priced as if it were quantised to int8.
         target: a board's name; or, for a graph, a board, for those who ask often.
         exact: for the weights that there are. False: for any weights of these shapes, by typical ones; channels that
             happen to be constant stay. Fifty architectures a second and more; fewer where stages have to be looked for.
@@ -205,9 +211,32 @@ def costs_of_files(
     board = options.board()
     with quantized_sources(models, options) as sources:
         return [
-            (model, cost_of(imported(source, options), board, options, exact=exact, measure=measure))
+            (model, _cost_of_file(source, board, options, exact=exact, measure=measure))
             for model, (source, _) in zip(models, sources, strict=True)
         ]
+
+
+def _cost_of_file(source: Path, board: Board, options: Options, *, exact: bool, measure: Measuring) -> Cost:
+    """Of a float ONNX model as if it were quantised to int8, with typical scales and weights."""
+    try:
+        return cost_of(imported(source, options), board, options, exact=exact, measure=measure)
+    except QuantizationNeededError as error:
+        if options.floats == "none" or not is_onnx(source):
+            raise
+        refused = error
+    if options.compress_weights:
+        raise UsageError(
+            "what compressed weights cost follows from their values",
+            where=str(source),
+            why="the model is a float one without samples, so it isn't known what int8 makes of them",
+            hint="--calib, or without --compress-weights",
+        )
+    with assumed_source(source, dict(options.shapes), options.signature, options.layout) as path:
+        try:
+            found = cost_of(imported(path, options), board, options, exact=False, measure=measure)
+            return replace(found, assumed=True)
+        except QuantizationNeededError:
+            raise refused from None  # there is nothing in it that int8 is for
 
 
 def cost_lines(name: str, found: Cost) -> Iterator[str]:
@@ -215,6 +244,8 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
     yield f"{name} for {found.target}: {'fits' if found.fits else 'does not fit'}, " + (
         "by estimates" if found.measured_layers < len(found.layers) else "by measures of its layers"
     )
+    if found.assumed:
+        yield "  assumed quantised to int8, as no samples say more (--calib): scales and weights are typical ones"
     yield f"  RAM    {found.ram_bytes:,} of {found.ram_limit_bytes:,} bytes: arena {found.arena_bytes:,}, scratch " + (
         f"{found.scratch_bytes:,}, states {found.state_bytes:,}, stack at most about {found.stack_estimate_bytes:,}"
     )
@@ -375,6 +406,14 @@ def _code_bytes(kernels: Sequence[Kernel], exact: bool) -> int:
     return FIRMWARE_CODE_BYTES + LAYER_CODE_BYTES * len(called) + sum(functions.values()) + sum(blocks.values())
 
 
+def _own_code_bytes(kernel: Kernel) -> int:
+    """Of a layer that shares nothing."""
+    if kernel.function is None:
+        return 0
+    code = kernel.code or CodeSize(kernel.code_bytes)
+    return LAYER_CODE_BYTES + code.own + sum(code.shared.values())
+
+
 def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: Layout, board: Board) -> tuple[int, int]:
     """From and to, of all layers."""
     outside = board.external_flash or layout.flash
@@ -410,6 +449,7 @@ def _layers(
             kernel.scratch_bytes,
             layer_weights(planned.graph, node, of_values=exact).bits,
             measured,
+            _own_code_bytes(kernel),
         )
         for node, kernel, work, executed, measured in zip(
             planned.graph.nodes, planned.kernels, macs, instructions, known, strict=True

@@ -11,7 +11,7 @@ from typing import Any
 
 from tinycompile.errors import TinycompileError, UsageError
 from tinycompile.frontend.formats import check_model_path
-from tinycompile.frontend.onnx_file import load_proto
+from tinycompile.frontend.onnx_file import load_proto, static_model
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.tflite_file import read_model
 
@@ -73,11 +73,39 @@ def compiled_source(
         layout=layout,
         states=states,
     )
+    with _saved(result.proto, model) as path:
+        yield path, result.as_dict()
+
+
+@contextmanager
+def assumed_source(
+    model: Path, shapes: Mapping[str, tuple[int, ...]], signature: str | None = None, layout: str = "model"
+) -> Generator[Path]:
+    """A float model as a QDQ file whose scales no samples gave, for what it would cost; as long as the context.
+
+    Args:
+        shapes, signature, layout: as for `quantize`.
+
+    Raises:
+        TinycompileError: as for `quantize`.
+    """
+    from tinycompile.quantize.assumed import assumed_qdq
+    from tinycompile.quantize.float_model import float_model
+
+    where = str(model)
+    static = static_model(float_model(model, shapes, signature, layout), where, shapes)
+    with _saved(assumed_qdq(static, where), model) as path:
+        yield path
+
+
+@contextmanager
+def _saved(proto: Any, model: Path) -> Generator[Path]:
+    """What was made of a model as a file; errors are told of the model."""
     with TemporaryDirectory(prefix="tinycompile-") as folder:
         path = Path(folder) / f"{model.stem}.onnx"
-        onnx_module().save(result.proto, str(path))
+        onnx_module().save(proto, str(path))
         try:
-            yield path, result.as_dict()
+            yield path
         except TinycompileError as error:
             error.found_in(error.where.replace(str(path), str(model)))
             raise

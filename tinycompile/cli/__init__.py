@@ -15,7 +15,7 @@ from tinycompile.cli.profile import bench, profile
 from tinycompile.cli.quantize import calib, quantize
 from tinycompile.cli.report import check, diff, inspect
 from tinycompile.cli.samples import bisect, run, verify
-from tinycompile.cli.search import search, spaces
+from tinycompile.cli.search import cost_table, search, spaces
 from tinycompile.cli.training import train
 from tinycompile.version import __version__
 
@@ -41,6 +41,7 @@ COMMANDS = (
     quantize,
     search,
     spaces,
+    cost_table,
     build,
     plan,
     cost,

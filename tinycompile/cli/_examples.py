@@ -43,6 +43,12 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("which width is worth searching", "spaces mobile --shape 1,8,8 --ram 16K --by width"),
         ("two spaces compared", "spaces mobile separable --shape 1,8,8"),
     ),
+    "cost-table": (
+        (
+            "for a loss in PyTorch",
+            "cost-table plain --target stm32f103 --shape 1,8,8 --instructions 300K -o costs.json",
+        ),
+    ),
     "new": (
         ("an application that hears words, and how to try it", "new words --app kws --target stm32f746"),
         ("one that reads digits", "new digits --app digits --target nrf52840"),

@@ -24,6 +24,8 @@ OPTION_GROUPS: Mapping[str, str] = {
     " --group --method --bits --cluster",
     "Training": "--train --classes --loss --learning-rate --lr --accumulate --parameters --export-gradient"
     " --epochs --batch --rate --supernet --widths --final-epochs --folds --shift --noise --trainer --seed",
+    " --epochs --batch --rate --supernet --direct-epochs --cost-weight --final-epochs --folds --shift --noise --trainer"
+    " --seed",
     "Samples": "--samples --data --limit --sequence --repeat --check-certificate --jobs",
     "Measures": "--float --no-reference --task --output-index --threshold --at-least --at-most",
     "Search": "--engine --trials --finalists --sampler --workers --storage --by",
@@ -36,7 +38,7 @@ UNGROUPED = 10
 """A command with so many options shows them in one list."""
 
 COMMAND_GROUPS: Mapping[str, str] = {
-    "Models": "inspect calib quantize search spaces",
+    "Models": "inspect calib quantize search spaces cost-table",
     "Builds": "build plan cost new",
     "Firmware": "run verify bisect evaluate profile bench train",
     "Budgets": "check diff",

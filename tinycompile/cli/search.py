@@ -1,4 +1,4 @@
-"""`search` and `spaces`."""
+"""`search`, `spaces` and `cost-table`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,13 @@ def _shares(_context: click.Context, _parameter: click.Parameter, text: str | No
 @click.option("--shift", default=1, show_default=True, help="Pixels or steps by which samples are moved at the most.")
 @click.option("--noise", default=0.0, show_default=True, help="What is added to samples, of their standard deviation.")
 @click.option("--batch", default=32, show_default=True, help="Samples of a training step.")
-@choice_option("--sampler", ("tpe", "random"), "How the next candidate is chosen.")
+@choice_option("--sampler", ("tpe", "random", "direct"), "How the next candidate is chosen.")
+@click.option(
+    "--direct-epochs", default=40, show_default=True, help="Of --sampler direct: weights and choice together."
+)
+@click.option(
+    "--cost-weight", default=1.0, show_default=True, help="Of --sampler direct: of the loss for instructions."
+)
 @click.option("--rate", default=4e-3, show_default=True, help="The highest learning rate.")
 @click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
@@ -138,6 +144,45 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
         if picture is not None:
             picture.write_text(f"<!-- {MARK} -->\n{part_picture(found)}")
     for line in part_lines(found):
+        say(line)
+
+
+@command(short_help="Write what each block of a space costs, for training with a cost loss.")
+@click.argument("space")
+@target_option
+@click.option("--shape", required=True, help="Of a sample: 1,8,8.")
+@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
+@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
+@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
+@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("-o", "--output", type=PATH, required=True, help="The table (.json).")
+@force_option(OVERWRITE)
+@explained
+def cost_table(space: str, output: Path, force: bool, **options: Any) -> None:
+    """Write a table of what each block of a SPACE costs, by the parameters that it depends on.
+
+    Entries are means over some networks that keep the limits.
+    """
+    from tinycompile.search.cost_table import cost_table as table_of
+    from tinycompile.search.cost_table import is_table
+    from tinycompile.search.prices import Limits
+    from tinycompile.search.space import load_space
+    from tinycompile.staging import may_write
+
+    limits = Limits(*(options[name] for name in ("ram", "flash", "instructions")))
+    with may_write(output, is_table, read=[Path(space)], force=force) as path:
+        with progress():
+            found = table_of(
+                load_space(space),
+                _shape_of(options["shape"]),
+                options["classes"],
+                options["target"],
+                limits,
+                options["seed"],
+            )
+        found.save(path)
+    for line in found.lines():
         say(line)
 
 

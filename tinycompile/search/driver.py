@@ -10,7 +10,9 @@ from pathlib import Path
 
 from tinycompile.errors import UsageError
 from tinycompile.progress import step
+from tinycompile.search.architecture import Choice
 from tinycompile.search.cluster import Cluster, opened
+from tinycompile.search.cost_table import CostTable, cost_table
 from tinycompile.search.data import Data
 from tinycompile.search.finish import Finished, finished
 from tinycompile.search.page import save_page
@@ -20,10 +22,12 @@ from tinycompile.search.settings import Search
 from tinycompile.search.slim import Slimmed, slimmed
 from tinycompile.search.space import load_space
 from tinycompile.search.study import ROUND, Candidate, Study, front_of
-from tinycompile.search.tasks import Result, Shared, Task
+from tinycompile.search.tasks import Direct, Result, Shared, Task
 
 POPULATION = 128
 """Networks that fit, among which those are drawn that a supernet trains."""
+TABLE = "cost_table.json"
+"""In the folder of a direct search."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +102,11 @@ def searched(search: Search, progress: Callable[[str], None] = step) -> list[Can
 def _searched(search: Search, name: str, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
     data, space = Data.read(search.data, search.folds), load_space(search.space)
     prices = Prices(space, data.shape, data.classes, search.target, search.limits, search.measure)
-    study = Study(search.storage or search.output / "study.db", space, search.sampler, search.seed, prices, name)
-    _share(search, data, replace(prices, measure=False), pool, progress)  # whose many networks aren't candidates
+    unmeasured = replace(prices, measure=False)  # many networks that aren't candidates
+    likely = _chosen(search, unmeasured, pool, progress).probabilities if search.sampler == "direct" else None
+    storage = search.storage or search.output / "study.db"
+    study = Study(storage, space, search.sampler, search.seed, prices, name, likely)
+    _share(search, data, unmeasured, pool, progress)
     while found := study.round(search.trials):
         _train(search, study, found, pool, progress)
         save_page(search, _candidates(search, study), None)
@@ -117,6 +124,30 @@ def _share(search: Search, data: Data, prices: Prices, pool: Pool | Cluster, pro
         progress(f"training {len(missing)} supernets for {len(population)} networks that fit ...")
     for _ in pool.run([Shared(fold, population) for fold in missing]):
         pass
+
+
+def _chosen(search: Search, prices: Prices, pool: Pool | Cluster, progress: Callable[[str], None]) -> Choice:
+    """What a direct search says; its cost table is kept in the folder."""
+    choice = Direct.read(search.output)
+    if choice is None:
+        space, limits = prices.space, search.limits
+        path = search.output / TABLE
+        if not path.exists():
+            progress("pricing the blocks of the space ...")
+            cost_table(space, prices.shape, prices.classes, search.target, limits, search.seed).save(path)
+        population = tuple(prices.population(POPULATION, search.seed))
+        if not population:
+            raise _nothing_fits(search)
+        progress(f"training the choice for {search.direct_epochs} epochs ...")
+        how = search.direct_epochs, limits.instructions, search.cost_weight
+        for _ in pool.run([Direct(population, CostTable.read(path), *how)]):
+            pass
+        choice = Direct.read(search.output)
+    if choice is None:
+        raise AssertionError("a direct search leaves its choice")
+    best = " ".join(f"{name}={value}" for name, value in choice.best(prices.space).items())
+    progress(f"the likeliest: {best}; expected {choice.expected:,.0f} instructions")
+    return choice
 
 
 def _train(

@@ -197,7 +197,7 @@ class Network:
 
     def _apply(self, kind: str, shape: tuple[int, ...], *operands: str, **attributes: Any) -> None:
         name = f"{kind.lower()}_{len(self._nodes)}"
-        node = onnx_module().helper.make_node(kind, [self.at, *operands], [name], name, **attributes)
+        node = onnx_module().helper.make_node(kind, [self.at, *operands], [name], self._layer + name, **attributes)
         self._nodes.append(node)
         self.at, self.shape = name, shape
 

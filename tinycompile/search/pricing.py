@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tinycompile.costing import Cost, Measuring, cost_of
 from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx import import_model
@@ -17,18 +15,8 @@ from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Graph
 from tinycompile.options import Options
 from tinycompile.passes.io import int8_io
-from tinycompile.quantize.float_graph import LINEAR, FloatGraph, output_axis
-from tinycompile.quantize.patterns import simplified
-from tinycompile.quantize.prepare import prepared, with_biases
-from tinycompile.quantize.qdq import RANGES_OF_FUNCTIONS, linear_layers, quantized_values, to_qdq
+from tinycompile.quantize.assumed import assumed_qdq
 from tinycompile.targets import Board
-
-_HIGHEST, _LOWEST = 6.4, -6.4
-"""Of values of which nothing is known; no zero point is 0 then, as it isn't with real samples."""
-_POSITIVE = ("Relu", "Clip", "Softmax", "Sigmoid", "HardSigmoid")
-_LEVELS, _FIRST = 256, -128
-_SMALLEST = 1e-6
-"""Of a channel's largest weight: some layers start at 0 before they are trained."""
 
 
 def typically_quantized(proto: Any, where: str = "the candidate") -> Graph:
@@ -40,40 +28,8 @@ def typically_quantized(proto: Any, where: str = "the candidate") -> Graph:
     Raises:
         ModelFileError, UnsupportedError: as for `quantize`.
     """
-    static = static_model(proto, where)
-    graph = with_biases(simplified(prepared(static.proto, static.shapes, where)))
-    _even_out(graph)
-    quantized = to_qdq(graph, _typical_ranges(graph)).proto
+    quantized = assumed_qdq(static_model(proto, where), where)
     return import_model(static_model(quantized, where), where, where, "model", "islands")
-
-
-def _even_out(graph: FloatGraph) -> None:
-    """The same scale and bias for all channels of a layer: their requantisations are then found once.
-
-    Prices are those of typical weights and don't depend on these.
-    """
-    for layer in linear_layers(graph):
-        weights = graph.constants[layer.input[1]]
-        axis = output_axis(layer) if layer.op_type in LINEAR else 1
-        others = tuple(i for i in range(weights.ndim) if i != axis)
-        peaks = np.maximum(np.abs(weights).max(axis=others, keepdims=True), np.float32(_SMALLEST))
-        layer.input[1] = graph.constant(f"{layer.output[0]}_even", weights / peaks)
-        if len(layer.input) > 2 and layer.input[2]:
-            bias = graph.constants[layer.input[2]]
-            layer.input[2] = graph.constant(f"{layer.output[0]}_no_bias", np.zeros_like(bias))
-
-
-def _typical_ranges(graph: FloatGraph) -> dict[str, tuple[float, int]]:
-    """(scale, zero point) of every tensor that is quantised."""
-    producers = graph.producers()
-    found = dict[str, tuple[float, int]]()
-    for name in quantized_values(graph):
-        node = producers.get(name)
-        kind = "" if node is None else node.op_type
-        low, high = RANGES_OF_FUNCTIONS.get(kind, (0.0 if kind in _POSITIVE else 0.98 * _LOWEST, _HIGHEST))
-        scale = (high - low) / (_LEVELS - 1)
-        found[name] = scale, round(_FIRST - low / scale)
-    return found
 
 
 def price(

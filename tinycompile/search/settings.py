@@ -37,6 +37,8 @@ _LEAST: dict[str, float] = {
     "seed": 0,
     "workers": 1,
     "supernet": 0,
+    "direct_epochs": 1,
+    "cost_weight": 0,
     "epochs": 1,
     "batch": 2,  # which a batch normalisation needs
     "rate": 1e-9,
@@ -57,6 +59,7 @@ class Search:
         final_epochs: so long.
         storage: Optuna's; None for a file in the folder.
         supernet: as `Setup` has it.
+        direct_epochs, cost_weight: of a direct search, with `sampler="direct"`: see `architecture.py`.
         engine: as `cluster.opened` takes it.
         widths: parts of the best network's channels, at which it is to run as well; see `slim.py`.
         measure: whether layers of candidates are measured, not estimated.
@@ -78,6 +81,8 @@ class Search:
     trainer: str | None = None
     storage: str | None = None
     supernet: int = 0
+    direct_epochs: int = 40
+    cost_weight: float = 1.0
     engine: str | None = None
     widths: tuple[float, ...] = ()
     measure: bool = False
@@ -141,6 +146,8 @@ class Search:
             "measure": self.measure,
             "trainer_sha256": None if self.trainer is None else _digest(Path(self.trainer)),
         }
+        if self.sampler == "direct":
+            settings |= {"direct_epochs": self.direct_epochs, "cost_weight": self.cost_weight}
         file = self.output / SETTINGS
         if file.exists():
             try:

@@ -8,19 +8,23 @@ interrupted. Candidates that don't fit are told at once and train nobody.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from tinycompile.errors import UsageError
 from tinycompile.search.space import Config, Space, Value
 
-SAMPLERS = ("tpe", "random")
+SAMPLERS = ("tpe", "random", "direct")
 ROUND = 8
 """Candidates that are trained before others are asked for."""
 STARTUP = 16
 """Candidates at random before the sampler learns from them."""
+AT_RANDOM = 0.1
+"""The part of a direct search's candidates whose values are as likely as others, parameter by parameter."""
 EXHAUSTED = 200
 """So many choices one after another without a new network that fits: there are no more."""
 ASKED = "asked"
@@ -99,6 +103,7 @@ class Study:
         storage: as Optuna takes it, or a file.
         price: what a choice costs.
         name: of the study in the storage.
+        likely: with the sampler "direct", how likely each parameter's values are; the first candidate has the best.
 
     Raises:
         UsageError: Optuna isn't installed or can't open the storage; there is no such sampler.
@@ -112,11 +117,13 @@ class Study:
         seed: int,
         price: Callable[[Config], Priced],
         name: str = "search",
+        likely: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self._optuna = optuna_module()
         if sampler not in SAMPLERS:
             raise UsageError(f"--sampler {sampler!r} is unknown", hint=f"one of: {', '.join(SAMPLERS)}")
         self._space, self._sampler, self._seed, self._price = space, sampler, seed, price
+        self._likely = likely or {}
         try:
             kept = _file_storage(self._optuna, storage) if isinstance(storage, Path) else storage
             self._study = self._optuna.create_study(
@@ -206,6 +213,8 @@ class Study:
         samplers = self._optuna.samplers
         if self._sampler == "random":
             return samplers.RandomSampler(seed=seed)
+        if self._sampler == "direct":
+            return _drawing(self._optuna, self._likely, None if index == 0 else np.random.default_rng(seed))
         return samplers.TPESampler(
             seed=seed,
             multivariate=True,
@@ -217,6 +226,29 @@ class Study:
         """What a candidate reached."""
         self._study.sampler = self._make_sampler(candidate.trial)
         self._study.tell(candidate.trial, [accuracy, float(candidate.figures["instructions"])])
+
+
+def _drawing(optuna: Any, likely: Mapping[str, Sequence[float]], random: np.random.Generator | None) -> Any:
+    """A sampler that draws places of values by how likely they are; the likeliest without a generator."""
+
+    def drawn(name: str) -> int:
+        chances = np.array(likely[name])
+        if random is None:
+            return int(chances.argmax())
+        mixed = (1 - AT_RANDOM) * chances + AT_RANDOM / len(chances)
+        return int(random.choice(len(mixed), p=mixed / mixed.sum()))
+
+    class Drawing(optuna.samplers.BaseSampler):
+        def infer_relative_search_space(self, *_: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_relative(self, *_: Any) -> dict[str, Any]:
+            return {}
+
+        def sample_independent(self, _study: Any, _trial: Any, name: str, _distribution: Any) -> int:
+            return drawn(name)
+
+    return Drawing()
 
 
 def _candidate(trial: Any) -> Candidate:

@@ -7,6 +7,7 @@ networks have the most of each elastic parameter, then fewer of the first, and s
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,15 +21,20 @@ from tinycompile.search.space import Config, NoNetwork, Space, Value
 from tinycompile.search.torch_network import MOMENTUM, Trainable, torch_module
 from tinycompile.search.trainer import WARM, Recipe, parameter_groups, varied
 
-SMALLER = 2
+SMALLER = 4
 """Networks of a step beside the largest."""
 _WHOLE = 0.2
-"""The part of the epochs in which only the largest is trained; what is left is shared by the elastic parameters."""
+"""The part of the epochs in which only the largest is trained."""
+_OPEN = 0.3
+"""The part after which all elastic parameters have all their values: small networks learn little at the end alone, when
+the learning rate falls."""
+KEPT = 512
+"""Networks that are kept for when they are drawn again."""
 _RECALIBRATED = 1000
 """Samples of a batch that statistics are computed of."""
 
 
-class _Members:
+class Members:
     """Networks that share weights.
 
     Attributes:
@@ -39,6 +45,7 @@ class _Members:
     def __init__(self, space: Space, population: Sequence[Config], shape: tuple[int, ...], classes: int) -> None:
         self._space, self._shape, self._classes = space, shape, classes
         self._known = dict[tuple[Value, ...], Trainable]()
+        self._most = sys.maxsize
         self.population = [config for config in population if self._has_networks(config)]
         torch, protos = torch_module(), [net.proto for net in self._known.values()]
         names = [net.weights for net in self._known.values()]
@@ -48,6 +55,7 @@ class _Members:
                 self._part(name, value.shape)[:] = value.detach()
         for value in self.shared.values():
             value.requires_grad_(True)
+        self._most = max(KEPT, len(self._known))
 
     def _has_networks(self, config: Config) -> bool:
         try:
@@ -60,15 +68,23 @@ class _Members:
     def _net(self, config: Config) -> Trainable:
         key = tuple(config.values())
         if key not in self._known:
+            while len(self._known) >= self._most:
+                self._known.pop(next(iter(self._known)))
             self._known[key] = Trainable(_network(self._space, config, self._shape, self._classes))
         return self._known[key]
 
     def _part(self, name: str, shape: Sequence[int]) -> Any:
-        whole = self.shared[key_of(name, shape)]
+        whole = self.shared.get(key_of(name, shape))
+        if whole is None or any(size > most for size, most in zip(shape, whole.shape, strict=True)):
+            raise NoNetwork(f"{name} has more elements than any network of the population")
         return whole[part_of(tuple(whole.shape), tuple(shape))]
 
     def __call__(self, config: Config) -> Trainable:
-        """The network of a choice, its weights views of the shared ones."""
+        """The network of a choice, its weights views of the shared ones.
+
+        Raises:
+            NoNetwork: there is none, or none that the shared weights suffice for.
+        """
         net = self._net(config)
         net.weights = {name: self._part(name, own.shape) for name, own in net.weights.items()}
         return net
@@ -80,7 +96,7 @@ def _network(space: Space, config: Config, shape: tuple[int, ...], classes: int)
         raise UsageError(
             "networks of PyTorch modules share no weights",
             where=space.where,
-            hint="build the space with `Network`, or leave --supernet out",
+            hint="build the space with `Network`, or leave out --supernet and --sampler direct",
         )
     return found
 
@@ -103,7 +119,7 @@ def train_supernet(
         UsageError: networks are PyTorch modules, or none of the population has one of the most of each parameter.
     """
     torch = torch_module()
-    members = _Members(space, population, part.x.shape[1:], classes)
+    members = Members(space, population, part.x.shape[1:], classes)
     population = members.population
     if not population:
         raise UsageError("the most of every elastic parameter means no network", where=space.where)
@@ -141,7 +157,7 @@ def _closed(space: Space, done: float) -> tuple[str, ...] | None:
     if done < _WHOLE and space.elastic:
         return None
     stages = len(space.elastic)
-    opened = 1 + int((done - _WHOLE) / (1 - _WHOLE) * (stages + 1)) if stages else 0
+    opened = 1 + int((done - _WHOLE) / (_OPEN - _WHOLE) * stages) if stages else 0
     return space.elastic[opened:]
 
 

@@ -1,4 +1,4 @@
-"""Trainings as tasks, of candidates and of supernets: what a worker is told, and the file that it leaves.
+"""Trainings as tasks, of candidates, supernets and choices: what a worker is told, and the file that it leaves.
 
 The file is written before anybody is told, so that neither a killed worker nor a killed driver loses what is finished.
 """
@@ -17,6 +17,9 @@ import numpy as np
 
 from tinycompile.errors import TinycompileError, UsageError
 from tinycompile.ir import Array
+from tinycompile.report.document import replace_file
+from tinycompile.search.architecture import Choice, train_architecture
+from tinycompile.search.cost_table import CostTable
 from tinycompile.search.data import Data, Part
 from tinycompile.search.quantized import quantized_accuracy
 from tinycompile.search.space import Config, Space, Value, load_space
@@ -157,8 +160,38 @@ class Final:
         return floats, int8
 
 
-AnyTask = Task | Shared | Final
-Done = Result | Shared | Final
+@dataclass(frozen=True, eq=False)
+class Direct:
+    """A direct search for how likely each value is.
+
+    Attributes:
+        population: choices that fit the board.
+        epochs: of the weights and the choice. limit, importance: as `train_architecture` takes them.
+    """
+
+    population: tuple[Mapping[str, Value], ...]
+    table: CostTable
+    epochs: int
+    limit: int | None
+    importance: float
+
+    number = -1
+    config: Mapping[str, Value] = field(default_factory=dict[str, Value])
+
+    @staticmethod
+    def path(folder: str | Path) -> Path:
+        """Where the choice is."""
+        return Path(folder) / "choice.json"
+
+    @staticmethod
+    def read(folder: str | Path) -> Choice | None:
+        """None where there is none."""
+        path = Direct.path(folder)
+        return Choice(**json.loads(path.read_text())) if path.exists() else None
+
+
+AnyTask = Task | Shared | Final | Direct
+Done = Result | Shared | Final | Direct
 """A task's result; that of supernets and finalists is in their files."""
 
 Trainer = Callable[..., tuple[Any, float]]
@@ -257,6 +290,23 @@ class Bench:
                 return self._supernet(task)
             case Final():
                 return self._final(task)
+            case Direct():
+                return self._direct(task)
+
+    def _direct(self, task: Direct) -> Direct:
+        found = train_architecture(
+            self.space,
+            task.population,
+            task.table,
+            self.data.folds[0],
+            self.data.classes,
+            replace(self.setup.recipe, epochs=task.epochs),
+            self.setup.seed,
+            limit=task.limit,
+            importance=task.importance,
+        )
+        replace_file(task.path(self.setup.folder), json.dumps(asdict(found)))
+        return task
 
     def _final(self, task: Final) -> Final:
         part, judged = self.data.folds[task.fold]

@@ -23,9 +23,8 @@ OPTION_GROUPS: Mapping[str, str] = {
     "Quantisation": "--calib --calib-method --calib-effort --eval --strict-int8 --accuracy-loss --prune --weight-bits"
     " --group --method --bits --cluster",
     "Training": "--train --classes --loss --learning-rate --lr --accumulate --parameters --export-gradient"
-    " --epochs --batch --rate --supernet --widths --final-epochs --folds --shift --noise --trainer --seed",
-    " --epochs --batch --rate --supernet --direct-epochs --cost-weight --final-epochs --folds --shift --noise --trainer"
-    " --seed",
+    " --epochs --batch --rate --supernet --direct-epochs --cost-weight --widths --final-epochs --folds --shift --noise"
+    " --trainer --seed",
     "Samples": "--samples --data --limit --sequence --repeat --check-certificate --jobs",
     "Measures": "--float --no-reference --task --output-index --threshold --at-least --at-most",
     "Search": "--engine --trials --finalists --sampler --workers --storage --by",

@@ -4,6 +4,8 @@
  * input channels of a pair are halves of their words, loaded one by one: a load, two MUL and two additions for two products.
  *
  *     TC_WINOGRAD_HALVES(name, pairs) defines a tc_winograd_products; an even number of pairs
+ *     TC_WINOGRAD_HALVES_OUTPUTS(name, form, saturate, bits, shift, low, high) defines a tc_winograd4_outputs, whose loops
+ *     over rows and columns of a tile are written out
  */
 #ifndef TC_WINOGRAD_HALVES_H
 #define TC_WINOGRAD_HALVES_H
@@ -14,6 +16,68 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Keeps a compiler from loading more than registers hold. */
+#if defined(__GNUC__)
+#define TC_WINOGRAD_IN_ORDER __asm__ volatile("" : : : "memory")
+#else
+#define TC_WINOGRAD_IN_ORDER
+#endif
+
+/* A tile of a channel, whose sums begin at `m`. */
+TC_INLINE void tc_winograd_halves_tile(const uint32_t *m, const int32_t *parameters, int8_t *output, uint32_t row, uint32_t step,
+                                       const tc_requant_block *requant)
+{
+    uint32_t columns[4][6];
+#pragma GCC unroll 6
+    for (uint32_t j = 0; j < 6u; j++) {
+        uint32_t four[4];
+        tc_winograd4_four(m + 8u * j, 48, j == 1u ? (uint32_t)parameters[0] : 0u, four);
+        columns[0][j] = four[0];
+        columns[1][j] = four[1];
+        columns[2][j] = four[2];
+        columns[3][j] = four[3];
+        TC_WINOGRAD_IN_ORDER;
+    }
+#pragma GCC unroll 4
+    for (uint32_t y = 0; y < 4u; y++, output += row) {
+        uint32_t four[4];
+        int8_t *pixel = output;
+        tc_winograd4_four(columns[y], 1, 0, four);
+#pragma GCC unroll 4
+        for (uint32_t x = 0; x < 4u; x++, pixel += step) {
+            *pixel = tc_requantize_block((int32_t)four[x], parameters + 1, requant);
+        }
+        TC_WINOGRAD_IN_ORDER;
+    }
+}
+
+TC_INLINE void tc_winograd_halves_outputs(const int32_t *sums, const int32_t *parameters, int8_t *output,
+                                          const tc_winograd4_target *target, const tc_requant_block *requant)
+{
+    const tc_winograd4_target place = *target; /* a byte that is stored could be a member's, or a parameter's */
+    const uint32_t words = 1u + tc_requant_block_words(requant);
+    for (uint32_t channel = 0; channel < 2u; channel++, parameters += words) {
+        int32_t mine[4] = {0};
+        int8_t *corner = output + channel;
+#pragma GCC unroll 4
+        for (uint32_t i = 0; i < words; i++) {
+            mine[i] = parameters[i];
+        }
+        for (uint32_t tile = 0; tile < 4u; tile++) {
+            const uint32_t *const m = (const uint32_t *)sums + 4u * channel + tile;
+            tc_winograd_halves_tile(m, mine, corner, place.row, place.step, requant);
+            corner += place.tile + (tile == 1u ? place.wrap : 0u);
+        }
+    }
+}
+
+#define TC_WINOGRAD_HALVES_OUTPUTS(name, ...) \
+    static TC_NOINLINE void name(int32_t *sums, const int32_t *parameters, int8_t *output, const tc_winograd4_target *target) \
+    { \
+        static const tc_requant_block requant = TC_REQUANT_BLOCK(__VA_ARGS__); \
+        tc_winograd_halves_outputs(sums, parameters, output, target, &requant); \
+    }
 
 #if TC_RV32
 

@@ -61,9 +61,9 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
     words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(transformed(layer.weights), plan))
     products, outputs = f"winograd_products_{depth}", requant.name("winograd4_outputs")
     single = "_SINGLE" if core.issue.single_loads else ""
-    products_macro, header = f"TC_WINOGRAD_PRODUCTS{single}", "tc_winograd4.h"
+    macros, header = (f"TC_WINOGRAD_PRODUCTS{single}", f"TC_WINOGRAD4_OUTPUTS{single}"), "tc_winograd4.h"
     if not core.has("dsp"):
-        products_macro, header = "TC_WINOGRAD_HALVES", "tc_winograd_halves.h"
+        macros, header = ("TC_WINOGRAD_HALVES", "TC_WINOGRAD_HALVES_OUTPUTS"), "tc_winograd_halves.h"
     shape = {
         "height": height,
         "width": width,
@@ -87,8 +87,8 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
         "Winograd convolution F(4x4, 3x3), 4 tiles and 2 output channels in registers.",
         (*names_of(parameters), products, outputs),
         (
-            f"{products_macro}({products}, {depth // 2})",
-            requant.define(f"TC_WINOGRAD4_OUTPUTS{single}", "winograd4_outputs"),
+            f"{macros[0]}({products}, {depth // 2})",
+            requant.define(macros[1], "winograd4_outputs"),
         ),
     )
     work = _work(out_height, out_width, rows, depth, channels, requant, core)
@@ -102,7 +102,7 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=24 + 4 * (288 + 24 + 72 * depth + 12 * (block_width + 2)) + window * depth + 128 * edges,
         instructions=work.instructions,
         cycles=work.cycles_on(core),
-        code_bytes=2000 + 44 * depth // 2 if core.has("dsp") else 3000,
+        code_bytes=2000 + 44 * depth // 2 if core.has("dsp") else 3400,
         hot=_hot(products, outputs, products_bytes(depth // 2, core), requant, calls) if core.has("dsp") else None,
         sweeps=Sweeps(_blocks(out_height, out_width, rows), between=288 * depth),
         overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, block_height, block_width))},
@@ -148,7 +148,7 @@ def _work_of_halves(height: int, width: int, rows: int, depth: int, channels: in
     window = (4 * rows + 2) * (60 + columns * depth)
     transform = rows * depth // 4 * (columns * 80 + 12 * (4 // rows) * 70 + 80)
     products = 36 * (depth * 45 // 2 + 6) + 40
-    outputs = 8 * (600 + 56 * requant.signed) + 50
+    outputs = 8 * (325 + 43 * requant.signed + 4 * requant.clamp_steps) + 50
     edge = 0 if height % (4 * rows) == 0 and width % (16 // rows) == 0 else 260
     pair = products + outputs + edge
     instructions = 80 + _blocks(height, width, rows) * (100 + window + transform + -(-channels // 2) * pair)

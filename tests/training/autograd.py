@@ -124,6 +124,8 @@ class Real:
             case Add() | Sub() | Mul():
                 return {Add: torch.add, Sub: torch.sub, Mul: torch.mul}[type(op)](*x)
             case Maximum() | Minimum():
+                if self.graph.constants.keys().isdisjoint(node.inputs):
+                    return torch.where(x[0] >= x[1] if isinstance(op, Maximum) else x[0] <= x[1], *x)
                 own, number = x[:: -1 if node.inputs[0] in self.graph.constants else 1]
                 return torch.where(own > number if isinstance(op, Maximum) else own < number, own, number)
             case Mean():

@@ -217,6 +217,17 @@ class RandomNetwork:
     def at_most(self, x: str) -> str:
         return self._beside_number(Minimum(), x)
 
+    def larger(self, x: str) -> str:
+        """Of two tensors, one of which broadcasts."""
+        return self.node(Maximum(), self.node(Mean((1, 2), keep_dims=True), x, like=x), x, like=x)
+
+    def smaller(self, x: str) -> str:
+        return self.node(Minimum(), x, self.node(Mul(), x, x, like=x), like=x)
+
+    def larger_of_scales(self, x: str) -> str:
+        """By ONNX's rule, which compares real numbers, of two scales."""
+        return self.node(Maximum(rule="onnx"), self.node(Add(), x, x), x)
+
     def _beside_number(self, op: Op, x: str) -> str:
         name = f"v{len(self.nodes)}_c"
         self.types[name] = replace(self.types[x], shape=(1,))

@@ -71,7 +71,7 @@ def test_a_fraction_has_all_parts_of_its_channels():
     assert weights.shape == (4, 5, 2)
 
 
-@pytest.mark.parametrize(("kind", "negative"), [("Add", 1), ("Mul", -1), ("Sub", 1)])
+@pytest.mark.parametrize(("kind", "negative"), [("Add", 1), ("Mul", -1), ("Mul", 0), ("Sub", 1)])
 def test_a_number_for_each_channel_is_a_straight_line(kind: str, negative: int) -> None:
     """Also where its outputs have an end that no input reaches: the layer in front learns by the numbers' slope."""
     b = OnnxBuilder(17)

@@ -24,6 +24,9 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 _WEIGHT = 64
 """Of an input: sums as large as those that requantisations have short forms for."""
 
+_NO_SLOPE = 2.0**-30
+"""Of a channel whose outputs are all the same, such as those of a factor of 0: no sum gets anywhere along this line."""
+
 
 def by_channel(scope: Scope, value: Dequantized, channel: int, quant: Quantization) -> Placed:
     """A function that differs from channel to channel, and only rises or only falls in each."""
@@ -83,6 +86,8 @@ class _Rising:
     @cached_property
     def slope(self) -> float:
         """Outputs per input, between these two."""
+        if self.outputs[0] == self.outputs[-1]:
+            return _NO_SLOPE
         first, last = self._ends
         rise = float(self.reals[last] - self.reals[first]) / (last - first)
         return rise if np.isfinite(rise) and rise > 0 else 1 / 256

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tinycompile.dtypes import INT8, DType
-from tinycompile.ir import Array, Graph, Node, Op, Signature, State, TensorType, free_name
+from tinycompile.ir import Array, Graph, Node, Op, Quantization, Signature, State, TensorType, free_name
 from tinycompile.numerics.block_floating import MASTER_FRACTION_BITS, factors
 from tinycompile.ops._training.gradient import Gradient
 from tinycompile.ops._training.masks import ClampMask
@@ -52,6 +52,7 @@ class Backward:
         self._gradients: dict[str, Gradient] = {}
         self._subject = graph.name
         self._selected: dict[tuple[str, int], str] = {}
+        self._differences: dict[str, str] = {}
         self._equal: dict[tuple[str, bytes, tuple[int, ...]], str] = {}
         self._made = {name for node in graph.nodes for name in node.outputs}
         self._dependent = dependent(graph, places)
@@ -91,6 +92,16 @@ class Backward:
 
     def mask(self, value: str, clamp: tuple[int, int]) -> str:
         return self._keep(ClampMask(clamp), value, "mask")
+
+    def compared(self, node: Node, difference: Op, quant: Quantization, clamp: tuple[int, int]) -> str:
+        behind = self.after.setdefault(node.outputs[0], [])
+        if node.name not in self._differences:
+            made = self._node(difference, node.inputs, "difference", replace(self.types[node.inputs[0]], quant=quant))
+            self._differences[node.name] = made.outputs[0]
+            behind.append(made)
+        mask = self._node(ClampMask(clamp), (self._differences[node.name],), "mask", None)
+        behind.append(mask)
+        return mask.outputs[0]
 
     def selected(self, value: str, channels: int) -> str:
         if (value, channels) not in self._selected:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
-from tinycompile.ir import Array, Node, Op, Signature, TensorType
+from tinycompile.ir import Array, Node, Op, Quantization, Signature, TensorType
 from tinycompile.numerics.block_floating import multiplier
 from tinycompile.numerics.fixed_point import Float64Array
 from tinycompile.numerics.requant import Requant
@@ -69,6 +69,14 @@ class Tape(Protocol):
 
     def mask(self, value: str, clamp: tuple[int, int]) -> str:
         """Bits of the outputs that passed a clamp, made in the forward pass."""
+        ...
+
+    def compared(self, node: Node, difference: Op, quant: Quantization, clamp: tuple[int, int]) -> str:
+        """Bits of where the difference of a node's operands passes a clamp, both made in the forward pass.
+
+        Args:
+            quant: of the difference.
+        """
         ...
 
     def selected(self, value: str, channels: int) -> str:

@@ -54,11 +54,10 @@ def check_if_taken(factory: Factory, site: Site, isa: Core = M7) -> None:
         check(factory, site, isa)
 
 
-def check_all(factory: Factory, sites: Sequence[Site], isa: Core = M7) -> None:
+def check_all(factory: Factory, sites: Sequence[Site], isa: Core = M7) -> list[Kernel]:
     """`check` of several nodes, in half the compiler's time."""
     compile_together([kernel for site in sites if (kernel := factory(site, isa)) is not None])
-    for site in sites:
-        check(factory, site, isa)
+    return [check(factory, site, isa) for site in sites]
 
 
 def check(factory: Factory, site: Site, isa: Core = M7, seed: int = 0) -> Kernel:

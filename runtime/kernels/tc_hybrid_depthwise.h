@@ -16,6 +16,7 @@
 
 #include "cmsis_shim/tc_simd.h"
 #include "kernels/tc_hybrid.h"
+#include "kernels/tc_hybrid_dot.h"
 #include "kernels/tc_inline.h"
 #include "kernels/tc_window.h"
 
@@ -64,21 +65,6 @@ TC_INLINE void tc_hybrid_depthwise_image(const int8_t *image, float *output, con
     }
 }
 
-/* Four channels under one position of the window, of an image minus its zero point; sums of 0 and 2, 1 and 3. */
-TC_INLINE void tc_hybrid_depthwise_tap(const int8_t *pixel, const int8_t *weights, uint32_t minus, int32_t sums[4])
-{
-    const uint32_t values = tc_load4(pixel);
-    const uint32_t factors = tc_load4(weights);
-    const uint32_t even = tc_sxtab16(minus, values, 0);
-    const uint32_t odd = tc_sxtab16(minus, values, 8);
-    const uint32_t even_factors = tc_sxtb16(factors, 0);
-    const uint32_t odd_factors = tc_sxtb16(factors, 8);
-    sums[0] = tc_smlabb(even, even_factors, sums[0]);
-    sums[1] = tc_smlabb(odd, odd_factors, sums[1]);
-    sums[2] = tc_smlatt(even, even_factors, sums[2]);
-    sums[3] = tc_smlatt(odd, odd_factors, sums[3]);
-}
-
 /* The same image where there is an output per channel, and 4 n channels: four side by side. */
 TC_INLINE void tc_hybrid_depthwise_image_lanes(const int8_t *image, float *output, const int8_t *weights,
                                                const tc_hybrid_channel *channels, tc_hybrid_row row,
@@ -99,7 +85,8 @@ TC_INLINE void tc_hybrid_depthwise_image_lanes(const int8_t *image, float *outpu
                     const int8_t *value = pixel + channel + i * window->dilation_y * window->input_width * depth;
                     const int8_t *factor = tap + channel + i * window->kernel_width * depth;
                     for (int32_t j = 0; j < columns.count; ++j) {
-                        tc_hybrid_depthwise_tap(value, factor, minus, sums);
+                        uint32_t lanes[2];
+                        tc_hybrid_tap(value, factor, minus, sums, lanes);
                         value += window->dilation_x * depth;
                         factor += depth;
                     }

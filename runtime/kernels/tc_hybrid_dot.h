@@ -27,6 +27,27 @@ TC_INLINE int32_t tc_hybrid_dot_word(uint32_t even, uint32_t odd, const int8_t *
     return tc_smlad(odd, tc_sxtb16(four, 8), tc_smlad(even, tc_sxtb16(four, 0), sum));
 }
 
+/*
+ * Four channels at one position of an image: each one's product is added to its sum; `lanes` is the image and what is
+ * added to it, of channels 0 and 2, then of 1 and 3.
+ */
+TC_INLINE void tc_hybrid_tap(const int8_t *pixel, const int8_t *weights, uint32_t minus, int32_t sums[4],
+                             uint32_t lanes[2])
+{
+    const uint32_t values = tc_load4(pixel);
+    const uint32_t factors = tc_load4(weights);
+    const uint32_t even = tc_sxtab16(minus, values, 0);
+    const uint32_t odd = tc_sxtab16(minus, values, 8);
+    const uint32_t even_factors = tc_sxtb16(factors, 0);
+    const uint32_t odd_factors = tc_sxtb16(factors, 8);
+    sums[0] = tc_smlabb(even, even_factors, sums[0]);
+    sums[1] = tc_smlabb(odd, odd_factors, sums[1]);
+    sums[2] = tc_smlatt(even, even_factors, sums[2]);
+    sums[3] = tc_smlatt(odd, odd_factors, sums[3]);
+    lanes[0] = even;
+    lanes[1] = odd;
+}
+
 TC_INLINE void tc_hybrid_dot4_lanes(const int8_t *a, const int8_t *b, int32_t stride, int32_t count, int32_t sums[4])
 {
     int32_t sum0 = sums[0];

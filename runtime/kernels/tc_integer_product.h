@@ -305,19 +305,11 @@ TC_INLINE void tc_depthwise_integer(const int8_t *input, const int8_t *weights, 
 TC_INLINE void tc_depthwise_integer_tap(const int8_t *pixel, const int8_t *weights, uint32_t minus, int32_t sums[4],
                                         uint32_t totals[2], const tc_integer_form *form)
 {
-    const uint32_t values = tc_load4(pixel);
-    const uint32_t factors = tc_load4(weights);
-    const uint32_t even = tc_sxtab16(minus, values, 0);
-    const uint32_t odd = tc_sxtab16(minus, values, 8);
-    const uint32_t even_factors = tc_sxtb16(factors, 0);
-    const uint32_t odd_factors = tc_sxtb16(factors, 8);
-    sums[0] = tc_smlabb(even, even_factors, sums[0]);
-    sums[1] = tc_smlabb(odd, odd_factors, sums[1]);
-    sums[2] = tc_smlatt(even, even_factors, sums[2]);
-    sums[3] = tc_smlatt(odd, odd_factors, sums[3]);
+    uint32_t lanes[2];
+    tc_hybrid_tap(pixel, weights, minus, sums, lanes);
     if (form->zero_points) {
-        totals[0] = tc_sadd16(totals[0], even);
-        totals[1] = tc_sadd16(totals[1], odd);
+        totals[0] = tc_sadd16(totals[0], lanes[0]);
+        totals[1] = tc_sadd16(totals[1], lanes[1]);
     }
 }
 

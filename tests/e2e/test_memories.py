@@ -63,8 +63,7 @@ def test_large_cold_weights_are_in_external_flash(shared, tmp_path: Path) -> Non
     assert (tmp_path / "out/firmware.bin").stat().st_size <= 1 << 20
     assert (tmp_path / "out/firmware_qspi.bin").stat().st_size == places["qspi"]["weights"]
     inputs, expected = inputs_of(shared("golden/mobilenet_v2_int8.npz"))
-    assert same_values(build.run(*inputs), expected)
-    assert same_values(build.run(*(x[:1] for x in inputs), on="qemu"), [y[:1] for y in expected])
+    assert same_values(build.run(*(x[:2] for x in inputs), on="qemu"), [y[:2] for y in expected])
 
 
 def test_row_by_row_a_large_model_fits_internal_ram(shared, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from tests.support.emulated_kernel import run_program
+from tests.support.full import also
 from tests.support.host_kernel import WARNINGS
 from tinycompile.ir import Array
 from tinycompile.resources import runtime_dir
@@ -311,7 +312,7 @@ CORES = {
     "mps2-an500": ("-O2",),
     "mps2-an386": ("-Os", "-fno-inline"),
     "mps2-an505": ("-O0",),
-    "mps3-an547": ("-O3",),
+    **dict(also(("mps3-an547", ("-O3",)))),
 }
 
 

@@ -6,6 +6,7 @@ The assembly is compared with LiteRT in QEMU by tests/e2e.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.support.cores import core_named
 from tests.support.host_kernel import compile_for_arm
-from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
+from tests.support.kernel_checks import M7, check, check_all, check_if_taken, int8, site_of
 from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels import winograd as f2
@@ -64,13 +65,14 @@ def test_lane_convolution(kernel, stride, dilation, padding, clamp, depth, chann
         check_if_taken(factory, site)
 
 
-@pytest.mark.parametrize("pixels", [1, 2, 3, 5, 6, 7, 9])
 @pytest.mark.parametrize("channels", [1, 3, 8])
 @pytest.mark.parametrize("factory", [conv2d, conv2d_small])
-def test_lane_convolution_of_few_pixels(factory, pixels, channels):
-    op = Conv2D((1, 1), (1, 1), (0, 0, 0, 0))
-    check(factory, layer(op, (1, 1, pixels, 6), (channels, 1, 1, 6), 0, pixels))
-    check(factory, layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
+def test_lane_convolution_of_few_pixels(factory, channels):
+    op, sites = Conv2D((1, 1), (1, 1), (0, 0, 0, 0)), list[Site]()
+    for pixels in (1, 2, 3, 5, 6, 7, 9):
+        sites.append(layer(op, (1, 1, pixels, 6), (channels, 1, 1, 6), 0, pixels))
+        sites.append(layer(op, (1, 3, pixels + 2, 3), (channels, 3, 3, 3), 0, pixels))
+    check_all(factory, sites)
 
 
 def test_functions_made_for_a_layer_are_for_pairs_of_channels_within_reach():
@@ -369,12 +371,13 @@ def test_depthwise_rows_make_several_channels_of_one(depth, multiplier, stride):
     check(depthwise_rows, layer(op, (1, 6, 9, depth), (1, 3, 3, depth * multiplier), 3, depth))
 
 
-@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (2, 0, 0, 2), (0, 2, 2, 0)])
-@pytest.mark.parametrize("channels", [4, 7, 12])
 @pytest.mark.parametrize("kernel", [depthwise_rows, depthwise_bands])
-def test_depthwise_from_vertical_pairs_works_in_place(kernel, padding, channels):
-    site = layer(DepthwiseConv2D((1, 1), (1, 1), padding), (1, 15, 7, channels), (1, 3, 3, channels), 3, 1)
-    assert check(kernel, site).in_place
+def test_depthwise_from_vertical_pairs_works_in_place(kernel):
+    sites = [
+        layer(DepthwiseConv2D((1, 1), (1, 1), padding), (1, 15, 7, channels), (1, 3, 3, channels), 3, 1)
+        for padding, channels in product([(1, 1, 1, 1), (2, 0, 0, 2), (0, 2, 2, 0)], (4, 7, 12))
+    ]
+    assert all(found.in_place for found in check_all(kernel, sites))
 
 
 def test_depthwise_bands_of_another_size_are_not_in_place():
@@ -382,11 +385,15 @@ def test_depthwise_bands_of_another_size_are_not_in_place():
     assert not check(depthwise_bands, site).in_place
 
 
-@pytest.mark.parametrize(("above", "below", "rows"), [(0, 0, 2), (0, 1, 1), (0, 2, 0), (1, 0, 0), (2, 0, 0)])
-def test_depthwise_of_some_rows_ends_where_these_end(above, below, rows):
-    for kernel, height in ((depthwise_rows, 3), (depthwise_rows, 8), (depthwise_strips, 5), (depthwise_strips, 24)):
-        site = layer(DepthwiseConv2D((1, 1), (1, 1), (above, below, 1, 1)), (1, height, 7, 8), (1, 3, 3, 8), 3, 1)
-        assert check(kernel, site).distances == {0: -rows * 7 * 8}
+@pytest.mark.parametrize(("kernel", "heights"), [(depthwise_rows, (3, 8)), (depthwise_strips, (5, 24))])
+def test_depthwise_of_some_rows_ends_where_these_end(kernel, heights):
+    cases = [(*ends, height) for ends in [(0, 0, 2), (0, 1, 1), (0, 2, 0), (1, 0, 0), (2, 0, 0)] for height in heights]
+    sites = [
+        layer(DepthwiseConv2D((1, 1), (1, 1), (above, below, 1, 1)), (1, height, 7, 8), (1, 3, 3, 8), 3, 1)
+        for above, below, _, height in cases
+    ]
+    for (_, _, rows, _), found in zip(cases, check_all(kernel, sites), strict=True):
+        assert found.distances == {0: -rows * 7 * 8}
 
 
 def test_depthwise_rows_of_shorter_or_more_rows_are_not_in_place():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.cores import core_named
-from tests.support.kernel_checks import M7, check, int8, random_values, site_of
+from tests.support.kernel_checks import M7, check, check_all, int8, random_values, site_of
 from tinycompile.dtypes import INT8, UINT8
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.binary import broadcast_loops
@@ -39,11 +39,10 @@ zero_points = st.integers(-128, 127)
 clamps = st.sampled_from([(-128, 127), (-128, 127), (-20, 90)])
 
 
-@pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize("op", [Add((-100, 127)), Mul()])
-def test_broadcasting(op, shapes):
-    inputs = [int8(shapes[0], 0.1, 3), int8(shapes[1], 0.07, -20)]
-    check(FACTORIES[type(op)], site_of(op, inputs, [None, None], int8((), 0.15, 5)))
+def test_broadcasting(op):
+    inputs = [[int8(first, 0.1, 3), int8(second, 0.07, -20)] for first, second in SHAPES]
+    check_all(FACTORIES[type(op)], [site_of(op, each, [None, None], int8((), 0.15, 5)) for each in inputs])
 
 
 @quick

@@ -13,7 +13,7 @@ from tests.kernels.test_mve import M55
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
-from tests.support.kernel_checks import M7, check, check_if_taken, site_of
+from tests.support.kernel_checks import M7, check_all, site_of
 from tinycompile.dtypes import FLOAT32, INT8
 from tinycompile.ir import Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
@@ -72,11 +72,9 @@ def helium_cases() -> list[tuple[Factory, Site]]:
     return cases(helium, M55)
 
 
-@pytest.mark.parametrize("site", PRODUCTS, ids=lambda site: site.node.op.kind)
-def test_in_c(site: Site) -> None:
-    check(portable, site)
-    check_if_taken(pairs, site)
-    check_if_taken(triples, site)
+@pytest.mark.parametrize("factory", [portable, pairs, triples])
+def test_in_c(factory: Factory) -> None:
+    check_all(factory, PRODUCTS if factory is portable else [site for _, site in cases(factory, M7)])
 
 
 @pytest.mark.parametrize(("factory", "isa", "target"), [(lanes, M7, "mps2-an500"), (helium, M55, "mps3-an547")])

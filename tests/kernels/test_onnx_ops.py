@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import product
 
 import numpy as np
 import pytest
 
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
-from tests.support.kernel_checks import M7, check, int8, site_of
+from tests.support.kernel_checks import M7, check, check_all, int8, site_of
 from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.frontend.onnx_quantize import PAIRS
-from tinycompile.ir import TensorType
+from tinycompile.ir import Site, TensorType
 from tinycompile.kernels.elementwise import add, with_scalar
 from tinycompile.kernels.float_edges import quantize
 from tinycompile.kernels.onnx_ops import onnx_binary, onnx_softmax, take_copied
@@ -32,12 +33,13 @@ SHAPES = [((1, 3, 4, 5), (1, 3, 4, 5)), ((1, 3, 4, 5), (1, 1, 1, 5)), ((1, 1, 4,
 
 
 @pytest.mark.parametrize("operator", PAIRS.values())
-@pytest.mark.parametrize("shapes", SHAPES)
-def test_binary_in_float(operator, shapes):
+def test_binary_in_float(operator):
     """Scales of powers of two: exact ties."""
-    for scales, clamp in (((0.05, 0.02, 0.03), (-128, 127)), ((0.5, 0.25, 1.0), (-20, 90))):
+    sites = list[Site]()
+    for shapes, (scales, clamp) in product(SHAPES, (((0.05, 0.02, 0.03), (-128, 127)), ((0.5, 0.25, 1.0), (-20, 90)))):
         types = [int8(shape, scale, zero) for shape, scale, zero in zip(shapes, scales, (3, -7), strict=False)]
-        check(onnx_binary, site_of(operator(clamp, "onnx"), types, [None, None], int8((), scales[2], 5)))
+        sites.append(site_of(operator(clamp, "onnx"), types, [None, None], int8((), scales[2], 5)))
+    check_all(onnx_binary, sites)
 
 
 @pytest.mark.parametrize("operator", [Add, Sub])
@@ -70,9 +72,10 @@ def test_constant_of_one_element():
 
 
 @pytest.mark.parametrize(("shape", "scale"), [((3, 10), 0.1), ((1, 2), 0.7), ((2, 300), 0.002)])
-@pytest.mark.parametrize("output", [(1 / 256, -128), (0.0039, -128), (0.01, 0), (2.0, 3), (2.0**-23, 0)])
-def test_softmax(shape, scale, output):
-    check(onnx_softmax, site_of(Softmax(rule="onnx"), [int8(shape, scale, 5)], [None], int8((), *output)))
+def test_softmax(shape, scale):
+    x, op = int8(shape, scale, 5), Softmax(rule="onnx")
+    outputs = [(1 / 256, -128), (0.0039, -128), (0.01, 0), (2.0, 3), (2.0**-23, 0)]
+    check_all(onnx_softmax, [site_of(op, [x], [None], int8((), *output)) for output in outputs])
 
 
 def test_softmax_at_ties():
@@ -105,11 +108,9 @@ def test_softmax_in_assembly():
 
 
 @pytest.mark.parametrize("dtype", [INT8, UINT8, FLOAT32], ids=str)
-@pytest.mark.parametrize("axis", [0, 1, 2])
-@pytest.mark.parametrize("indices", [(1, 2), (2, 0, 0, 2), (2, 1, 0)])
-def test_take(dtype, axis, indices):
-    x = TensorType((3, 4, 5), dtype)
-    check(take_copied, site_of(Take(axis, indices), [x], [None], x))
+def test_take(dtype):
+    x, ways = TensorType((3, 4, 5), dtype), product((0, 1, 2), [(1, 2), (2, 0, 0, 2), (2, 1, 0)])
+    check_all(take_copied, [site_of(Take(axis, indices), [x], [None], x) for axis, indices in ways])
 
 
 def rule(count: int, y_scale: float):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.cores import core_named
 from tests.support.full import also
-from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
+from tests.support.kernel_checks import M7, check, check_all, check_if_taken, int8, site_of
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
 from tinycompile.ir import Op, Quantization, Site, TensorType
 from tinycompile.kernels.choice import select
@@ -77,11 +77,11 @@ def every_pair_of(op: Op, inputs, output) -> Site:
     return site_of(op, inputs, [ALL.reshape(256, 1), None], output)
 
 
-@pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize("op, factory", INT8_FACTORIES)
-def test_int8_broadcasts(op, factory, shapes):
-    inputs = [int8(shapes[0], 0.1, 3), int8(shapes[1], 0.07, -20)]
-    check(factory, site_of(op(), inputs, [None, None], OUTPUTS.get(op, int8((), 0.15, 5))))
+def test_int8_broadcasts(op, factory):
+    y = OUTPUTS.get(op, int8((), 0.15, 5))
+    inputs = [[int8(first, 0.1, 3), int8(second, 0.07, -20)] for first, second in SHAPES]
+    check_all(factory, [site_of(op(), each, [None, None], y) for each in inputs])
 
 
 @quick
@@ -144,15 +144,14 @@ def test_long_forms():
     assert check(prelu, site).variant.endswith("_long")
 
 
-@pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize("dtype", [FLOAT32, INT32, INT64, INT16, BOOL, INT8, UINT8])
 @pytest.mark.parametrize("op", [Less(), *also(Equal())])
-def test_comparisons_broadcast(op, dtype, shapes):
+def test_comparisons_broadcast(op, dtype):
     if dtype not in op.meanings():
         return
     quant = Quantization.per_tensor(0.1, 3) if dtype in (INT8, UINT8) else None
-    inputs = [TensorType(shape, dtype, quant) for shape in shapes]
-    check(comparison, site_of(op, inputs, [None, None], TensorType((), BOOL)))
+    inputs = [[TensorType(shape, dtype, quant) for shape in shapes] for shapes in SHAPES]
+    check_all(comparison, [site_of(op, each, [None, None], TensorType((), BOOL)) for each in inputs])
 
 
 @quick
@@ -169,12 +168,11 @@ def test_comparisons_of_every_pair(op, dtype, first, second, x_zero, y_zero):
 
 
 @pytest.mark.parametrize("operand", [0, 1])
-@pytest.mark.parametrize("op", COMPARISONS)
-def test_comparisons_with_a_scalar_are_tables(op, operand):
+def test_comparisons_with_a_scalar_are_tables(operand):
     inputs = [int8((1, 3, 5, 3), 0.1, 3), int8((1, 3, 5, 3), 0.12, -20)]
     inputs[operand] = int8((1, 1), 0.3, 1)
     constants = [np.array([[7]], np.int8) if index == operand else None for index in range(2)]
-    check(comparison_with_scalar, site_of(op(), inputs, constants, TensorType((), BOOL)))
+    check_all(comparison_with_scalar, [site_of(op(), inputs, constants, TensorType((), BOOL)) for op in COMPARISONS])
 
 
 def test_comparisons_of_one_scale_need_no_table():
@@ -184,11 +182,10 @@ def test_comparisons_of_one_scale_need_no_table():
     assert comparison(site, M7) is None
 
 
-@pytest.mark.parametrize("shapes", SHAPES)
 @pytest.mark.parametrize("op", [LogicalAnd(), LogicalOr()])
-def test_logical_operators(op, shapes):
-    inputs = [TensorType(shape, BOOL) for shape in shapes]
-    check(logical, site_of(op, inputs, [None, None], TensorType((), BOOL)))
+def test_logical_operators(op):
+    inputs = [[TensorType(shape, BOOL) for shape in shapes] for shapes in SHAPES]
+    check_all(logical, [site_of(op, each, [None, None], TensorType((), BOOL)) for each in inputs])
 
 
 def test_logical_not():
@@ -205,13 +202,14 @@ INTEGERS = [
 
 @pytest.mark.parametrize("kind, dtype", INTEGERS)
 def test_integers(kind, dtype):
-    rng = np.random.default_rng(0)
+    rng, sites = np.random.default_rng(0), list[Site]()
     for first, second in SHAPES[1:5]:
         t = [TensorType(shape, dtype) for shape in (first, second)]
         low, high = dtype.range
         ends = rng.choice([low, high, -1, 0, 1, 7, -7, 12], second).astype(dtype.carrier)
         for constants in ([None, None], [None, ends]):
-            check(integer_pairs, site_of(all_ops()[kind](), t, constants, TensorType((), dtype)))
+            sites.append(site_of(all_ops()[kind](), t, constants, TensorType((), dtype)))
+    check_all(integer_pairs, sites)
 
 
 @pytest.mark.parametrize("op, dtype", [(Neg(), INT32), (Neg(), INT64), (Abs(), INT32), (Sign(), INT32)])
@@ -220,12 +218,10 @@ def test_integers_alone(op, dtype):
 
 
 @pytest.mark.parametrize("dtype", [INT8, UINT8, BOOL, INT16, INT32, INT64, FLOAT32])
-@pytest.mark.parametrize(
-    "shapes", [((1, 3, 5, 7),) * 3, ((3, 1), (2, 3, 4), (4,)), ((4,), (1,), (3, 1)), ((2, 1, 9), (2, 3, 9), ())]
-)
-def test_select(dtype, shapes):
-    condition, *others = (TensorType(shape, d) for shape, d in zip(shapes, (BOOL, dtype, dtype), strict=True))
-    check(select, site_of(Select(), [condition, *others], [None] * 3, TensorType((), dtype)))
+def test_select(dtype):
+    shapes = [((1, 3, 5, 7),) * 3, ((3, 1), (2, 3, 4), (4,)), ((4,), (1,), (3, 1)), ((2, 1, 9), (2, 3, 9), ())]
+    inputs = [[TensorType(x, d) for x, d in zip(each, (BOOL, dtype, dtype), strict=True)] for each in shapes]
+    check_all(select, [site_of(Select(), each, [None] * 3, TensorType((), dtype)) for each in inputs])
 
 
 def test_select_of_constants():
@@ -238,14 +234,13 @@ def test_select_of_constants():
 
 @pytest.mark.parametrize("rows, depth", [(3, 1), (2, 10), (4, 100), (1, 1000)])
 def test_log_softmax(rows, depth):
-    for scale in (0.01, 0.2, 2.0, 29.5, 31.5, 60.0, 500.0):
-        check(log_softmax, site_of(LogSoftmax(), [int8((rows, depth), scale, 3)], [None], int8((), 1 / 16, 127)))
+    inputs = [int8((rows, depth), scale, 3) for scale in (0.01, 0.2, 2.0, 29.5, 31.5, 60.0, 500.0)]
+    check_all(log_softmax, [site_of(LogSoftmax(), [x], [None], int8((), 1 / 16, 127)) for x in inputs])
 
 
-@pytest.mark.parametrize("shapes", SHAPES)
-def test_float_pairs_broadcast(shapes):
-    inputs = [TensorType(shape, FLOAT32) for shape in shapes]
-    check(binary, site_of(Mul(), inputs, [None, None], TensorType((), FLOAT32)))
+def test_float_pairs_broadcast():
+    inputs = [[TensorType(shape, FLOAT32) for shape in shapes] for shapes in SHAPES]
+    check_all(binary, [site_of(Mul(), each, [None, None], TensorType((), FLOAT32)) for each in inputs])
 
 
 def test_more_loops_than_the_runtime_has():

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.support.cores import core_named
-from tests.support.host_kernel import run_kernel
-from tests.support.kernel_checks import M7, check, int8, random_values, site_of
+from tests.support.host_kernel import compile_together, run_kernel
+from tests.support.kernel_checks import M7, check, check_all, int8, random_values, site_of
 from tinycompile.dtypes import BOOL, FLOAT32, INT8, INT16, INT32, INT64, UINT8
 from tinycompile.ir import Node, Signature, Site, TensorType
 from tinycompile.kernels.searches import arg_extreme, arg_extreme_unrolled, cumulative, l2_normalization, top_k
@@ -26,8 +26,8 @@ AXES = [((7,), 0), ((3, 9), 1), ((4, 6, 5), 1), ((2, 3, 2, 4, 1, 3), 0)]
 @pytest.mark.parametrize("dtype", [INT8, UINT8, INT32, BOOL, FLOAT32], ids=str)
 @pytest.mark.parametrize("index", [INT32, INT64], ids=str)
 def test_arg_extremes(op, dtype, index):
-    for shape, axis in AXES:
-        check(arg_extreme, site_of(op(axis, index), [TensorType(shape, dtype)], [None], TensorType((), index)))
+    y = TensorType((), index)
+    check_all(arg_extreme, [site_of(op(axis, index), [TensorType(x, dtype)], [None], y) for x, axis in AXES])
 
 
 @pytest.mark.parametrize("op", [ArgMax, ArgMin])
@@ -48,9 +48,9 @@ def test_the_class_of_a_classifier(op):
 @pytest.mark.parametrize("reverse", [False, True])
 def test_running_sums(dtype, exclusive, reverse):
     """In place, too."""
-    for shape, axis in AXES:
-        op = CumulativeSum(axis, exclusive, reverse)
-        check(cumulative, site_of(op, [TensorType(shape, dtype)], [None], TensorType((), dtype)))
+    y, ways = TensorType((), dtype), (exclusive, reverse)
+    sites = [site_of(CumulativeSum(axis, *ways), [TensorType(x, dtype)], [None], y) for x, axis in AXES]
+    check_all(cumulative, sites)
 
 
 def test_running_sums_of_floats():
@@ -85,12 +85,13 @@ def test_lengths_of_every_size(depth):
 @pytest.mark.parametrize("index", [INT32, INT16], ids=str)
 def test_top_k(dtype, index):
     """Values, then positions: the function's second output is checked like a first one."""
-    for shape, k in [((1, 1), 1), ((4, 9), 1), ((3, 12), 5), ((2, 8), 8)]:
-        x, op = TensorType(shape, dtype), TopK(k, index)
-        (values, _), (places, _) = op.infer([x])
-        sig = Signature((x,), (TensorType(values, dtype), TensorType(places, index)))
-        kernel = top_k(Site(Node("layer", op, ("x",), ("y", "z")), sig, (None,)), M7)
+    sites = [_largest(shape, k, dtype, index) for shape, k in [((1, 1), 1), ((4, 9), 1), ((3, 12), 5), ((2, 8), 8)]]
+    kernels = [top_k(site, M7) for site in sites]
+    compile_together([each for kernel in kernels if kernel for each in (kernel, _values_first(kernel))])
+    for site, kernel in zip(sites, kernels, strict=True):
         assert kernel is not None
+        op, sig = site.node.op, site.sig
+        (x,), k = sig.inputs, op.k
         data = random_values(x, np.random.default_rng(k))
         data[..., ::2] = data[..., :1]  # equals
         expected = op.evaluate(sig, [data])
@@ -98,6 +99,13 @@ def test_top_k(dtype, index):
         np.testing.assert_array_equal(run_kernel(kernel, [data, spare[0]], sig.outputs[1], sanitize=True), expected[1])
         first = _values_first(kernel)
         np.testing.assert_array_equal(run_kernel(first, [data, spare[1]], sig.outputs[0], sanitize=True), expected[0])
+
+
+def _largest(shape, k, dtype, index):
+    x, op = TensorType(shape, dtype), TopK(k, index)
+    (values, _), (places, _) = op.infer([x])
+    sig = Signature((x,), (TensorType(values, dtype), TensorType(places, index)))
+    return Site(Node("layer", op, ("x",), ("y", "z")), sig, (None,))
 
 
 def _values_first(kernel):

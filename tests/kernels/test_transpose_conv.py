@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
 from tests.support.full import also
-from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
+from tests.support.kernel_checks import M7, check, check_all, check_if_taken, int8, site_of
 from tinycompile.dtypes import INT8, INT32
 from tinycompile.ir import Quantization, TensorType
 from tinycompile.kernels.lane_transpose_conv import transpose_conv_lane
@@ -81,14 +81,14 @@ def test_lanes(kernel, stride, dilation, image, cut, clamp, depth, outputs, seed
     check_if_taken(transpose_conv_lane, layer(op, image, kernel, depth, outputs, 1, seed, bias=bool(seed % 4)))
 
 
-@pytest.mark.parametrize(
-    ("columns", "outputs"), [(1, 3), (2, 8), (3, 1), (5, 3), (8, 8), *also(*product((1, 5, 8), (1, 2)))]
-)
 @pytest.mark.parametrize("kernel", [(2, 2), (3, 3), (4, 4), (1, 1)])
-def test_lanes_of_usual_layers(kernel, columns, outputs):
+def test_lanes_of_usual_layers(kernel):
     """Twice as large: phases that share their windows, phases that don't, phases that read nothing."""
     cut = ((kernel[0] - 1) // 2, (kernel[1] - 1) // 2)
-    site = layer(TransposeConv((6, 2 * columns), (2, 2), cut=cut), (3, columns), kernel, 8, outputs, 1, 0)
-    kernel_found = check(transpose_conv_lane, site)
-    portable = transpose_conv(site, M7)
-    assert columns < 4 or kernel_found.instructions < portable.instructions
+    sizes = [(1, 3), (2, 8), (3, 1), (5, 3), (8, 8), *also(*product((1, 5, 8), (1, 2)))]
+    sites = [
+        layer(TransposeConv((6, 2 * columns), (2, 2), cut=cut), (3, columns), kernel, 8, outputs, 1, 0)
+        for columns, outputs in sizes
+    ]
+    for (columns, _), site, found in zip(sizes, sites, check_all(transpose_conv_lane, sites), strict=True):
+        assert columns < 4 or found.instructions < transpose_conv(site, M7).instructions

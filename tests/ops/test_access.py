@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tests.ops.samples import SAMPLERS, Sample, sampler_of
+from tests.support.full import FULL
 from tests.support.kernel_checks import int8
 from tinycompile.access import (
     Access,
@@ -39,7 +40,7 @@ from tinycompile.ops.transpose import Transpose
 KINDS = sorted(all_ops())
 WITHOUT_PART = {"transpose", "resize_nearest_neighbor", "batch_matmul", "pixels"}
 """Of some parts."""
-SAMPLES, CHANGES = 12, 10
+SAMPLES, CHANGES = 12 if FULL else 8, 10
 Place = tuple[int, ...]
 BY_POSITIONS = {
     "average_pool2d": {Windowed},

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.planner.test_poison import random_inputs, run_poisoned
+from tests.planner.test_poison import random_inputs
 from tests.planner.test_states import Memory, outputs
 from tests.planner.test_stream import run_planned
 from tests.support.cores import core_named
@@ -63,8 +63,7 @@ def test_random_graphs(core: str, seed: int) -> None:
     for name in together:
         np.testing.assert_array_equal(together[name], one_by_one[name], err_msg=name)
     assert set(graph.outputs) <= set(together)
-    run_planned(planned, inputs)
-    run_poisoned(planned, inputs)
+    run_planned(planned, inputs, poison=True)
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -7,6 +7,7 @@ buffers and lifetimes.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from tests.support.cores import core_named
 from tests.support.full import FULL
 from tests.support.random_graph import RandomGraph
+from tests.support.sanitizers import UNOPTIMIZED
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.codegen.project import Provenance
@@ -49,22 +51,30 @@ def needed_after(program: Program, layer: int) -> np.ndarray:
     return needed
 
 
-def run_poisoned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
-    """Against the interpreter."""
-    graph = planned.graph
-    program = build_program("model", planned)
-    live = [needed_after(program, layer) for layer in range(len(program.layers))]
+def compiled(program: Program, flags: Sequence[str]) -> HostModel:
+    """A program for this machine."""
     with tempfile.TemporaryDirectory() as name:
         write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
         types = [[t.type for t in tensors] for tensors in (program.inputs, program.outputs)]
-        model = HostModel(Path(name), "model", *types, program.arena_bytes, ("-O0",))
-        arena = np.frombuffer(model.arena, np.uint8)
+        return HostModel(Path(name), "model", *types, program.arena_bytes, flags)
 
-        def poison(layer: int) -> None:
-            arena[~live[layer]] = POISON
 
-        arena[:] = POISON
-        outputs, _ = model.trace([inputs[name] for name in graph.inputs], poison)
+def run_poisoned(planned: Planned, inputs: dict[str, np.ndarray]) -> None:
+    """Against the interpreter."""
+    program = build_program("model", planned)
+    poisoned(compiled(program, UNOPTIMIZED), program, planned.graph, inputs)
+
+
+def poisoned(model: HostModel, program: Program, graph: Graph, inputs: dict[str, np.ndarray]) -> None:
+    """The same with a program that is compiled."""
+    live = [needed_after(program, layer) for layer in range(len(program.layers))]
+    arena = np.frombuffer(model.arena, np.uint8)
+
+    def poison(layer: int) -> None:
+        arena[~live[layer]] = POISON
+
+    arena[:] = POISON
+    outputs, _ = model.trace([inputs[name] for name in graph.inputs], poison)
     expected = run(graph, inputs)
     for name, output in zip(graph.outputs, outputs, strict=True):
         np.testing.assert_array_equal(output, expected[name], err_msg=name)

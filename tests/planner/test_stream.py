@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.planner.test_poison import M7, POISON, random_inputs
+from tests.planner.test_poison import M7, POISON, compiled, poisoned, random_inputs
 from tests.support.cores import core_named
 from tests.support.full import FULL
 from tests.support.random_graph import RandomGraph
 from tests.support.sanitizers import UNDEFINED
 from tests.support.tflite_builder import TfliteBuilder
-from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import build_program
-from tinycompile.codegen.project import Provenance
 from tinycompile.dtypes import INT8
 from tinycompile.errors import DoesNotFitError
 from tinycompile.frontend import load
 from tinycompile.frontend.tflite import import_tflite
-from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_for, kernels_of
@@ -40,35 +35,35 @@ from tinycompile.planner.members import Geometry
 from tinycompile.planner.stage import NotStreamable, Stage
 from tinycompile.planner.stages import ROWS, WAYS, StageSearch
 from tinycompile.planner.values import Values
-from tinycompile.staging import write_files
 from tinycompile.targets import Core
 
 M0 = core_named("cortex-m0")
 
 
-def run_planned(planned: Planned, inputs: dict[str, np.ndarray], *, exact: bool = True, cores: int = 1) -> None:
+def run_planned(
+    planned: Planned, inputs: dict[str, np.ndarray], *, exact: bool = True, cores: int = 1, poison: bool = False
+) -> None:
     """Outputs, and every layer's result as it is traced, against the interpreter, from an arena full of garbage.
 
     Args:
         exact: bit for bit; else within the rounding of float sums. cores: for which the code is.
+        poison: also as by `run_poisoned`.
     """
     same = np.testing.assert_array_equal if exact else partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
     program = build_program("model", planned, cores=cores)
-    with tempfile.TemporaryDirectory() as name:
-        write_files(Path(name), emit_model(program, Provenance("test", "0" * 64)))
-        types = [[t.type for t in tensors] for tensors in (program.inputs, program.outputs)]
-        model = HostModel(Path(name), "model", *types, program.arena_bytes, UNDEFINED)
-        for _ in range(2):
-            np.frombuffer(model.arena, np.uint8)[:] = POISON
-            outputs, traced = model.trace([inputs[name] for name in planned.graph.inputs])
-            expected = run(planned.graph, inputs)
-            for output, value in zip(planned.graph.outputs, outputs, strict=True):
-                same(value, expected[output], err_msg=output)
-            computed = [name for node in planned.graph.nodes for name in node.outputs]
-            for name, record in zip(computed, traced, strict=True):
-                got, known = record.against(expected[name])
-                assert known.any()
-                same(got[known], expected[name][known], err_msg=name)
+    model, expected = compiled(program, UNDEFINED), run(planned.graph, inputs)
+    for _ in range(2):
+        np.frombuffer(model.arena, np.uint8)[:] = POISON
+        outputs, traced = model.trace([inputs[name] for name in planned.graph.inputs])
+        for output, value in zip(planned.graph.outputs, outputs, strict=True):
+            same(value, expected[output], err_msg=output)
+        computed = [name for node in planned.graph.nodes for name in node.outputs]
+        for name, record in zip(computed, traced, strict=True):
+            got, known = record.against(expected[name])
+            assert known.any()
+            same(got[known], expected[name][known], err_msg=name)
+    if poison:
+        poisoned(model, program, planned.graph, inputs)
 
 
 def with_stages(graph: Graph, stages: list[Stage], isa: Core, optimize_for: str) -> Planned:

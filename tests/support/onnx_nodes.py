@@ -15,6 +15,7 @@ import onnx
 from onnx import numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
+from tests.support.sanitizers import UNOPTIMIZED
 from tinycompile import interpreter
 from tinycompile.codegen.emit import emit_model
 from tinycompile.codegen.program import build_program
@@ -31,7 +32,7 @@ from tinycompile.planner import plan
 from tinycompile.staging import write_files
 from tinycompile.targets import load_board
 
-CFLAGS = ("-O0", "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
+CFLAGS = (*UNOPTIMIZED, "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror")
 DATA = Path(__file__).parent.parent / "data"
 
 OPERATORS = frozenset(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.support.sanitizers import UNOPTIMIZED
 from tests.training.networks import RandomNetwork
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.host_trainer import HostTrainer
@@ -35,7 +36,9 @@ def test_c_sends_and_applies_what_is_defined(tmp_path):
     network = RandomNetwork(4)
     graph = network.chain(["convolution"])
     step = training_step(graph, read_scheme("last:2, biases", graph), rate=0.05)
-    learner = HostTrainer(step, ("-O0", "-fsanitize=undefined", "-fno-sanitize-recover"), tmp_path, export=EXPORT)
+    learner = HostTrainer(
+        step, (*UNOPTIMIZED, "-fsanitize=undefined", "-fno-sanitize-recover"), tmp_path, export=EXPORT
+    )
     training = learner.program.training
     assert training is not None
     identity = training.checkpoint_words("0" * 64)[0]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.full import also
+from tests.support.sanitizers import UNOPTIMIZED
 from tests.training.networks import CLASSES, KINDS, MORE_KINDS, RandomNetwork, with_onnx_rules
 from tinycompile.codegen.program import Program
 from tinycompile.dtypes import INT32
@@ -22,13 +23,13 @@ from tinycompile.training.scheme import layers_of, read_scheme
 from tinycompile.training.step import TrainingStep, training_step
 from tinycompile.training.trainer import Trainer
 
-SANITIZED = ("-O0", "-fsanitize=undefined", "-fno-sanitize-recover")
+SANITIZED = (*UNOPTIMIZED, "-fsanitize=undefined", "-fno-sanitize-recover")
 
 
 def compare(
     step: TrainingStep,
     folder: Path,
-    flags: Sequence[str] = ("-O0",),
+    flags: Sequence[str] = UNOPTIMIZED,
     scratch: int | None = None,
     steps: int = 3,
     known: Planned | None = None,

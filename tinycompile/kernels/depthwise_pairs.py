@@ -8,9 +8,10 @@ import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, kernel_for, safe_distance
-from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.generic_c import Struct, names_of, reach_fields, struct_call
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.requant_plan import RequantPlan
+from tinycompile.ops._spatial import Window
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.targets.core import Core
 
@@ -73,14 +74,7 @@ def pairs_of_taps(sig: Signature, op: DepthwiseConv2D, layer: LinearLayer, plan:
         "output_height": out_height,
         "output_width": out_width,
         "channels": channels,
-        "kernel_height": kernel_height,
-        "kernel_width": kernel_width,
-        "stride_y": op.stride[0],
-        "stride_x": op.stride[1],
-        "dilation_y": op.dilation[0],
-        "dilation_x": op.dilation[1],
-        "padding_top": op.padding[0],
-        "padding_left": op.padding[2],
+        **reach_fields(Window(layer.window, op.stride, op.dilation, op.padding)),
         "zero_point": layer.zp_in,
         "rows": rows,
         "row_bytes": -(-(columns * channels + 3) // 4) * 4,

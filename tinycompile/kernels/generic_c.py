@@ -152,6 +152,13 @@ def positions_fields(window: Window, image: Sequence[int], made: Sequence[int]) 
         "input_width": image[1],
         "output_height": made[0],
         "output_width": made[1],
+        **reach_fields(window),
+    }
+
+
+def reach_fields(window: Window) -> Mapping[str, int]:
+    """Members of all shapes that say which positions of an image windows reach."""
+    return {
         "kernel_height": window.kernel[0],
         "kernel_width": window.kernel[1],
         "stride_y": window.stride[0],

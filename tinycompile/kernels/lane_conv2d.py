@@ -11,13 +11,14 @@ import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
-from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
+from tinycompile.kernels.generic_c import Fields, Struct, names_of, reach_fields, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.lane import Lanes
 from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
+from tinycompile.ops._spatial import Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
@@ -339,21 +340,13 @@ class Convolution:
 def window_shape(op: Conv2D, layer: LinearLayer, sig: Signature, spacing: int, *, by_rows: bool) -> Fields:
     """The members of a `tc_lane_conv2d_shape`: which inputs a window has, and where it is expanded to."""
     (_, height, width, depth), (_, _, out_width, channels) = sig.input.shape, sig.output.shape
-    kernel_height, kernel_width = layer.window
     return {
         "input_height": height,
         "input_width": width,
         "input_channels": depth,
         "output_width": out_width,
         "output_channels": channels,
-        "kernel_height": kernel_height,
-        "kernel_width": kernel_width,
-        "stride_y": op.stride[0],
-        "stride_x": op.stride[1],
-        "dilation_y": op.dilation[0],
-        "dilation_x": op.dilation[1],
-        "padding_top": op.padding[0],
-        "padding_left": op.padding[2],
+        **reach_fields(Window(layer.window, op.stride, op.dilation, op.padding)),
         "zero_point": layer.zp_in,
         "by_rows": int(by_rows),
         "spacing": spacing,

@@ -58,7 +58,7 @@ class _Net:
             self.node("Relu", [self.at])
         elif kind == "depthwise":
             self.conv(self.channels, 3 if size < 5 else 5, 1, self.channels)
-            self.node("Clip", [self.at, self.constant(np.float32(0)), self.constant(np.float32(6))])
+            self.node("Clip", [self.at, self.constant(np.array(0.0)), self.constant(np.array(6.0))])
         elif kind == "residual":
             self.conv(self.channels, size)
             self.node("Add", [self.at, before])

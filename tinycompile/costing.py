@@ -365,12 +365,12 @@ class _OwnCode:
         return _OwnCode(copies, copied, size, stack, fixed.ram_bytes)
 
 
-def _distinct(planned: Planned, exact: bool) -> int:
-    """Constant arrays that a firmware has; of typical ones those whose values differ for sure count once each."""
+def _distinct(planned: Planned, exact: bool) -> list[int]:
+    """Bytes of each constant array of a firmware; of typical ones those that no weights can tell apart are one."""
     constants = [constant for kernel in planned.kernels for constant in kernel.constants]
-    shared = [c for c in constants if exact or c.of_shapes]
-    once = {(c.ctype, c.layout[1], c.values.tobytes()) for c in shared}
-    return len(once) + len(constants) - len(shared)
+    shared = [constant for constant in constants if exact or constant.of_shapes]
+    once = {(c.ctype, c.layout[1], c.values.tobytes()): c.bytes for c in shared}
+    return [*once.values(), *(c.bytes for c in constants if not (exact or c.of_shapes))]
 
 
 def _weights_bytes(planned: Planned, cold: set[Constant], exact: bool) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tempfile
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from elftools.elf.elffile import ELFFile
+from elftools.elf.relocation import RelocationSection
 from elftools.elf.sections import SymbolTableSection
 
 from tinycompile.codegen.emit import emit_project
@@ -55,7 +57,7 @@ class Measured:
         stack_bytes: of `<model>_invoke` and all that it calls.
         caller_bytes: of the function that calls the layer.
         functions: the layer's own and those that it calls in the same file, by their names in C.
-        sections: code and tables, without the model's constants and its interface.
+        sections: code and tables of these, without the model's constants and its interface.
         library: other functions that it needs.
     """
 
@@ -130,39 +132,64 @@ def _read(folder: Path, program: Program, board: Board) -> Measured:
     if qemu is None or stats.size != 3 or stats[0]:
         raise ToolFailedError(f"measuring a layer failed with status {stats[:1].tolist()}", where=str(folder))
     graph = folder / "build" / f"{model}.ci"
-    everything, library = _sections(folder / "build" / f"{model}.o")
-    own = [each for each in everything if not each.name.startswith(f"{model}_")]
+    content = _Object.read(folder / "build" / f"{model}.o")
+    function = program.layers[0].function
+    own, library = content.reached(function)
     known = {each.name for each in own if each.is_code}
-    called = reached(program.layers[0].function, calls_of(graph), known) if program.layers[0].function else []
-    own = [each for each in own if each.name in called or not each.is_code]
     return Measured(
         qemu.instructions(int(stats[1])),
         stack_from([graph], f"{model}_invoke", board),
-        sum(each.bytes for each in everything if each.name == f"{model}_infer"),
-        tuple(called),
-        tuple(own),
+        sum(each.bytes for each in content.sections.values() if each.name == f"{model}_infer"),
+        tuple(reached(function, calls_of(graph), known)) if function else (),
+        tuple(each for each in own if not each.name.startswith(f"{model}_")),
         tuple(name for name in library if not name.startswith(f"{model}_")),
     )
 
 
-def _sections(path: Path) -> tuple[list[Section], list[str]]:
-    """What an object file has in memory, a section for each function or table; and the symbols that it lacks."""
-    with path.open("rb") as file:
-        image = ELFFile(file)
-        found = [
-            Section(
-                _name_of(section.name),
-                int(section["sh_size"]),
-                hashlib.sha256(section.data()).hexdigest()[:16],
-                section.name.startswith(".text"),
-            )
-            for section in image.iter_sections()
-            if section["sh_flags"] & _ALLOCATED and section["sh_size"] and section["sh_type"] == "SHT_PROGBITS"
-        ]
-        table = image.get_section_by_name(".symtab")
-        symbols = table.iter_symbols() if isinstance(table, SymbolTableSection) else iter(())
-        lacking = sorted(each.name for each in symbols if each["st_shndx"] == "SHN_UNDEF" and each.name)
-    return found, lacking
+@dataclass(frozen=True)
+class _Object:
+    """What an object file has in memory, a section for each function or table, by its number.
+
+    Attributes:
+        uses: the numbers of sections, and the names of what isn't in the file, that each refers to.
+    """
+
+    sections: Mapping[int, Section]
+    uses: Mapping[int, Set[int | str]]
+
+    @staticmethod
+    def read(path: Path) -> _Object:
+        sections, uses = dict[int, Section](), defaultdict[int, set[int | str]](set)
+        with path.open("rb") as file:
+            image: Any = ELFFile(file)
+            for number, section in enumerate(image.iter_sections()):
+                if section["sh_flags"] & _ALLOCATED and section["sh_size"] and section["sh_type"] == "SHT_PROGBITS":
+                    digest = hashlib.sha256(section.data()).hexdigest()[:16]
+                    is_code = section.name.startswith(".text")
+                    sections[number] = Section(_name_of(section.name), int(section["sh_size"]), digest, is_code)
+            table = image.get_section_by_name(".symtab")
+            for section in image.iter_sections():
+                if not isinstance(section, RelocationSection) or section["sh_info"] not in sections:
+                    continue
+                entries: Any = section.iter_relocations()
+                for each in entries if isinstance(table, SymbolTableSection) else ():
+                    symbol: Any = table.get_symbol(each["r_info_sym"])
+                    place: int | str = symbol["st_shndx"]
+                    uses[int(section["sh_info"])].add(str(symbol.name) if place == "SHN_UNDEF" else place)
+        return _Object(sections, uses)
+
+    def reached(self, function: str) -> tuple[list[Section], list[str]]:
+        """The sections of a function and all that it refers to, itself or through others; what isn't in the file."""
+        pending = [number for number, each in self.sections.items() if each.name == function and each.is_code]
+        found, library = dict[int, Section](), set[str]()
+        while pending:
+            number = pending.pop()
+            if number not in found and number in self.sections:
+                found[number] = self.sections[number]
+                used = self.uses.get(number, set[int | str]())
+                pending += [each for each in used if isinstance(each, int)]
+                library |= {each for each in used if isinstance(each, str) and each}
+        return [found[number] for number in sorted(found)], sorted(library)
 
 
 def _name_of(section: str) -> str:

@@ -17,7 +17,7 @@ from tinycompile.measuring.unit import Unit, units_of
 from tinycompile.planner import Planned
 from tinycompile.targets import Memory
 
-CALLER_CODE_BYTES = 4
+CALLER_CODE_BYTES = 3
 """By which code that calls a layer alone is longer than what is added to a model's: it keeps registers and returns."""
 
 CALLER_STACK_BYTES = 16
@@ -83,14 +83,20 @@ class Measurement:
         """What the firmware has beside its layers; arguments and errors as `Measures.fixed`'s."""
         return self.measures.fixed(layout, self.library, copies)
 
-    def code_bytes(self, fixed: Fixed, constants: int) -> int:
-        """All of the firmware's flash without its constant arrays, of which there are so many.
+    def code_bytes(self, fixed: Fixed, constants: Sequence[int]) -> int:
+        """All of the firmware's flash without its constant arrays, where all layers are known.
 
-        Only where all layers are known.
+        Args:
+            constants: bytes of each array; GCC aligns them to words.
         """
         callers = [found.caller_bytes - self.base.caller_bytes for found in self.layers if found is not None]
         called = sum(callers) - CALLER_CODE_BYTES * max(0, len(callers) - 1)
-        return fixed.flash_bytes + sum(self.sizes.values()) + called + CONSTANT_TABLE_BYTES * constants
+        return (
+            fixed.flash_bytes
+            + sum(self.sizes.values())
+            + called
+            + sum(CONSTANT_TABLE_BYTES + -size % 4 for size in constants)
+        )
 
     def far_calls(self, copied: Set[str]) -> tuple[int, int]:
         """Bytes of what the linker puts between functions in flash and those copied to RAM: in flash, and with those.

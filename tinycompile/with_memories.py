@@ -89,7 +89,7 @@ class WithMemories:
 
     def __init__(self, offer: Offer, board: Board, external: frozenset[str] | None, code: CodePrice) -> None:
         self._offer, self._board, self._external, self._code = offer, board, external, code
-        self._system = board.memory_system
+        self._system, self._ram = board.memory_system, ram_choices(board.memories)
         self._known: Known | None = None
         if offer is typical_kernels_of:
             self._known = _known_on(self._system, board.fetch, external is None, code)
@@ -159,8 +159,7 @@ class WithMemories:
 
     def _scratch_memory(self, size: int) -> Memory:
         """The cheapest that has room for it, beside the rest of the firmware."""
-        choices = ram_choices(self._board.memories)
-        return next((memory for memory in choices if memory.bytes - SYSTEM_BYTES >= size), choices[-1])
+        return next((memory for memory in self._ram if memory.bytes - SYSTEM_BYTES >= size), self._ram[-1])
 
 
 def _price(kernel: Kernel) -> str:

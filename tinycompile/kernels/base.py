@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from math import prod
 from typing import Any
@@ -308,7 +308,7 @@ class Kernel:
         cycles = None if self.cycles is None else self.cycles * times
         work = self.instructions * times
         waits = {"stalls": self.stalls * times, "fetches": self.fetches * times}
-        return replace(self, instructions=work, cycles=cycles, calls=self.calls * times, **waits)
+        return self.but(instructions=work, cycles=cycles, calls=self.calls * times, **waits)
 
     @cached_property
     def constant_bytes(self) -> int:
@@ -358,10 +358,10 @@ def kernel_for(
 
 def _dtype_of(site: Site) -> DType | None:
     """Of operand 0, if there is one and it has what this type usually has: a scale."""
-    op, sig = site.node.op, site.sig
-    if not sig.inputs or (isinstance(op, Typed) and sig.input.dtype in _SCALED and op.is_plain(sig)):
+    op, inputs = site.node.op, site.sig.inputs
+    if not inputs or (inputs[0].dtype in _SCALED and isinstance(op, Typed) and op.is_plain(site.sig)):
         return None
-    return sig.input.dtype
+    return inputs[0].dtype
 
 
 _SCALED = (INT8, INT16, UINT8)

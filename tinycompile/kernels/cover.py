@@ -14,7 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import cache, wraps
 from itertools import pairwise
 from typing import ClassVar
 
@@ -239,6 +239,12 @@ class Uses:
 Kinds = type[Op] | tuple[type[Op], ...]
 
 
+@cache
+def _is_one_of(op: type[Op], kinds: Kinds) -> bool:
+    """Whether an operator is of these classes; every pattern asks of every node, and abstract classes take long."""
+    return issubclass(op, kinds)
+
+
 class Chain(Pattern):
     """Operators of which each reads the one before it: `Chain(Conv2D, Add)`."""
 
@@ -250,7 +256,7 @@ class Chain(Pattern):
 
     def _ending(self, uses: Uses, found: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         position = len(self._ops) - len(found)
-        if not isinstance(uses.graph.nodes[found[0]].op, self._ops[position]):
+        if not _is_one_of(type(uses.graph.nodes[found[0]].op), self._ops[position]):
             return
         if position == 0:
             yield found
@@ -293,11 +299,11 @@ class OfOneValue(Pattern):
     def grown(self, uses: Uses, last: int) -> Iterator[set[int]]:
         """The same, and the last node alone."""
         nodes, inside = uses.graph.nodes, {last}
-        if not isinstance(nodes[last].op, self._ops):
+        if not _is_one_of(type(nodes[last].op), self._ops):
             return
         if len(uses.read(inside)) == 1:
             yield set(inside)
-        while before := [step for step in uses.before(inside) if isinstance(nodes[step].op, self._ops)]:
+        while before := [step for step in uses.before(inside) if _is_one_of(type(nodes[step].op), self._ops)]:
             if len(inside) == LONGEST:
                 return
             inside.add(before[-1])

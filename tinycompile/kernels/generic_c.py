@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -72,7 +73,12 @@ def struct_call(
 
 def names_of(parameters: Sequence[str]) -> list[str]:
     """The names that C declarations declare."""
-    return [declaration.replace("*", " ").split()[-1] for declaration in parameters]
+    return [_name_of(declaration) for declaration in parameters]
+
+
+@cache
+def _name_of(declaration: str) -> str:
+    return declaration.replace("*", " ").split()[-1]
 
 
 def _members(fields: Fields) -> list[str]:

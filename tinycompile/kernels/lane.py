@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -105,15 +106,9 @@ class Lanes:
     @staticmethod
     def of(layer: LinearLayer, *, direct: bool = False) -> Lanes | None:
         """None where the byte-lane product can't compute the layer."""
-        if not layer.fits(PRE) or not _fits_lanes(layer, direct):
-            return None
-        plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
-        requant = RequantBlock.of(plan)
-        if requant is None:
-            return None
-        return Lanes(layer, direct, plan, replace(requant, apart=layer.adds_bias))
+        return _lanes_of(layer, direct)
 
-    @property
+    @cached_property
     def groups(self) -> int:
         """Words of a channel: four taps each."""
         return -(-self.layer.taps // 4)
@@ -139,6 +134,22 @@ class Lanes:
         if words is None:
             raise ValueError("a lane leaves int16")
         return words
+
+
+RECENT_LANES = 8
+"""Layers whose lanes are known: those of the few layers that a dozen factories ask for, one after the other."""
+
+
+@lru_cache(RECENT_LANES)
+def _lanes_of(layer: LinearLayer, direct: bool) -> Lanes | None:
+    """As `Lanes.of`."""
+    if not layer.fits(PRE) or not _fits_lanes(layer, direct):
+        return None
+    plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
+    requant = RequantBlock.of(plan)
+    if requant is None:
+        return None
+    return Lanes(layer, direct, plan, replace(requant, apart=layer.adds_bias))
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,28 +285,28 @@ class Rows:
         lanes = Lanes.of(layer, direct=direct) or PartLanes.of(layer, direct=direct)
         return None if lanes is None else Rows(lanes, rows, inputs, outputs, direct, together, core, whole)
 
-    @property
+    @cached_property
     def name(self) -> str:
         return "direct" if self.direct else "lane" if self.together == SHORT_ROUND else "long"
 
-    @property
+    @cached_property
     def blocks(self) -> int:
         """Of 8 channels."""
         return -(-self.outputs // 8)
 
-    @property
+    @cached_property
     def block_words(self) -> int:
         """Of the weights of a block."""
         return 8 * self.lanes.record
 
-    @property
+    @cached_property
     def rest(self) -> int:
         """Channels of the last block, where it has fewer than 8 outputs: 4 if these do, and save their code's flash."""
         if self.whole or self.outputs % 8 not in (1, 2, 3, 4):
             return 8
         return 4 if self.outputs < 8 or 4 * 4 * self.lanes.record >= self._function_bytes(4) else 8
 
-    @property
+    @cached_property
     def shape(self) -> Fields:
         """The members of a `tc_lane_fully_connected_shape`."""
         return {
@@ -328,17 +339,17 @@ class Rows:
             )
         )
 
-    @property
+    @cached_property
     def block_names(self) -> tuple[str, str]:
         """C names of the block functions for 8 channels and for the last ones."""
         first, rest = (self.lanes.requant.name(self._kind(channels)) for channels in self._channels)
         return first, rest
 
-    @property
+    @cached_property
     def _channels(self) -> tuple[int, int]:
         return (8 if self.outputs >= 8 else self.rest), self.rest
 
-    @property
+    @cached_property
     def definitions(self) -> tuple[str, ...]:
         """Of these functions."""
         single = self.core.issue.single_loads and not self.direct
@@ -353,7 +364,7 @@ class Rows:
             for channels in dict.fromkeys(self._channels)
         )
 
-    @property
+    @cached_property
     def scratch_bytes(self) -> int:
         """An expanded row."""
         return 0 if self.direct else 8 * self.lanes.groups
@@ -371,7 +382,7 @@ class Rows:
         work = 12 + 4 * channels + self._group(channels) * groups + -(-groups // self.together) * 3
         return work + channels + self._parts.parts * (12 + 2 * channels) if self._parts else work
 
-    @property
+    @cached_property
     def work(self) -> Work:
         """Of the layer."""
         whole, rest = divmod(self.outputs, 8)
@@ -383,7 +394,7 @@ class Rows:
         added = (14 + 10 * channels) if self._parts else 0
         return 100 + 16 * channels + 4 * self._group(channels).instructions * self.together + added
 
-    @property
+    @cached_property
     def hot(self) -> tuple[HotFunction, ...]:
         """Block functions: a loop over channels, and inside of it one over rounds of groups."""
         turns, found = -(-self.lanes.groups // self.together), dict[str, HotFunction]()
@@ -393,7 +404,7 @@ class Rows:
             found[name] = HotFunction(name, size, nested(inner, turns, size - AROUND_BYTES, self.rows * blocks))
         return tuple(found.values())
 
-    @property
+    @cached_property
     def code_bytes(self) -> int:
         return 40 + sum(self._function_bytes(channels) for channels in dict.fromkeys(self._channels))
 

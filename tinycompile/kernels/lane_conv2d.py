@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, reach_fields, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.lane import Lanes
@@ -18,13 +18,17 @@ from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
-from tinycompile.ops._spatial import Window
+from tinycompile.ops._spatial import Padding, Pair, Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
 SHORTEST_BY_ROWS = 16
 """Bytes of a window's row from which on it pays to expand windows row by row, straight from the image."""
 
+RECENT_SHAPES = 64
+"""Layers' shapes whose distances are known: several kernels of a layer divide it into the same blocks."""
+
+Shape = tuple[int, ...]
 
 BLOCKS = ("lane_block_4", "lane_block_3")
 """Kinds of block functions, in the order in which `tc_lane_conv2d_s8` takes them."""
@@ -206,7 +210,7 @@ class Convolution:
         """Bytes from a window to the next, in scratch."""
         return self.segment if self.by_rows else 4 * self.lanes.groups
 
-    @property
+    @cached_property
     def scratch_bytes(self) -> int:
         """A block, then its windows or its results, which lie there where a block isn't written in place."""
         blocks, groups = self.blocks, self.lanes.groups
@@ -214,7 +218,7 @@ class Convolution:
         results = max(2, self.channels) * blocks.largest if blocks.rest or self.channels == 1 else 0
         return 8 * blocks.largest * groups + max(window, results)
 
-    @property
+    @cached_property
     def shape(self) -> Fields:
         """The members of a `tc_lane_conv2d_shape`."""
         sig, blocks = self.site.sig, self.blocks
@@ -234,12 +238,12 @@ class Convolution:
         """As `block_functions`."""
         return block_functions(self.lanes.requant, [self.blocks], self.core, self.made)
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """C names of what computes all blocks of 4 pixels, a block of 4, a block of 3; NULL for what isn't needed."""
         return ["NULL", *(self._functions[kind][0] if kind in self._functions else "NULL" for kind in BLOCKS)]
 
-    @property
+    @cached_property
     def definitions(self) -> list[str]:
         """Of these functions."""
         return [definition for _, definition in self._functions.values()]
@@ -249,7 +253,7 @@ class Convolution:
         """Pairs of channels that are computed in a round."""
         return max((each.pairs for each in self.made.values()), default=1)
 
-    @property
+    @cached_property
     def stem(self) -> str:
         return window_stem(self.op.window_of(self.site.sig), self.site.sig.input, self.site.sig.output)
 
@@ -264,7 +268,7 @@ class Convolution:
         """Instructions for a row of a window that is copied on its own."""
         return 45 + self.segment * 5 // 2
 
-    @property
+    @cached_property
     def expansions(self) -> int:
         """Instructions that expand all blocks once, and call what computes them."""
         rows = self.lanes.layer.window[0] if self.gathers else 0
@@ -274,7 +278,7 @@ class Convolution:
         )
         return sum(self.edges) * self.edge_cost + sum(each)
 
-    @property
+    @cached_property
     def work(self) -> Work:
         """Of the layer."""
         total = Work(0, 0) + (self.expansions + 60)
@@ -285,11 +289,11 @@ class Convolution:
             total += count * product
         return total
 
-    @property
+    @cached_property
     def code_bytes(self) -> int:
         return (500 if self.gathers else 140) + sum(each.code_bytes for each in self.made.values())
 
-    @property
+    @cached_property
     def shared_code(self) -> dict[str, int]:
         """Block functions that aren't made for the layer."""
         kinds = zip(BLOCKS, BLOCK_BYTES.items(), strict=True)
@@ -306,6 +310,12 @@ class Convolution:
         """The constant array."""
         return Constant("weights", "int32_t", pair_stream(self.lanes), WEIGHTS)
 
+    @property
+    def distance(self) -> int:
+        """As `blockwise_distance`."""
+        sig = self.site.sig
+        return blockwise_distance(self.op.stride, self.op.padding, sig.input.shape, sig.output.shape, self.blocks)
+
     def kernel(self, variant: str) -> Kernel:
         """All channels of a block, then the next block."""
         function = struct_call(
@@ -318,7 +328,7 @@ class Convolution:
             (*names_of(PARAMETERS), *self.names[1:]),
             tuple(self.definitions),
         )
-        sig, work = self.site.sig, self.work
+        work = self.work
         return Kernel(
             variant,
             function,
@@ -331,7 +341,7 @@ class Convolution:
             code=CodeSize(self.code_bytes, self.shared_code),
             hot=self.hot(),
             sweeps=Sweeps(len(self.blocks.sizes), between=self.scratch_bytes),
-            overlap={0: safe_distance(safe_steps(self.op, sig.input.shape, sig.output.shape, self.blocks))},
+            overlap={0: self.distance},
             notes={"requantisation": self.lanes.plan.form},
             requant=self.lanes.plan.shape_in_code,
         )
@@ -413,14 +423,20 @@ def _edge_segments(
     return int((sizes * ~together).sum()) * kernel_height, int((sizes[:, None] * outside).sum())
 
 
-def safe_steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...], blocks: Blocks) -> Iterator[tuple[int, int]]:
-    """After each block: the first input byte that a later pixel reads, and the output bytes written so far."""
+@lru_cache(RECENT_SHAPES)
+def blockwise_distance(stride: Pair, padding: Padding, x: Shape, y: Shape, blocks: Blocks) -> int:
+    """The smallest distance from a convolution's output to its input at which no block writes what a later one reads.
+
+    After each block: the first input byte that a later pixel reads, and the output bytes written so far.
+
+    Args:
+        x, y: shapes of the input and the output, channels last.
+    """
     row_bytes, (_, _, width, channels) = x[2] * x[3], y
-    done = 0
-    for size in blocks.sizes[:-1]:
-        done += size
-        later_y, later_x = divmod(done, width)
-        first_row = max(0, later_y * op.stride[0] - op.padding[0])
-        next_row = max(0, (later_y + 1) * op.stride[0] - op.padding[0])
-        column = max(0, later_x * op.stride[1] - op.padding[2])
-        yield min(first_row * row_bytes + column * x[3], next_row * row_bytes), done * channels
+    done = np.cumsum(np.array(blocks.sizes[:-1], np.int64))
+    later_y, later_x = np.divmod(done, width)
+    first_row = np.maximum(0, later_y * stride[0] - padding[0])
+    next_row = np.maximum(0, (later_y + 1) * stride[0] - padding[0])
+    column = np.maximum(0, later_x * stride[1] - padding[2])
+    pending = np.minimum(first_row * row_bytes + column * x[3], next_row * row_bytes)
+    return int((done * channels - pending).max()) if done.size else 0

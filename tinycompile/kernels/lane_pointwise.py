@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.lane import Lanes
@@ -15,10 +15,10 @@ from tinycompile.kernels.lane_conv2d import (
     WEIGHTS,
     Blocks,
     block_functions,
+    blockwise_distance,
     expansion_cost,
     pair_stream,
     pairs_cost,
-    safe_steps,
 )
 from tinycompile.kernels.lane_straight import AROUND_EXPANDED, GROUP_BYTES, LARGEST_CODE, Straight, product_bytes
 from tinycompile.kernels.linear_layer import LinearLayer
@@ -92,7 +92,7 @@ class Pointwise:
         """Pairs of channels that are computed in a round."""
         return self.made.pairs
 
-    @property
+    @cached_property
     def shape(self) -> Fields:
         """The members of a `tc_lane_conv2d_shape`."""
         return {
@@ -112,19 +112,19 @@ class Pointwise:
     def _kind(self) -> str:
         return f"lane_pointwise_{self.depth}_{self.channels}"
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """C names of what computes all blocks of 4 pixels, a block of 4, a block of 3; NULL for what isn't needed."""
         return [self.lanes.requant.name(self._kind), "NULL", *([name for name, _ in self._three] or ["NULL"])]
 
-    @property
+    @cached_property
     def definitions(self) -> list[str]:
         """Of these functions."""
         macro = "TC_LANE_POINTWISE_SINGLE" if self.core.issue.single_loads else "TC_LANE_POINTWISE"
         sizes = (self.depth, self.lanes.groups, self.made.unrolled, self.channels)
         return [self.lanes.requant.define(macro, self._kind, *sizes), *(text for _, text in self._three)]
 
-    @property
+    @cached_property
     def stem(self) -> str:
         return window_stem(self.op.window_of(self.site.sig), self.site.sig.input, self.site.sig.output)
 
@@ -133,14 +133,14 @@ class Pointwise:
         """A block."""
         return 32 * self.lanes.groups
 
-    @property
+    @cached_property
     def expansions(self) -> int:
         """Instructions that expand all blocks once, and call what computes those of 3."""
         threes = 40 + expansion_cost(3, self.lanes.groups, 0, self.depth, by_rows=False)
         found = self.blocks.fours * (17 + 17 * self.lanes.groups) + self.blocks.threes * threes
         return found * self._slowness
 
-    @property
+    @cached_property
     def work(self) -> Work:
         """Of the layer."""
         requant, channels = self.lanes.requant, self.channels
@@ -152,7 +152,7 @@ class Pointwise:
     def _slowness(self) -> int:
         return UNALIGNED if self.core.strict and self.depth % 4 else 1
 
-    @property
+    @cached_property
     def code_bytes(self) -> int:
         return _code_bytes(self.made, self.core)
 
@@ -186,7 +186,7 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
         (*names_of(PARAMETERS), every, three),
         tuple(layer.definitions),
     )
-    blocks, work = layer.blocks, layer.work
+    sig, blocks, work = site.sig, layer.blocks, layer.work
     return Kernel(
         "conv2d_pointwise",
         function,
@@ -197,7 +197,7 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
         code_bytes=layer.code_bytes,
         hot=layer.hot(),
         sweeps=Sweeps(len(blocks.sizes), between=layer.scratch_bytes),
-        overlap={0: safe_distance(safe_steps(layer.op, site.sig.input.shape, site.sig.output.shape, blocks))},
+        overlap={0: blockwise_distance(layer.op.stride, layer.op.padding, sig.input.shape, sig.output.shape, blocks)},
         notes={"requantisation": layer.lanes.plan.form},
         requant=layer.lanes.plan.shape_in_code,
     )

@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.lane import Lanes
@@ -21,9 +21,9 @@ from tinycompile.kernels.lane_conv2d import (
     BLOCKS,
     Blocks,
     block_functions,
+    blockwise_distance,
     pair_stream,
     pairs_cost,
-    safe_steps,
     window_shape,
 )
 from tinycompile.kernels.lane_straight import AROUND_EXPANDED, GROUP_BYTES, LARGEST_CODE, Straight, product_bytes
@@ -218,7 +218,7 @@ def _kernel(site: Site, core: Core, *, straight: bool) -> Kernel | None:
         sweeps=Sweeps(len(blocks.sizes), between=8 * blocks.largest * lanes.groups),
         code_bytes=900 + (row.code_bytes(core) if row else sum(each.code_bytes for each in made.values())),
         hot=layout.hot,
-        overlap={0: safe_distance(safe_steps(op, sig.input.shape, sig.output.shape, blocks))},
+        overlap={0: blockwise_distance(op.stride, op.padding, sig.input.shape, sig.output.shape, blocks)},
         notes={"requantisation": lanes.plan.form},
         requant=lanes.plan.shape_in_code,
     )

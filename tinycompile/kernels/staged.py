@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tinycompile.kernels.base import CodeSize, Constant, Function, Kernel, Sweeps
 from tinycompile.kernels.generic_c import names_of
@@ -50,8 +49,7 @@ def staged(kernel: Kernel) -> Kernel | None:
     for constant in copied:
         work += copy_work(constant.bytes) if _is_words(constant) else Work(25, 25) + BYTE_COST * constant.bytes
     cycles = None if kernel.cycles is None else kernel.cycles + work.cycles
-    return replace(
-        kernel,
+    return kernel.but(
         variant=f"{kernel.variant}_staged",
         function=_function(kernel, kernel.function, arrays),
         scratch_bytes=_first(kernel) + size,

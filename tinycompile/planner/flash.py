@@ -82,7 +82,10 @@ class Price:
         return sum(cover.kernel.constant_bytes for cover in chosen) + sum(code.values())
 
     def cheapest(self) -> list[Cover]:
-        return cheapest(self.values.covers, self, 0, len(self.values.options))
+        known = self.values.cheapest_at
+        if self.rate not in known:
+            known[self.rate] = cheapest(self.values.covers, self, 0, len(self.values.options))
+        return list(known[self.rate])
 
 
 def priced(values: Values, optimize: str, flash: Flash) -> tuple[Price, list[Cover]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import overload
 
@@ -18,10 +19,28 @@ ROUNDS = 120
 EFFORT = 2_000_000
 """Limit on rounds x buffers^2, so that large graphs stay fast."""
 
-Group = Sequence[Buffer]
-Blocked = tuple[str, int, int]
+Blocked = tuple[int, int, int]
 """(another buffer in use at the same time, both ends of the open interval in which the group can't be placed), relative
-to that buffer's place."""
+to that buffer's place; buffers by their number in the problem."""
+
+Offsets = list[int | None]
+"""Of each buffer, None where it isn't placed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Buffers that are placed together.
+
+    Attributes:
+        first: the first one. members: (number, displacement, size) of all.
+        least: the lowest address of the group at which none begins below the arena.
+        blocked: where it can't be, of all of its buffers.
+    """
+
+    first: Buffer
+    members: tuple[tuple[int, int, int], ...]
+    least: int
+    blocked: tuple[Blocked, ...]
 
 
 def place(problem: Problem, bound: int, rounds: int = ROUNDS) -> Plan:
@@ -32,11 +51,11 @@ def place(problem: Problem, bound: int, rounds: int = ROUNDS) -> Plan:
     """
     if not problem.buffers:
         return Plan()
-    blocked = _blocked(problem)
     generator = random.Random(0)  # noqa: S311 - a fixed sequence, nothing secret
-    starts = [(_greedy(order, 0, {}, blocked), order) for order in _first_orders(problem)]
-    best, order = min(starts, key=lambda start: height(problem, start[0]))
-    best_size = height(problem, best)
+    sizes = [buffer.size for buffer in problem.buffers]
+    starts = [(_greedy(order, 0, [None] * len(sizes)), order) for order in _first_orders(problem)]
+    best, order = min(starts, key=lambda start: _top(sizes, start[0]))
+    best_size = _top(sizes, best)
     limit = min(rounds, max(8, EFFORT // len(problem.buffers) ** 2))
     for attempt in range(limit):
         if best_size <= bound:
@@ -44,18 +63,34 @@ def place(problem: Problem, bound: int, rounds: int = ROUNDS) -> Plan:
         source, target = _next_move(order, best, best_size, generator, attempt)
         candidate = list(order)
         candidate.insert(target, candidate.pop(source))
-        offsets = _greedy(candidate, min(source, target), best, blocked, best_size)
+        offsets = _greedy(candidate, min(source, target), best, best_size)
         if offsets is not None:
-            order, best, best_size = candidate, offsets, height(problem, offsets)
-    return Plan(best, best_size, min(bound, best_size))
+            order, best, best_size = candidate, offsets, _top(sizes, offsets)
+    return Plan(_named(problem, order, best), best_size, min(bound, best_size))
 
 
 def in_order(problem: Problem, key: Callable[[Buffer], float]) -> dict[str, int]:
     """Offsets where every group is at its lowest free address, those with a buffer of the lowest key first; of equals
     the largest."""
-    groups = _groups(problem)
-    order = sorted(groups, key=lambda g: (min(map(key, g)), -max(b.size for b in g), g[0].first, g[0].name))
-    return _greedy(order, 0, {}, _blocked(problem))
+    keys = [key(buffer) for buffer in problem.buffers]
+
+    def rank(group: Group) -> tuple[float, int, int, str]:
+        least = min(keys[number] for number, _, _ in group.members)
+        return least, -max(size for _, _, size in group.members), group.first.first, group.first.name
+
+    order = sorted(_groups(problem), key=rank)
+    return _named(problem, order, _greedy(order, 0, [None] * len(keys)))
+
+
+def _named(problem: Problem, order: Sequence[Group], offsets: Offsets) -> dict[str, int]:
+    """By the buffers' names, in the order in which they were placed."""
+    numbers = (number for group in order for number, _, _ in group.members)
+    return {problem.buffers[n].name: at for n in numbers if (at := offsets[n]) is not None}
+
+
+def _top(sizes: Sequence[int], offsets: Offsets) -> int:
+    """One past the highest address in use."""
+    return max((at + size for at, size in zip(offsets, sizes, strict=True) if at is not None), default=0)
 
 
 def height(problem: Problem, offsets: Mapping[str, int]) -> int:
@@ -65,36 +100,46 @@ def height(problem: Problem, offsets: Mapping[str, int]) -> int:
 
 def _first_orders(problem: Problem) -> list[list[Group]]:
     """By size, by time, and backwards in time: in a chain of overlaps every output lies below its input."""
-    by_size = sorted(_groups(problem), key=lambda g: (-max(b.size for b in g), g[0].first, g[0].name))
-    by_time = sorted(by_size, key=lambda g: min(b.first for b in g))
-    return [list(by_size), list(by_time), sorted(by_size, key=lambda g: -min(b.first for b in g))]
+    groups, births = _groups(problem), [buffer.first for buffer in problem.buffers]
+    first = {id(group): min(births[number] for number, _, _ in group.members) for group in groups}
+    by_size = sorted(groups, key=lambda g: (-max(size for _, _, size in g.members), g.first.first, g.first.name))
+    by_time = sorted(by_size, key=lambda g: first[id(g)])
+    return [by_size, by_time, sorted(by_size, key=lambda g: -first[id(g)])]
 
 
-def _groups(problem: Problem) -> list[list[Buffer]]:
-    groups: dict[str, list[Buffer]] = defaultdict(list)
-    for buffer in problem.buffers:
-        groups[buffer.base].append(buffer)
-    return list(groups.values())
+def _groups(problem: Problem) -> list[Group]:
+    groups, blocked = defaultdict[str, list[int]](list), _blocked(problem)
+    for number, buffer in enumerate(problem.buffers):
+        groups[buffer.base].append(number)
+    found = list[Group]()
+    for numbers in groups.values():
+        buffers = [problem.buffers[number] for number in numbers]
+        members = tuple((n, b.displacement, b.size) for n, b in zip(numbers, buffers, strict=True))
+        least = max(0, -min(b.displacement for b in buffers))
+        found.append(Group(buffers[0], members, least, tuple(each for number in numbers for each in blocked[number])))
+    return found
 
 
-def _blocked(problem: Problem) -> dict[str, list[Blocked]]:
+def _blocked(problem: Problem) -> list[list[Blocked]]:
     """For every buffer, what those of other groups that are in use at the same time keep its group from."""
     allowed = {(overlap.upper, overlap.lower): overlap for overlap in problem.overlaps}
-    found: dict[str, list[Blocked]] = {b.name: [] for b in problem.buffers}
-    ordered = sorted(problem.buffers, key=lambda b: b.first)
-    for index, a in enumerate(ordered):
-        for b in ordered[index + 1 :]:
+    found: list[list[Blocked]] = [[] for _ in problem.buffers]
+    ordered = sorted(enumerate(problem.buffers), key=lambda each: each[1].first)
+    for index, (number, a) in enumerate(ordered):
+        for other, b in ordered[index + 1 :]:
             if b.first >= a.last:
                 break
             if a.base == b.base:
                 continue
             above, below = allowed.get((a.name, b.name)), allowed.get((b.name, a.name))
-            found[a.name] += _intervals(a, b, above, below)
-            found[b.name] += _intervals(b, a, below, above)
+            found[number] += ((other, *interval) for interval in _intervals(a, b, above, below))
+            found[other] += ((number, *interval) for interval in _intervals(b, a, below, above))
     return found
 
 
-def _intervals(buffer: Buffer, other: Buffer, as_upper: Overlap | None, as_lower: Overlap | None) -> Iterator[Blocked]:
+def _intervals(
+    buffer: Buffer, other: Buffer, as_upper: Overlap | None, as_lower: Overlap | None
+) -> Iterator[tuple[int, int]]:
     """Between the places below and above the other buffer, as far as sharing memory with it isn't allowed."""
     below, above = -buffer.size, other.size
     places = list[int]()
@@ -112,56 +157,46 @@ def _intervals(buffer: Buffer, other: Buffer, as_upper: Overlap | None, as_lower
             places.append(distance)
     ends = [below, *sorted(place for place in places if below < place < above), above]
     for begin, end in pairwise(ends):
-        yield other.name, begin - buffer.displacement, end - buffer.displacement
+        yield begin - buffer.displacement, end - buffer.displacement
 
 
 @overload
-def _greedy(
-    order: Sequence[Group], first: int, known: Mapping[str, int], blocked: Mapping[str, list[Blocked]]
-) -> dict[str, int]: ...
+def _greedy(order: Sequence[Group], first: int, known: Offsets) -> Offsets: ...
 @overload
-def _greedy(
-    order: Sequence[Group], first: int, known: Mapping[str, int], blocked: Mapping[str, list[Blocked]], most: int
-) -> dict[str, int] | None: ...
-def _greedy(
-    order: Sequence[Group],
-    first: int,
-    known: Mapping[str, int],
-    blocked: Mapping[str, list[Blocked]],
-    most: int | None = None,
-) -> dict[str, int] | None:
+def _greedy(order: Sequence[Group], first: int, known: Offsets, most: int) -> Offsets | None: ...
+def _greedy(order: Sequence[Group], first: int, known: Offsets, most: int | None = None) -> Offsets | None:
     """Every group at its lowest address beside those before it; None where one would end above `most`.
 
     Args:
         first: those before this one are where they are `known` to be.
     """
-    offsets = {buffer.name: known[buffer.name] for group in order[:first] for buffer in group}
+    offsets = list(known)
     for group in order[first:]:
-        base = max(0, -min(b.displacement for b in group))
+        for number, _, _ in group.members:
+            offsets[number] = None
+    for group in order[first:]:
+        base = group.least
         intervals = [
-            (offsets[other] + begin, offsets[other] + end)
-            for buffer in group
-            for other, begin, end in blocked[buffer.name]
-            if other in offsets
+            (at + begin, at + end) for other, begin, end in group.blocked if (at := offsets[other]) is not None
         ]
         intervals.sort()
         for begin, end in intervals:
             if base <= begin:
                 break
             base = max(base, end)
-        for buffer in group:
-            offset = offsets[buffer.name] = base + buffer.displacement
-            if most is not None and offset + buffer.size > most:
+        for number, displacement, size in group.members:
+            offsets[number] = base + displacement
+            if most is not None and base + displacement + size > most:
                 return None
     return offsets
 
 
 def _next_move(
-    order: Sequence[Group], offsets: Mapping[str, int], size: int, generator: random.Random, attempt: int
+    order: Sequence[Group], offsets: Offsets, top: int, generator: random.Random, attempt: int
 ) -> tuple[int, int]:
     """(from, to) in the order of the next round: of a group at the top of the arena forward, or of any group."""
     if attempt % 2:
         return generator.randrange(len(order)), generator.randrange(len(order))
-    top = [i for i, group in enumerate(order) if any(offsets[b.name] + b.size == size for b in group)]
-    source = generator.choice(top)
+    ends = [i for i, g in enumerate(order) if any((offsets[n] or 0) + size == top for n, _, size in g.members)]
+    source = generator.choice(ends)
     return source, generator.randrange(max(1, source))

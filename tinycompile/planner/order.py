@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, Node
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Group, contracted
 from tinycompile.planner.problem import whole_units
@@ -70,9 +71,17 @@ def _reordered(graph: Graph, candidates: Options, groups: Sequence[Group]) -> tu
     units = [ends[step].steps if step in ends else (step,) for step in _left(graph, grouped - ends.keys())]
     nodes = [ends[unit[-1]].node if unit[-1] in ends else graph.nodes[unit[0]] for unit in units]
     kernels = [ends[unit[-1]].kernels if unit[-1] in ends else candidates[unit[0]] for unit in units]
-    found = best_order(Values(contracted(graph, nodes), kernels))
-    order = [step for unit in found.order for step in units[unit]]
-    return replace(graph, nodes=tuple(graph.nodes[s] for s in order)), [candidates[s] for s in order], found.optimal
+    order, optimal = tuple(range(len(nodes))), True
+    if graph.states or not _is_chain(nodes):
+        found = best_order(Values(contracted(graph, nodes), kernels))
+        order, optimal = found.order, found.optimal
+    steps = [step for unit in order for step in units[unit]]
+    return replace(graph, nodes=tuple(graph.nodes[s] for s in steps)), [candidates[s] for s in steps], optimal
+
+
+def _is_chain(nodes: Sequence[Node]) -> bool:
+    """Whether each node reads what the one before it makes: then there is one order."""
+    return all(not set(before.outputs).isdisjoint(after.inputs) for before, after in pairwise(nodes))
 
 
 def _left(graph: Graph, without: Collection[int]) -> list[int]:

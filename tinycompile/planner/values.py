@@ -130,6 +130,10 @@ class Values:
         self._live = self._live_bytes()
         self.fused = tuple(cover for cover in fused if self._is_usable(cover))
         self._bytes: dict[Cover, int] = {}
+        self._shared: dict[tuple[object, ...], int] = {}
+        """Bytes that operands and results share at most, by the steps and by what a kernel allows."""
+        self.cheapest_at: dict[float, list[Cover]] = {}
+        """By what a byte of flash costs: the cheapest covers, as far as `flash.Price` has looked for them."""
         self._live_during = {(c.first, c.last): self._in_use(c) for c in self.fused}
 
     @cached_property
@@ -231,14 +235,20 @@ class Values:
         return self._bytes[cover]
 
     def _bytes_in_use(self, cover: Cover) -> int:
+        kernel = cover.kernel
+        key = cover.first, cover.last, kernel.in_place, *kernel.distances.items()
+        if key not in self._shared:
+            self._shared[key] = self._shared_bytes(cover)
+        live = self._live[cover.first] if cover.is_trivial else self._live_during[cover.first, cover.last]
+        return live + whole_units(kernel.scratch_bytes) - self._shared[key]
+
+    def _shared_bytes(self, cover: Cover) -> int:
         saved: dict[str, int] = defaultdict(int)
         stage = self._stage_of.get(cover.first)
         shared_by_stage = [o for o in self.other_overlaps if stage and o.lower == self.place(stage.output)[0]]
         for overlap in (*self.shared_by(cover), *shared_by_stage):
             saved[overlap.lower] += saving(self._size[overlap.upper], self._size[overlap.lower], overlap.distance)
-        shared = sum(min(bytes_, self._size[lower]) for lower, bytes_ in saved.items())
-        live = self._live[cover.first] if cover.is_trivial else self._live_during[cover.first, cover.last]
-        return live + whole_units(cover.kernel.scratch_bytes) - shared
+        return sum(min(bytes_, self._size[lower]) for lower, bytes_ in saved.items())
 
     def buffers_during(self, cover: Cover) -> list[Buffer]:
         """What is in use while a cover's nodes are computed together."""

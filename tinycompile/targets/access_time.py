@@ -14,16 +14,18 @@ READ_AHEAD = ("none", "instructions", "all")
 """What a memory's controller fetches before it is asked for: nothing, code that follows, all that follows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Cycles:
     """Cycles between two bounds, of which the truth isn't known more exactly."""
 
-    low: float = 0.0
-    high: float = 0.0
+    low: float
+    high: float
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.low <= self.high < math.inf:
-            raise ValueError(f"cycles are a number from 0 on, or [low, high], not [{self.low}, {self.high}]")
+    def __init__(self, low: float = 0.0, high: float = 0.0) -> None:
+        """Raises ValueError. Prices make millions: a frozen dataclass's own takes three times as long."""
+        if not 0 <= low <= high < math.inf:
+            raise ValueError(f"cycles are a number from 0 on, or [low, high], not [{low}, {high}]")
+        self.__dict__["low"], self.__dict__["high"] = low, high
 
     def __add__(self, other: Cycles) -> Cycles:
         return Cycles(self.low + other.low, self.high + other.high)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from tinycompile.targets.toolchain import Toolchain
@@ -82,7 +83,7 @@ class Core:
     strict: bool = False
     compact: bool = False
 
-    @property
+    @cached_property
     def issue(self) -> Pipeline:
         """What its pipeline is like, as far as code is meant to care."""
         found = PIPELINES.get(self.pipeline, Pipeline())

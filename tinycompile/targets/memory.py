@@ -45,6 +45,10 @@ class Memory:
     code_origin: int | None = None
     data_origin: int | None = None
 
+    def __hash__(self) -> int:
+        """Of what tells a board's memories apart: they are keys, and prices ask for them all the time."""
+        return hash((self.name, self.origin, self.bytes))
+
     @property
     def end(self) -> int:
         return self.origin + self.bytes

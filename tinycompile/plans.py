@@ -39,7 +39,7 @@ SUFFERS = 1.3
 """Times the instructions of layer by layer execution."""
 
 
-WORTH_RAM = 0.5
+WORTH_RAM = 2.0
 """Bytes of flash that a byte of RAM has to save, to put a narrower network's constants together in more RAM than the
 widest takes."""
 

@@ -6,6 +6,7 @@ from tinycompile.ir import Site
 from tinycompile.kernels import Offer
 from tinycompile.kernels.array_pieces import Lender
 from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.lane_shared import shared_tiles
 from tinycompile.kernels.shared import shared_kernel
 from tinycompile.targets import Core
 
@@ -30,7 +31,10 @@ class WithShared:
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Raises UnsupportedError."""
         kernels = self._offer(site, core)
-        every = [*kernels, *filter(None, (shared_kernel(kernel, self._lender) for kernel in kernels))]
+        shared = filter(None, (shared_kernel(kernel, self._lender) for kernel in kernels))
+        every = [*kernels, *shared, *shared_tiles(site, core, self._lender)]
+        if len(every) == len(kernels) and not self._lean:
+            return kernels
         least = min(map(self._bytes, every), default=0)
         return [kernel.but(codable=(self._bytes(kernel) - least) // BYTES) for kernel in every]
 

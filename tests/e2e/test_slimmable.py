@@ -99,7 +99,7 @@ def test_every_width_computes_its_own_network_through_one_interface(files: list[
         assert [float.fromhex(value) for value in line.split()] == expected.ravel().tolist()
 
 
-def test_what_cannot_be_a_width_is_said(files: list[Path], tmp_path: Path) -> None:
+def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
     for others, message in (
         ({"weights": "separate"}, "--width doesn't go with --weights separate"),
         ({"steps": "5%"}, "--width doesn't go with --steps"),
@@ -109,16 +109,20 @@ def test_what_cannot_be_a_width_is_said(files: list[Path], tmp_path: Path) -> No
             options_of(files, **others).check()
     with pytest.raises(UsageError, match=r"--width 1.5 isn't between 0 and 1"):
         Options.of(widths={1.5: files[1]}).check()
+    result = CliRunner().invoke(main, ["build", str(files[0]), "--width", "0.5"])
+    assert "names no file; write 0.5=half.onnx" in result.output
+
+
+@pytest.mark.parametrize("target", also("stm32f103"))
+def test_networks_that_share_nothing_are_said(target: str, files: list[Path], tmp_path: Path) -> None:
     (other,) = Slimmable(NET.layers, NET.shape, seed=9).saved(tmp_path, (0.5,))
-    options = Options.of("stm32f103", widths={0.5: other})
+    options = Options.of(target, widths={0.5: other})
     with pytest.raises(UsageError, match=r"no weights of it are parts of net_100.onnx's") as found:
         lower([files[0], other], options.board(), options)
     assert "are others than those of" in str(found.value)
     (fewer,) = Slimmable(NET.layers, NET.shape, classes=4).saved(tmp_path, (0.5,))
     with pytest.raises(UsageError, match="the outputs are others than the widest network's"):
         lower([files[0], fewer], options.board(), options)
-    result = CliRunner().invoke(main, ["build", str(files[0]), "--width", "0.5"])
-    assert "names no file; write 0.5=half.onnx" in result.output
 
 
 @pytest.mark.parametrize("target", also("stm32f103", "stm32f746", "mps3-an547"))

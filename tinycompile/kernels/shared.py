@@ -24,12 +24,12 @@ LONG = 8
 ALIGNED = 8
 """Bytes at a multiple of which kernels expect their arrays."""
 
-CALL, STEP, TIME, ELEMENT = Work(60, 60), Work(14, 14), Work(12, 12), Work(4, 4)
+CALL, STEP, TIME, ELEMENT = Work(80, 80), Work(16, 16), Work(36, 36), Work(4, 4)
 """Of a call, of a step, of each time that it is executed, of an element; counted from the assembly."""
 
 
 @dataclass(frozen=True)
-class _Share:
+class Share:
     """A constant of which `whole` has the pieces.
 
     Attributes:
@@ -63,7 +63,18 @@ class _Share:
         """Bytes of flash."""
         if self.place is None:
             return self.constant.bytes
-        return self.constant.bytes - self.pieces.own.nbytes - STEP_BYTES * len(self.pieces.steps) - CALL_BYTES
+        return self.constant.bytes - self.pieces.own.nbytes - self.table_bytes
+
+    @property
+    def table_bytes(self) -> int:
+        """Of its steps, and of the call that follows them."""
+        return CALL_BYTES + STEP_BYTES * len(self.pieces.steps)
+
+    @property
+    def steps(self) -> str:
+        """Of `tc_shared_step`, as an initialiser in C."""
+        steps = (f"{{{s.times}, {s.own}, {s.skip}, {s.run}}}" for s in self.pieces.steps)
+        return f"{{{', '.join(steps)}}}"
 
     @property
     def work(self) -> Work:
@@ -75,14 +86,14 @@ class _Share:
         if self.place is None:
             return []
         p, words = self.pieces, self.pieces.unit == 4
-        steps = ", ".join(f"{{{s.times}, {s.own}, {s.skip}, {s.run}}}" for s in p.steps)
         kind, element = ("words", "uint32_t") if words else ("bytes", "uint8_t")
         to, own = f"(uint8_t *)scratch + {self.place}", f"{name}_own" if self.own is not None else "0"
+        size = self.constant.bytes // p.unit
         to, shared = f"({element} *)(void *)({to})", f"(const {element} *)(const void *){name}"
         return [
-            f"    static const tc_shared_step steps_{number}[] = {{{steps}}};",
+            f"    static const tc_shared_step steps_{number}[] = {self.steps};",
             f"    static const tc_shared_shape shape_{number} = {{{p.again}, {p.end}, {p.rounds}, {len(p.steps)}}};",
-            f"    tc_shared_{kind}({to}, {shared}, {own}, steps_{number}, &shape_{number});",
+            f"    tc_shared_{kind}({to}, {shared}, {own}, steps_{number}, &shape_{number}, {size}u);",
         ]
 
 
@@ -100,9 +111,9 @@ def shared_kernel(kernel: Kernel, lender: Lender) -> Kernel | None:
     """The kernel with what a wider network has of its constants; None where that has nothing that is worth it."""
     if kernel.function is None or kernel.alias_of is not None or kernel.coding is not None:
         return None
-    shares, at = list[_Share | None](), _room(kernel.scratch_bytes)
+    shares, at = list[Share | None](), _room(kernel.scratch_bytes)
     for constant in kernel.constants:
-        share = _share(constant, lender, at)
+        share = share_of(constant, lender, at)
         shares.append(share)
         at += _room(constant.bytes) if share is not None and share.place is not None else 0
     found = [share for share in shares if share is not None]
@@ -127,14 +138,14 @@ def shared_kernel(kernel: Kernel, lender: Lender) -> Kernel | None:
         scratch_bytes=at if gathered else kernel.scratch_bytes,
         instructions=kernel.instructions + work.instructions,
         cycles=None if kernel.cycles is None else kernel.cycles + work.cycles,
-        code_bytes=kernel.code_bytes + sum(CALL_BYTES + STEP_BYTES * len(s.pieces.steps) for s in gathered),
+        code_bytes=kernel.code_bytes + sum(share.table_bytes for share in gathered),
         code=None if kernel.code is None or not gathered else CodeSize(kernel.code.own + 60, kernel.code.shared),
         sweeps=Sweeps(1) if gathered else kernel.sweeps,
         notes={**kernel.notes, "weights": f"{whole - own:,} of {whole:,} bytes are the widest network's, {how}"},
     )
 
 
-def _share(constant: Constant, lender: Lender, at: int) -> _Share | None:
+def share_of(constant: Constant, lender: Lender, at: int) -> Share | None:
     """Of one constant, to be put together at `at` unless it is one piece."""
     found = lender.part(constant)
     if found is None:
@@ -142,7 +153,7 @@ def _share(constant: Constant, lender: Lender, at: int) -> _Share | None:
     whole, pieces = found
     first = pieces.steps[0]
     is_piece = len(pieces.executed) == 1 and first.times == 1 and not pieces.own.size
-    share = _Share(constant, whole, pieces, None if is_piece and first.skip * pieces.unit % ALIGNED == 0 else at)
+    share = Share(constant, whole, pieces, None if is_piece and first.skip * pieces.unit % ALIGNED == 0 else at)
     return share if share.saved >= SMALLEST else None
 
 
@@ -150,7 +161,7 @@ def _room(size: int) -> int:
     return -(-size // ALIGNED) * ALIGNED
 
 
-def _function(kernel: Kernel, function: Function, shares: Sequence[_Share | None]) -> Function:
+def _function(kernel: Kernel, function: Function, shares: Sequence[Share | None]) -> Function:
     """Puts the constants together, then calls the kernel's own function."""
     given = function.parameters if kernel.scratch_bytes else (*function.parameters, "void *scratch")
     first = len(given) - 1 - len(kernel.constants)

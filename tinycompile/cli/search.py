@@ -31,6 +31,28 @@ class Count(click.ParamType[int]):
         return found
 
 
+class Parts(click.ParamType[tuple[float, ...]]):
+    """0.5,0.75,1."""
+
+    name = "PARTS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(float(each) for each in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} are no numbers such as 0.5,0.75,1", param, ctx)
+
+
+resolutions_option = click.option(
+    "--resolutions",
+    type=Parts(),
+    default=(),
+    help="Parts of the samples' rows and columns that networks may see, as one more parameter: 0.5,0.75,1.",
+)
+
+
 @command(short_help="Search a space for the best network that fits a board.")
 @click.argument("space")
 @target_option
@@ -58,6 +80,7 @@ class Count(click.ParamType[int]):
     "--cost-weight", default=1.0, show_default=True, help="Of --sampler direct: of the loss for instructions."
 )
 @click.option("--rate", default=4e-3, show_default=True, help="The highest learning rate.")
+@resolutions_option
 @click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
 @click.option("--engine", help="Who trains: dask://host:port or ray://host:port.  [default: processes here]")
@@ -100,6 +123,7 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
 @click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
 @click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
 @click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@resolutions_option
 @click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks of each part.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -118,7 +142,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
     parts, by = list[tuple[str, Space]](), dict[str, list[str]]()
     for key, few in options["by"]:
         by.setdefault(key, []).extend(few)
-    for space in map(load_space, names):
+    for space in (load_space(name, options["resolutions"]) for name in names):
         parts += parts_of(space, {key: space.known(key, few) for key, few in by.items()})
     read = [Path(name) for name in names]
     with nullcontext() if output is None else may_write(output, is_page_of_ours, read=read, force=force) as picture:
@@ -143,6 +167,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
 @click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
 @click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
 @click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@resolutions_option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("-o", "--output", type=PATH, required=True, help="The table (.json).")
 @force_option(OVERWRITE)
@@ -162,7 +187,7 @@ def cost_table(space: str, output: Path, force: bool, **options: Any) -> None:
     with may_write(output, is_table, read=[Path(space)], force=force) as path:
         with progress():
             found = table_of(
-                load_space(space),
+                load_space(space, options["resolutions"]),
                 _shape_of(options["shape"]),
                 options["classes"],
                 options["target"],

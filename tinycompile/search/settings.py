@@ -60,6 +60,7 @@ class Search:
         supernet: as `Setup` has it.
         direct_epochs, cost_weight: of a direct search, with `sampler="direct"`: see `architecture.py`.
         engine: as `cluster.opened` takes it.
+        resolutions: as `load_space` takes them.
     """
 
     space: str
@@ -81,12 +82,14 @@ class Search:
     direct_epochs: int = 40
     cost_weight: float = 1.0
     engine: str | None = None
+    resolutions: tuple[float, ...] = ()
 
     @property
     def setup(self) -> Setup:
         """For the workers."""
         paths = str(self.data), str(self.output)
-        return Setup(self.space, paths[0], self.folds, self.recipe, self.trainer, self.seed, paths[1], self.supernet)
+        given = self.space, paths[0], self.folds, self.recipe, self.trainer, self.seed, paths[1], self.supernet
+        return Setup(*given, self.resolutions)
 
     def check(self) -> None:
         """Raises TinycompileError: a number that makes no sense; what is to be read isn't there, or is wrong."""
@@ -98,7 +101,7 @@ class Search:
             raise UsageError(f"--instructions {self.limits.instructions} is no limit", hint="500K or 2M")
         self.limits.options(self.target).board()
         Data.read(self.data, self.folds)
-        load_space(self.space)
+        load_space(self.space, self.resolutions)
         load_trainer(self.trainer)
 
     @contextmanager
@@ -138,6 +141,8 @@ class Search:
         }
         if self.sampler == "direct":
             settings |= {"direct_epochs": self.direct_epochs, "cost_weight": self.cost_weight}
+        if self.resolutions:
+            settings["resolutions"] = list(self.resolutions)
         file = self.output / SETTINGS
         if file.exists():
             try:

@@ -37,10 +37,8 @@ class Parts(click.ParamType[tuple[float, ...]]):
     name = "PARTS"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
-        if isinstance(value, tuple):
-            return value
         try:
-            return tuple(float(each) for each in str(value).split(","))
+            return () if value == () else tuple(float(each) for each in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r} are no numbers such as 0.5,0.75,1", param, ctx)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -113,15 +114,27 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
         return name, tuple(each for each in values.split(",") if each)
 
 
+PRICING_OPTIONS = (
+    target_option,
+    click.option("--shape", required=True, help="Of a sample: 1,8,8."),
+    click.option("--classes", type=click.IntRange(2), default=10, show_default=True),
+    click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]"),
+    click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]"),
+    click.option("--instructions", type=Count(), help="Limit for an inference: 2M."),
+    resolutions_option,
+)
+
+
+def pricing_options(function: Callable[..., None]) -> Callable[..., None]:
+    """What commands are told that price networks and train none."""
+    for option in reversed(PRICING_OPTIONS):
+        function = option(function)
+    return function
+
+
 @command(short_help="Compare spaces of networks by what fits a board.")
 @click.argument("names", metavar="SPACE...", nargs=-1, required=True)
-@target_option
-@click.option("--shape", required=True, help="Of a sample: 1,8,8.")
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
-@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
-@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
-@resolutions_option
+@pricing_options
 @click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks of each part.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
@@ -159,13 +172,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
 
 @command(short_help="Write what each block of a space costs, for training with a cost loss.")
 @click.argument("space")
-@target_option
-@click.option("--shape", required=True, help="Of a sample: 1,8,8.")
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
-@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
-@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
-@resolutions_option
+@pricing_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("-o", "--output", type=PATH, required=True, help="The table (.json).")
 @force_option(OVERWRITE)

@@ -39,6 +39,7 @@ help:
 	@echo "make newcomer   the commands of docs/getting_started.md in a fresh environment, timed"
 	@echo "make api     docs/python_api.md from docstrings"
 	@echo "make search-engines   a search on local clusters of Dask and Ray finds what local workers find (pip install tinycompile[cluster])"
+	@echo "make search-postgres  a search in a PostgreSQL database, killed twice, finds what it finds in a file (Debian: postgresql; psycopg2)"
 	@echo "make bench-planner   how long planning takes"
 	@echo "make bench-strict   what aligned words cost: the table of docs/silicon.md, measured anew (needs ../shared; five minutes)"
 	@echo "make bench-sliding   what a step of a sliding window takes"
@@ -167,6 +168,10 @@ guides:
 .PHONY: search-engines
 search-engines: setup
 	$(BIN)/python -m tests.search.engines
+
+.PHONY: search-postgres
+search-postgres: setup
+	$(BIN)/python -m tests.search.postgres
 
 clean:
 	rm -rf build dist *.egg-info

@@ -13,6 +13,7 @@ from tests.support.labelled import samples
 from tinycompile.errors import UsageError
 from tinycompile.search import Network, Space, load_space
 from tinycompile.search.prices import Limits, Prices
+from tinycompile.search.resolution import averaged, averaging, sample_shape, smaller
 from tinycompile.search.shared_weights import inherited, key_of, part_of, shapes_of
 from tinycompile.search.space import Config, NoNetwork
 from tinycompile.search.tasks import Bench, Result, Setup, Shared, Task
@@ -78,6 +79,33 @@ def test_all_networks_of_ready_spaces_share_by_rank() -> None:
                 assert ranks.setdefault(key, value.ndim) == value.ndim
 
 
+def test_images_are_averaged_to_fewer_pixels() -> None:
+    assert averaging(4, 2).tolist() == [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]]
+    assert averaging(3, 2) == pytest.approx(np.array([[2 / 3, 1 / 3, 0], [0, 1 / 3, 2 / 3]]))
+    x = np.random.default_rng(0).normal(0, 1, (2, 3, 8, 7)).astype(np.float32)
+    fewer = averaged(x, (3, 4, 5))
+    assert fewer.shape == (2, 3, 4, 5)
+    assert fewer.mean((2, 3)) == pytest.approx(x.mean((2, 3)), abs=1e-6)
+    assert averaged(x, (3, 8, 7)) is x
+    assert (smaller((6, 1, 100), 0.5), smaller((1, 9, 8), 0.5)) == ((6, 1, 50), (1, 4, 4))
+
+
+def test_a_network_for_fewer_pixels_has_a_price_of_its_own() -> None:
+    space = SPACE.at_resolutions((0.5, 1))
+    assert (space.elastic[0], space.parameters["resolution"]) == ("resolution", (0.5, 1))
+    prices = Prices(space, (1, 8, 8), 3, "stm32f103", Limits())
+    less, whole = (prices({"resolution": part, **SMALL}) for part in (0.5, 1))
+    assert less.key != whole.key == Prices(SPACE, (1, 8, 8), 3, "stm32f103", Limits())(SMALL).key
+    assert less.figures is not None and whole.figures is not None
+    assert less.figures["ram_bytes"] < whole.figures["ram_bytes"]
+    assert less.figures["instructions"] < whole.figures["instructions"] / 2
+    for wrong in ((0.0, 1.0), (2.0,), (1.0, 1.0), (float("nan"),)):
+        with pytest.raises(UsageError, match="resolutions"):
+            SPACE.at_resolutions(wrong)
+    with pytest.raises(UsageError, match="of its own"):
+        space.at_resolutions((0.5,))
+
+
 def test_the_population_fits() -> None:
     prices = Prices(SPACE, (1, 8, 8), 3, "stm32f103", Limits(instructions=60_000))
     found = prices.population(6, 1)
@@ -112,6 +140,22 @@ class TestTraining:
             mean = weights_of(small)["stem/mean_3"]
             assert (mean != 0).all()
             assert mean == pytest.approx(stem_means(small, part.x), abs=1e-4)
+
+    def test_networks_of_several_resolutions_share_weights(self, torch: Any) -> None:
+        from tinycompile.search.supernet import train_supernet, with_inherited
+        from tinycompile.search.torch_network import Trainable
+        from tinycompile.search.trainer import accuracy_of
+
+        space, part = SPACE.at_resolutions((0.5, 1.0)), samples((1, 8, 8))
+        population = [{"resolution": part, **each} for part in (0.5, 1.0) for each in (SMALL, LARGE)]
+        shared = train_supernet(space, population, part, 3, Recipe(epochs=30, batch=8), 0)
+        for config in population:
+            small = with_inherited(space.network(config, (1, 8, 8), 3), shared, part)
+            assert sample_shape(small) == ((1, 4, 4) if config["resolution"] == 0.5 else (1, 8, 8))
+            assert accuracy_of(small, part) > 0.6
+            with torch.no_grad():
+                own, averaged = (Trainable(small)(torch.tensor(each.x)) for each in (part.seen_by(small), part))
+            assert torch.allclose(own, averaged, atol=1e-4)
 
     def test_modules_share_nothing(self, torch: Any) -> None:
         from tinycompile.search.supernet import train_supernet

@@ -27,7 +27,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     " --trainer --seed",
     "Samples": "--samples --data --limit --sequence --repeat --check-certificate --jobs",
     "Measures": "--float --no-reference --task --output-index --threshold --at-least --at-most",
-    "Search": "--engine --trials --finalists --sampler --workers --storage --by",
+    "Search": "--engine --trials --finalists --sampler --workers --storage --by --resolutions",
     "Output": "--output --force --single-file --quiet --verbose --json --help",
 }
 """Options of commands that have many, by their longest names; others are under OTHER."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -31,12 +32,29 @@ class Count(click.ParamType[int]):
         return found
 
 
-def _shares(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[float, ...]:
-    """0.75,0.5"""
-    try:
-        return tuple(float(each) for each in (text or "").split(",") if each)
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} are no widths; write 0.75,0.5") from error
+class Parts(click.ParamType[tuple[float, ...]]):
+    """0.5,0.75,1."""
+
+    name = "PARTS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, ...]:
+        try:
+            return () if value == () else tuple(float(each) for each in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r} are no numbers such as 0.5,0.75,1", param, ctx)
+
+
+resolutions_option = click.option(
+    "--resolutions",
+    type=Parts(),
+    default=(),
+    help="Parts of the samples' rows and columns that networks may see, as one more parameter: 0.5,0.75,1.",
+)
+
+
+measure_option = click.option(
+    "--measure", is_flag=True, help="Count each layer that candidates have in QEMU, once, not by estimates."
+)
 
 
 @command(short_help="Search a space for the best network that fits a board.")
@@ -52,7 +70,7 @@ def _shares(_context: click.Context, _parameter: click.Parameter, text: str | No
 @click.option("--final-epochs", default=120, show_default=True, help="Of the best.")
 @click.option("--finalists", default=4, show_default=True, help="Candidates of the front that are trained at length.")
 @click.option("--supernet", default=0, help="Epochs of networks that share weights, which candidates begin with.")
-@click.option("--widths", callback=_shares, help="Also one firmware of the best at narrower widths: 0.75,0.5.")
+@click.option("--widths", type=Parts(), default=(), help="Also one firmware of the best at narrower widths: 0.75,0.5.")
 @click.option(
     "--folds", type=int, help="So often a candidate is trained and judged.  [default: 3, 1 with many samples]"
 )
@@ -67,11 +85,12 @@ def _shares(_context: click.Context, _parameter: click.Parameter, text: str | No
     "--cost-weight", default=1.0, show_default=True, help="Of --sampler direct: of the loss for instructions."
 )
 @click.option("--rate", default=4e-3, show_default=True, help="The highest learning rate.")
+@resolutions_option
 @click.option("--seed", default=0, show_default=True, help="The same seed finds the same with any number of workers.")
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
 @click.option("--engine", help="Who trains: dask://host:port or ray://host:port.  [default: processes here]")
 @click.option("--trainer", help="A Python file with a function train, in place of ours.")
-@click.option("--measure", is_flag=True, help="Count each layer that candidates have in QEMU, once, not by estimates.")
+@measure_option
 @click.option("--storage", help="Where Optuna keeps the candidates (a URL).  [default: a file in the folder]")
 @explained
 def search(space: str, **options: Any) -> None:
@@ -103,18 +122,31 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
         return name, tuple(each for each in values.split(",") if each)
 
 
+PRICING_OPTIONS = (
+    target_option,
+    click.option("--shape", required=True, help="Of a sample: 1,8,8."),
+    click.option("--classes", type=click.IntRange(2), default=10, show_default=True),
+    click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]"),
+    click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]"),
+    click.option("--instructions", type=Count(), help="Limit for an inference: 2M."),
+    resolutions_option,
+)
+
+
+def pricing_options(function: Callable[..., None]) -> Callable[..., None]:
+    """What commands are told that price networks and train none."""
+    for option in reversed(PRICING_OPTIONS):
+        function = option(function)
+    return function
+
+
 @command(short_help="Compare spaces of networks by what fits a board.")
 @click.argument("names", metavar="SPACE...", nargs=-1, required=True)
-@target_option
-@click.option("--shape", required=True, help="Of a sample: 1,8,8.")
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
-@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
-@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@pricing_options
 @click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks of each part.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--measure", is_flag=True, help="Count each layer that candidates have in QEMU, once, not by estimates.")
+@measure_option
 @click.option("-o", "--output", type=PATH, help="A picture of the distributions (.svg).")
 @force_option(OVERWRITE)
 @explained
@@ -130,7 +162,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
     parts, by = list[tuple[str, Space]](), dict[str, list[str]]()
     for key, few in options["by"]:
         by.setdefault(key, []).extend(few)
-    for space in map(load_space, names):
+    for space in (load_space(name, options["resolutions"]) for name in names):
         parts += parts_of(space, {key: space.known(key, few) for key, few in by.items()})
     read = [Path(name) for name in names]
     with nullcontext() if output is None else may_write(output, is_page_of_ours, read=read, force=force) as picture:
@@ -149,12 +181,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
 
 @command(short_help="Write what each block of a space costs, for training with a cost loss.")
 @click.argument("space")
-@target_option
-@click.option("--shape", required=True, help="Of a sample: 1,8,8.")
-@click.option("--classes", type=click.IntRange(2), default=10, show_default=True)
-@click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]")
-@click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]")
-@click.option("--instructions", type=Count(), help="Limit for an inference: 2M.")
+@pricing_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("-o", "--output", type=PATH, required=True, help="The table (.json).")
 @force_option(OVERWRITE)
@@ -174,7 +201,7 @@ def cost_table(space: str, output: Path, force: bool, **options: Any) -> None:
     with may_write(output, is_table, read=[Path(space)], force=force) as path:
         with progress():
             found = table_of(
-                load_space(space),
+                load_space(space, options["resolutions"]),
                 _shape_of(options["shape"]),
                 options["classes"],
                 options["target"],

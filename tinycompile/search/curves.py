@@ -15,6 +15,8 @@ LEFT, TOP, BOTTOM = 70, 28, 40
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#666666")
 """Told apart by those who see few colours (Okabe and Ito), then again."""
 _TICKS = 5
+SPARE = 0.04
+"""Of an axis, on both sides of its marks, which are whole then."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,10 @@ class Mark:
 def picture(curves: Sequence[Curve], marks: Sequence[Mark], x_name: str, y_name: str) -> Markup:
     """Curves have a colour each; strong marks are large."""
     everything = [*(point for curve in curves for point in curve.points), *((m.x, m.y) for m in marks)] or [(0.0, 0.0)]
-    right = WIDTH - (230 if any(curve.name for curve in curves) else 24)
-    x = _scale([p[0] for p in everything], LEFT, right)
-    y = _scale([p[1] for p in everything], HEIGHT - BOTTOM, TOP)
+    right = WIDTH - (250 if any(curve.name for curve in curves) else 24)
+    spare = SPARE if marks else 0.0
+    x = _scale([p[0] for p in everything], LEFT, right, spare)
+    y = _scale([p[1] for p in everything], HEIGHT - BOTTOM, TOP, spare)
     return draw(
         "curves.svg.j2",
         width=WIDTH,
@@ -74,8 +77,9 @@ def picture(curves: Sequence[Curve], marks: Sequence[Mark], x_name: str, y_name:
     )
 
 
-def _scale(values: Sequence[float], start: float, end: float) -> Callable[[float], float]:
-    low, span = min(values), (max(values) - min(values)) or 1.0
+def _scale(values: Sequence[float], start: float, end: float, spare: float) -> Callable[[float], float]:
+    span = (max(values) - min(values)) or 1.0
+    low, span = min(values) - spare * span, (1 + 2 * spare) * span
     return lambda value: round(start + (value - low) / span * (end - start), 1)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tinycompile.errors import SamplesError
 from tinycompile.ir import Array
 from tinycompile.samples import load_arrays
+from tinycompile.search.resolution import averaged, sample_shape
 
 FOLDS = 3
 """Times that a candidate is trained and judged, each time by others of the samples, where there are few."""
@@ -33,6 +35,10 @@ class Part:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    def seen_by(self, network: Any) -> Part:
+        """The samples that a network takes: a ModelProto's may have fewer rows and columns."""
+        return Part(averaged(self.x, sample_shape(network)), self.y) if hasattr(network, "graph") else self
 
 
 @dataclass(frozen=True, eq=False)

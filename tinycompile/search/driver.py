@@ -100,7 +100,7 @@ def searched(search: Search, progress: Callable[[str], None] = step) -> list[Can
 
 
 def _searched(search: Search, name: str, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
-    data, space = Data.read(search.data, search.folds), load_space(search.space)
+    data, space = Data.read(search.data, search.folds), load_space(search.space, search.resolutions)
     prices = Prices(space, data.shape, data.classes, search.target, search.limits, search.measure)
     unmeasured = replace(prices, measure=False)  # many networks that aren't candidates
     likely = _chosen(search, unmeasured, pool, progress).probabilities if search.sampler == "direct" else None

@@ -18,6 +18,7 @@ from tinycompile.search.cluster import Cluster
 from tinycompile.search.data import CALIBRATION, save_calibration, save_labelled
 from tinycompile.search.pool import Pool
 from tinycompile.search.prices import Limits
+from tinycompile.search.resolution import sample_shape
 from tinycompile.search.settings import Search
 from tinycompile.search.study import Candidate
 from tinycompile.search.tasks import Bench, Final
@@ -49,6 +50,7 @@ class Finished:
         test_accuracy, int8_test_accuracy: on samples that nothing was chosen by; None where there are none.
         instructions: executed, as QEMU counts them; None where it can't run the board's firmware.
         ram_bytes, flash_bytes: of its build.
+        sample: the shape of what it takes.
     """
 
     finalist: Finalist
@@ -58,6 +60,7 @@ class Finished:
     instructions: int | None
     ram_bytes: int
     flash_bytes: int
+    sample: tuple[int, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -74,6 +77,7 @@ class Finished:
         if self.test_accuracy is not None and self.int8_test_accuracy is not None:
             lines.append(f"  int8 {self.int8_test_accuracy:.2%} on test samples, floats {self.test_accuracy:.2%}")
         counted = "" if self.instructions is None else f", {self.instructions:,} instructions executed"
+        lines.append(f"  samples of {'x'.join(map(str, self.sample))}")
         lines.append(f"  firmware: {self.ram_bytes:,} bytes of RAM, {self.flash_bytes:,} of flash{counted}")
         return lines
 
@@ -120,8 +124,8 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
     judged = data.test or data.folds[0][1]
     trained, accuracy = bench.trained(finalist.candidate.config, None, judged, recipe, seed=search.seed)
     onnx_module().save(trained, str(folder / "best.onnx"))
-    calib = save_calibration(folder / "calib.npz", data.known, CALIBRATION)
-    tested = None if data.test is None else save_labelled(folder / "test.npz", data.test)
+    calib = save_calibration(folder / "calib.npz", data.known.seen_by(trained), CALIBRATION)
+    tested = None if data.test is None else save_labelled(folder / "test.npz", data.test.seen_by(trained))
     options = limits.options(search.target)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", QuantizationWarning)
@@ -148,9 +152,9 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
     if over:
         return over
     if data.test is None:
-        return Finished(finalist, (), None, None, instructions, ram, flash)
+        return Finished(finalist, (), None, None, instructions, ram, flash, sample_shape(trained))
     int8: float = build.report["quantization"]["accuracy"]["int8_value"]
-    return Finished(finalist, (), accuracy, int8, instructions, ram, flash)
+    return Finished(finalist, (), accuracy, int8, instructions, ram, flash, sample_shape(trained))
 
 
 def _zeros(shape: Sequence[int]) -> Array:

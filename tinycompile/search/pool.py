@@ -44,10 +44,11 @@ def _serve(connection: Connection, setup: Setup) -> None:
         bench = Bench.of(setup)
         while True:
             connection.send(bench.run(connection.recv()))
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, ConnectionError, KeyboardInterrupt):
         return
     except Exception as error:  # the driver raises it
-        connection.send(error)
+        with suppress(ConnectionError):  # unless it was killed meanwhile
+            connection.send(error)
 
 
 class Pool:

@@ -13,6 +13,7 @@ from tinycompile.costing import OTHER_RAM_BYTES, Cost
 from tinycompile.errors import DoesNotFitError
 from tinycompile.options import Options
 from tinycompile.search.pricing import price
+from tinycompile.search.resolution import sample_shape
 from tinycompile.search.space import Config, NoNetwork, Space
 from tinycompile.search.study import Priced
 from tinycompile.search.torch_network import as_proto
@@ -88,7 +89,7 @@ class Prices:
             proto = as_proto(self.space.network(config, self.shape, self.classes), self.shape, where)
         except NoNetwork as error:
             return Priced(None, (_FAR,) * COUNT, f"none: {error}", is_none=True)
-        key = _key_of(proto)
+        key = _key_of(proto, self.shape)
         if key not in self._known:
             self._known[key] = self._priced(proto, key, where)
         return self._known[key]
@@ -122,8 +123,10 @@ class Prices:
         return Priced(figures, self.limits.excess(found), key)
 
 
-def _key_of(proto: Any) -> str:
-    """Of its nodes and of the shapes of its constants."""
+def _key_of(proto: Any, shape: tuple[int, ...]) -> str:
+    """Of its nodes, of the shapes of its constants, and of its samples' shape where it isn't the usual one."""
     parts = [node.SerializeToString(deterministic=True) for node in proto.graph.node]
     parts += [f"{each.name} {list(each.dims)}".encode() for each in proto.graph.initializer]
+    own = sample_shape(proto)
+    parts += [] if own == shape else [f"{own}".encode()]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]

@@ -43,7 +43,7 @@ def price(
     """What a float model would cost, quantised and built.
 
     Args:
-        ends: shapes that its only input and its only output must have; None for any.
+        ends: shapes that its only input and its only output must have, or fewer rows and columns; None for any.
         measure: as `cost` takes it.
 
     Raises:
@@ -51,7 +51,7 @@ def price(
     """
     graph = typically_quantized(proto, where)
     found = [[graph.types[name].shape for name in names] for names in (graph.inputs, graph.outputs)]
-    if ends is not None and found != [[end] for end in ends]:
+    if ends is not None and not _has(found, ends):
         raise UsageError(
             "the network goes from {} to {}".format(*(", ".join(map(str, shapes)) for shapes in found)),
             where=where,
@@ -59,3 +59,15 @@ def price(
             hint="a network for the shape and the number of classes that `build` is given",
         )
     return cost_of(int8_io(graph) if options.io == "int8" else graph, board, options, exact=False, measure=measure)
+
+
+def _has(found: list[list[tuple[int, ...]]], ends: tuple[tuple[int, ...], tuple[int, ...]]) -> bool:
+    """Whether inputs and outputs are such."""
+    inputs, outputs = found
+    if outputs != [ends[1]] or len(inputs) != 1 or len(inputs[0]) != len(ends[0]):
+        return False
+    images = len(ends[0]) == 4
+    pairs = list(zip(inputs[0], ends[0], strict=True))
+    return all(own == most for own, most in (pairs[:2] if images else pairs)) and all(
+        own <= most for own, most in pairs
+    )

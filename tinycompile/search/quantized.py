@@ -20,6 +20,7 @@ def quantized_accuracy(proto: Any, part: Part, judged: Part, stem: Path) -> floa
     """
     model, calib, samples = (stem.with_suffix(suffix) for suffix in (".onnx", ".calib.npz", ".judged.npz"))
     onnx_module().save(proto, str(model))
+    part, judged = part.seen_by(proto), judged.seen_by(proto)
     save_calibration(calib, part, CALIBRATION)
     save_labelled(samples, judged)
     with warnings.catch_warnings():

@@ -63,6 +63,7 @@ class Search:
         engine: as `cluster.opened` takes it.
         widths: parts of the best network's channels, at which it is to run as well; see `slim.py`.
         measure: whether layers of candidates are measured, not estimated.
+        resolutions: as `load_space` takes them.
     """
 
     space: str
@@ -86,12 +87,14 @@ class Search:
     engine: str | None = None
     widths: tuple[float, ...] = ()
     measure: bool = False
+    resolutions: tuple[float, ...] = ()
 
     @property
     def setup(self) -> Setup:
         """For the workers."""
         paths = str(self.data), str(self.output)
-        return Setup(self.space, paths[0], self.folds, self.recipe, self.trainer, self.seed, paths[1], self.supernet)
+        given = self.space, paths[0], self.folds, self.recipe, self.trainer, self.seed, paths[1], self.supernet
+        return Setup(*given, self.resolutions)
 
     def check(self) -> None:
         """Raises TinycompileError: a number that makes no sense; what is to be read isn't there, or is wrong."""
@@ -107,7 +110,7 @@ class Search:
             if self.trainer is not None:
                 raise UsageError("--widths trains networks together", hint="without --trainer")
         Data.read(self.data, self.folds)
-        load_space(self.space)
+        load_space(self.space, self.resolutions)
         load_trainer(self.trainer)
 
     @contextmanager
@@ -148,6 +151,8 @@ class Search:
         }
         if self.sampler == "direct":
             settings |= {"direct_epochs": self.direct_epochs, "cost_weight": self.cost_weight}
+        if self.resolutions:
+            settings["resolutions"] = list(self.resolutions)
         file = self.output / SETTINGS
         if file.exists():
             try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, prod
 from pathlib import Path
 from typing import Any, cast
@@ -19,10 +19,14 @@ import numpy as np
 
 from tinycompile.errors import TinycompileError, UsageError
 from tinycompile.search.network import Network
+from tinycompile.search.resolution import smaller
 
 Value = int | float | str | bool
 Config = Mapping[str, Value]
 """A value for each parameter."""
+
+RESOLUTION = "resolution"
+"""The parameter of `Space.at_resolutions`."""
 
 READY = ("mobile", "plain", "separable", "hybrid")
 """The modules of `tinycompile.search.spaces`."""
@@ -95,6 +99,31 @@ class Space:
         written = {str(value): value for value in self.parameters.get(name, ())}
         return [written.get(text, text) for text in texts]
 
+    def at_resolutions(self, parts: Sequence[float]) -> Space:
+        """With a parameter more, the first that is elastic: parts of the samples' rows and columns that networks see.
+
+        Raises:
+            UsageError: the space has such a parameter; a part isn't above 0 and at most 1.
+        """
+        if RESOLUTION in self.parameters:
+            raise UsageError(f"the space has a parameter {RESOLUTION!r} of its own", where=self.where)
+        if any(not 0 < part <= 1 for part in parts) or len(set(parts)) < len(parts):
+            raise UsageError(
+                f"resolutions {', '.join(map(str, parts))}",
+                where=self.where,
+                why="they are parts of the samples' rows and columns, above 0 and at most 1, each once",
+                hint="0.5,0.75,1",
+            )
+
+        def build(config: Config, shape: tuple[int, ...], classes: int) -> Any:
+            own = {name: value for name, value in config.items() if name != RESOLUTION}
+            if len(shape) != 3:
+                raise ValueError(f"samples of shape {shape} are no images (channels, height, width)")
+            return self.build(own, smaller(shape, float(config[RESOLUTION])), classes)
+
+        parameters = {RESOLUTION: tuple(parts), **self.parameters}
+        return replace(self, parameters=parameters, build=build, elastic=(RESOLUTION, *self.elastic))
+
     def restricted(self, values: Mapping[str, Sequence[Value]]) -> Space:
         """With fewer values for some parameters. Raises UsageError: a name or a value that it hasn't."""
         for name, some in values.items():
@@ -109,12 +138,20 @@ class Space:
         return Space(self.name, found, self.build, self.where, self.elastic, self.widths)
 
 
-def load_space(given: str) -> Space:
+def load_space(given: str, resolutions: Sequence[float] = ()) -> Space:
     """A ready space by its name, or a file's.
+
+    Args:
+        resolutions: as `Space.at_resolutions` takes them; none for the samples' own alone.
 
     Raises:
         UsageError: there is none, it can't be imported, or it lacks what a space has.
     """
+    space = _loaded(given)
+    return space.at_resolutions(resolutions) if resolutions else space
+
+
+def _loaded(given: str) -> Space:
     if given in READY:
         return _space_of(importlib.import_module(f"tinycompile.search.spaces.{given}"), given, given)
     path = Path(given)

@@ -42,6 +42,7 @@ class Setup:
         data: the `.npz`. folds: as `Data.read`.
         folder: for the results.
         supernet: epochs of a network of which candidates inherit weights; 0 for none.
+        resolutions: as `load_space` takes them.
     """
 
     space: str
@@ -52,6 +53,7 @@ class Setup:
     seed: int
     folder: str
     supernet: int = 0
+    resolutions: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ class Bench:
     @staticmethod
     def of(setup: Setup) -> Bench:
         data = Data.read(Path(setup.data), setup.folds)
-        return Bench(setup, load_space(setup.space), data, load_trainer(setup.trainer))
+        return Bench(setup, load_space(setup.space, setup.resolutions), data, load_trainer(setup.trainer))
 
     def model(self, config: Config, fold: int | None) -> Any:
         """A candidate before its own training, with what a supernet of the fold learned; None for all known samples."""
@@ -262,7 +264,10 @@ class Bench:
             UsageError: the trainer fails, or returns something else.
         """
         model, where = self.model(config, fold), self.space.place(config)
-        arguments = self._part(fold), judged, recipe, how["seed"], how.get("stop"), how.get("every", 0)
+        part = self._part(fold)
+        if self.setup.trainer is not None:  # ours moves samples before it averages them
+            part, judged = part.seen_by(model), judged.seen_by(model)
+        arguments = part, judged, recipe, how["seed"], how.get("stop"), how.get("every", 0)
         try:
             found: Any = self.trainer(model, *arguments)
         except TinycompileError:

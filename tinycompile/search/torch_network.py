@@ -17,6 +17,7 @@ import numpy as np
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
+from tinycompile.search.resolution import matrices, sample_shape
 
 MOMENTUM = 0.1
 """Of a batch normalisation's running statistics, PyTorch's default."""
@@ -78,13 +79,15 @@ class Trainable:
             else:
                 self._constants[each.name] = value
         self.training, self.momentum = True, MOMENTUM
+        self._averaging = dict[tuple[int, ...], tuple[Any, ...] | None]()
 
     def parameters(self) -> list[Any]:
         """What gradients change."""
         return list(self.weights.values())
 
     def __call__(self, x: Any) -> Any:
-        """Samples (count, *shape) to logits (count, classes)."""
+        """Samples (count, *shape), which are averaged to as many pixels as it has, to logits (count, classes)."""
+        x = self._averaged(x)
         values: dict[str, Any] = {
             self.proto.graph.input[0].name: x,
             **self.weights,
@@ -96,6 +99,14 @@ class Trainable:
             operands = [values[name] for name in node.input if name]
             values[node.output[0]] = _OPERATORS[node.op_type](self._torch, operands, attributes, momentum)
         return values[self.proto.graph.output[0].name]
+
+    def _averaged(self, x: Any) -> Any:
+        size = tuple(x.shape[1:])
+        if size not in self._averaging:
+            found = matrices(size, sample_shape(self.proto))
+            self._averaging[size] = None if found is None else tuple(self._torch.tensor(each.copy()) for each in found)
+        both = self._averaging[size]
+        return x if both is None else both[0] @ x @ both[1]
 
     def values(self) -> Iterator[tuple[str, Any]]:
         """Weights and statistics, by name."""

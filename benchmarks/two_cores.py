@@ -19,7 +19,7 @@ import numpy as np
 
 import tinycompile
 from tests.support.branch_models import BRANCHING
-from tinycompile import lowering
+from tinycompile import two_cores
 from tinycompile.build import Build
 from tinycompile.elf import symbol_values
 from tinycompile.emulator import execute
@@ -97,7 +97,7 @@ def rows(model: Path, *, branches: bool) -> Iterator[str]:
     expected = one.execute(inputs)
     yield from (_row(one, model, "", inputs, expected.outputs, expected.instructions[0]),)
     if branches:
-        with patch.object(lowering, "_with_branches", return_value=[]):
+        with patch.object(two_cores, "_with_branches", return_value=[]):
             yield _row(one, model, ", layers divided only", inputs, expected.outputs, expected.instructions[0])
 
 

@@ -261,6 +261,7 @@ def worst_case_stack(
     beside the call graph, or to assembly without a frame that GCC knows of, which takes no more than the library.
 
     Args:
+        root: a function, or its title in a call graph where several static ones have a name.
         library_bytes: of functions that have no call graph, unless they are known to take more.
         thumb1: for a core with 16-bit instructions only, on which libgcc needs more.
         fpu: for a core with float32 in hardware, on which libm needs less.
@@ -281,7 +282,7 @@ def worst_case_stack(
                 names = _pointed_to(path.with_suffix(".o"))
                 found = {title for title in re.findall(r'node: \{ title: "([^"]+)"', text) if _plain(title) in names}
                 calls[f"{path}:{target}"] = {_INDIRECT, *found}
-    roots = [title for title in frame if _plain(title) == root]
+    roots = [title for title in frame if root in (title, _plain(title))]
     if not roots:
         raise ValueError(f"no stack usage of {root} was recorded")
     for callee in {callee for callees in calls.values() for callee in callees} - set(frame):

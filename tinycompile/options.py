@@ -103,7 +103,7 @@ class CompileOptions(PlanOptions, total=False):
         calib: `.npz` with samples of a float model's inputs; the model is quantised with them.
         steps: what a step of `<model>_invoke_steps` may take: "5%" of an inference, or "200k" instructions; None for a
             model without that function.
-        cores: 2 has the board's second core compute a part of each layer.
+        cores: 2 has the board's second core compute a part of each layer, or another branch.
         calib_method: "auto", "minmax", "percentile" or "mse".
         calib_effort: "default", or "high", which tries more.
         evaluation: `.npz` with other samples to measure with, and labels if there are any, for float and int8 accuracy.

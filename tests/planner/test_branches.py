@@ -61,7 +61,7 @@ def least(graph: Graph, together: list[int], single: list[int]) -> int:
     """By trying every stage from every set."""
     number = {node.outputs[0]: i for i, node in enumerate(graph.nodes)}
     needs = [{number[name] for name in node.inputs if name in number} for node in graph.nodes]
-    everything = frozenset(range(len(graph.nodes)))
+    everything: frozenset[int] = frozenset(range(len(graph.nodes)))
 
     def sides(stage: tuple[int, ...]) -> Iterator[int]:
         for cores in product((0, 1), repeat=len(stage)):
@@ -77,11 +77,11 @@ def least(graph: Graph, together: list[int], single: list[int]) -> int:
         for count in range(1, len(left) + 1):
             for stage in combinations(left, count):
                 if all(needs[s] <= done | set(stage) for s in stage):
-                    cost = min([*sides(stage), *([together[stage[0]]] if count == 1 else [])])
-                    found.append(cost + rest(done | set(stage)))
+                    ways = [*sides(stage), *(together[s] for s in stage if count == 1)]
+                    found.append(min(ways) + rest(done | set(stage)))
         return min(found)
 
-    return rest(frozenset())
+    return rest(frozenset[int]())
 
 
 @settings(max_examples=8, deadline=None)

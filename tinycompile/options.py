@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -35,20 +34,7 @@ from tinycompile.numerics.block_floating import DEFAULT_RATE
 from tinycompile.passes.camera import Camera
 from tinycompile.passes.keep_tokens import Keep
 from tinycompile.planner.steps import Limit, read_limit
-from tinycompile.settings import (
-    flag,
-    offset_of,
-    pairs_of,
-    path_of,
-    read_options,
-    real,
-    shape_of,
-    size_of,
-    size_or_auto,
-    text_of,
-    texts_of,
-    whole,
-)
+from tinycompile.settings import READERS, read_options
 from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict
 from tinycompile.training.federated import GradientExport, read_export
 from tinycompile.widths import Width, check_widths, label_of, read_widths
@@ -189,7 +175,6 @@ class Options:
         backend: what outputs are turned into: "class", "top_k:k=3", "smoothing:...", "anomaly:...", or a TOML file.
         updatable: channels that are constant with these separate weights are computed: they may not be with others.
         compatible_with: folder of an older build with separate weights, whose code the new ones must fit.
-        widths: of networks that read the model's weights, from the widest to the narrowest, without the model itself.
         widths: networks that read the model's weights, from the widest to the narrowest, without the model itself.
         harness: whose benchmark runner a second firmware answers; None for no such firmware.
         calibration: how to quantise a float model.
@@ -251,7 +236,7 @@ class Options:
         Raises:
             TypeError: there is no such option. UsageError: one isn't of its kind.
         """
-        given = read_options({**options, "target": target}, _READ)
+        given = read_options({**options, "target": target}, READERS)
         for name in ("shapes", "states", "keep_tokens", "backend"):
             given[name] = given.get(name) or ()
         given["widths"] = read_widths(options.get("widths") or {})
@@ -475,28 +460,6 @@ class Options:
         if self.dtype == "float32":
             return "all"
         return "none" if self.strict_int8 else "islands"
-
-
-def _step_limit(value: object) -> str:
-    return str(whole(value)) if isinstance(value, int) else text_of(value)
-
-
-_READ: Mapping[str, Callable[[object], object]] = {
-    **dict.fromkeys(("ram", "flash"), size_of),
-    **dict.fromkeys(("fast_code", "fast_weights"), size_or_auto),
-    "flash_offset": offset_of,
-    **dict.fromkeys(("cores", "classes"), whole),
-    "learning_rate": real,
-    "steps": _step_limit,
-    **dict.fromkeys(("board_path", "compatible_with", "parameters", "train_data"), path_of),
-    **dict.fromkeys(("labels", "calib", "evaluation"), path_of),
-    **dict.fromkeys(("train", "frontend", "camera", "crop", "slide", "signature", "export_gradient"), text_of),
-    **dict.fromkeys(("updatable", "accumulate", "strict_int8", "compress_weights", "single_file", "pareto"), flag),
-    **dict.fromkeys(("keep_tokens", "backend"), texts_of),
-    "shapes": partial(pairs_of, kind=shape_of),
-    "states": partial(pairs_of, kind=text_of),
-}
-"""How options are read that callers from Python give; the others are words of `choices`."""
 
 
 def boards_with_cores(path: Path | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path, PurePath
 from typing import Any, cast, get_origin, get_type_hints
@@ -172,3 +173,25 @@ def read_options(given: Mapping[str, Any], kinds: Mapping[str, Callable[[object]
         except ValueError as error:
             raise UsageError(f"{name}: {error}") from error
     return found
+
+
+def _step_limit(value: object) -> str:
+    return str(whole(value)) if isinstance(value, int) else text_of(value)
+
+
+READERS: Mapping[str, Callable[[object], object]] = {
+    **dict.fromkeys(("ram", "flash"), size_of),
+    **dict.fromkeys(("fast_code", "fast_weights"), size_or_auto),
+    "flash_offset": offset_of,
+    **dict.fromkeys(("cores", "classes"), whole),
+    "learning_rate": real,
+    "steps": _step_limit,
+    **dict.fromkeys(("board_path", "compatible_with", "parameters", "train_data"), path_of),
+    **dict.fromkeys(("labels", "calib", "evaluation"), path_of),
+    **dict.fromkeys(("train", "frontend", "camera", "crop", "slide", "signature", "export_gradient"), text_of),
+    **dict.fromkeys(("updatable", "accumulate", "strict_int8", "compress_weights", "single_file", "pareto"), flag),
+    **dict.fromkeys(("keep_tokens", "backend"), texts_of),
+    "shapes": partial(pairs_of, kind=shape_of),
+    "states": partial(pairs_of, kind=text_of),
+}
+"""How options of `tinycompile.options` are read that callers from Python give; the others are words of `choices`."""

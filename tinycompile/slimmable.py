@@ -33,17 +33,17 @@ def placed_together(plans: Sequence[Plans], place: Place) -> tuple[list[Planned]
     Args:
         place: as `lowering.place`.
     """
-    planned, layout = place(plans[:1])
-    limited = False
+    every, limited = list(plans), False
+    planned, layout = place(every[:1])
     for _ in range(ROUNDS):
         widest = planned[0]
         lender = Lender(constants_of(widest))
-        planned, layout = place([plans[0], *(each.sharing(lender, widest.arena_bytes) for each in plans[1:])])
+        planned, layout = place([every[0], *(each.sharing(lender, widest.arena_bytes) for each in every[1:])])
         sizes = list(map(_flash_bytes, planned))
-        shares = [each.share_for(size, sum(sizes)) for each, size in zip(plans, sizes, strict=True)]
+        shares = [each.share_for(size, sum(sizes)) for each, size in zip(every, sizes, strict=True)]
         if not limited and min(shares) < 1:
-            plans, limited = [each.with_share(share) for each, share in zip(plans, shares, strict=True)], True
-            planned, layout = place(plans[:1])
+            every, limited = [each.with_share(share) for each, share in zip(every, shares, strict=True)], True
+            planned, layout = place(every[:1])
         elif _same(constants_of(widest), constants_of(planned[0])):
             return planned, layout
     raise UsageError("no plan of the widest network stays as it is beside the narrower ones", hint="a larger --flash")

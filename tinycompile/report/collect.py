@@ -192,6 +192,7 @@ def _options(options: Options, board: Board, folded: int | None) -> OptionsSecti
         compress_weights=options.compress_weights,
         steps=options.steps,
         cores=options.cores,
+        widths={f"{width.share:g}": width.path.name for width in options.widths},
     )
 
 

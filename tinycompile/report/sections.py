@@ -70,6 +70,7 @@ class OptionsSection:
     compress_weights: bool
     steps: str | None
     cores: int
+    widths: Mapping[str, str]
 
 
 @dataclass(frozen=True)

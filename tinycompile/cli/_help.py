@@ -19,7 +19,7 @@ OPTION_GROUPS: Mapping[str, str] = {
     "Target": "--target --board-path --align --flash-offset --probe --on --port --baud --timeout --cores"
     " --calibrated-by",
     "Memory and speed": "--ram --flash --optimize --schedule --weights --compress-weights --fast-code --fast-weights"
-    " --pareto --steps --instructions --weight-bytes --slower --compatible-with --updatable",
+    " --pareto --steps --instructions --measure --weight-bytes --slower --compatible-with --updatable",
     "Quantisation": "--calib --calib-method --calib-effort --eval --strict-int8 --accuracy-loss --prune --weight-bits"
     " --group --method --bits --cluster",
     "Training": "--train --classes --loss --learning-rate --lr --accumulate --parameters --export-gradient"

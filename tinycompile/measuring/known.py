@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cache, cached_property
+from pathlib import Path
 
 from tinycompile.disk_cache import DiskCache, digest
 from tinycompile.kernels.base import Kernel
@@ -115,8 +116,9 @@ class Measures:
 
 @cache
 def _texts() -> str:
-    """A digest of headers and templates."""
-    files = sorted((*runtime_dir().rglob("*.h"), *templates_dir().rglob("*.j2")))
+    """A digest of headers, templates and of how layers are measured."""
+    own = Path(__file__).parent.glob("*.py")
+    files = sorted((*runtime_dir().rglob("*.h"), *templates_dir().rglob("*.j2"), *own))
     return digest(*(part for path in files for part in (path.name.encode(), path.read_bytes())))
 
 

@@ -33,8 +33,7 @@ class Weave:
     Attributes:
         pixels, words: so many pixels in so many words.
         bits: of a pixel's sum.
-        expanded, taken, other: instructions for a tap of the words, for taking sums out of them, and beside each
-            output's requantisation.
+        expanded, taken: instructions for a tap of the words, and for taking sums out of them.
     """
 
     pixels: int
@@ -49,7 +48,7 @@ class Weave:
         return WORDS // self.words * self.pixels
 
 
-THREES, FIVES = Weave(3, 2, 21, 13, 11), Weave(5, 3, 19, 22, 23)
+THREES, FIVES = Weave(3, 2, 21, 11, 11), Weave(5, 3, 19, 18, 23)
 
 
 def run_count(matrix: Array, weave: Weave) -> int:
@@ -187,7 +186,8 @@ def _functions(found: PixelLayer, weave: Weave, runs: int, requant: ProductRequa
 def _instructions(found: PixelLayer, weave: Weave, runs: int) -> int:
     """Of all blocks: taps, and for some channels a call and the results."""
     layer, taps = found.layer, STEP * -(-found.layer.taps // STEP)
-    total, copied = 30.0, found.copied
+    total, copied, rows = 30.0, found.copied, layer.taps // found.rows.bytes
+    around = 25 * weave.pixels * rows if rows > 1 else 60  # rows of windows: pointers and calls
     for count, blocks in ((weave.together, found.pixels // weave.together), (found.pixels % weave.together, 1)):
         words = weave.words * -(-count // weave.pixels)
         if not words:
@@ -199,6 +199,6 @@ def _instructions(found: PixelLayer, weave: Weave, runs: int) -> int:
         weaves = words // weave.words
         take = weave.words + weave.taken + (weave.pixels + 3) * (runs > 1)
         each += layer.channels * (30 + weaves * runs * take + count * 9)
-        each += weaves * (60 + layer.taps * weave.expanded + copied * 6)
+        each += weaves * (60 + around + layer.taps * weave.expanded + copied * 3.5)
         total += blocks * each
     return int(total)

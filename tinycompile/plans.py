@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 
 from tinycompile.control_flow import WithControlFlow
 from tinycompile.errors import DoesNotFitError, UnsupportedError
@@ -45,7 +46,7 @@ class Plans:
         share: of the room in flash, where several models are in it.
         in_ram: constants will be in RAM that the core needn't wait for.
         code: what copies of functions cost; None for what they cost where there is room.
-        forks: of the order of the graph, which it keeps.
+        forks: of the order of the graph, which it keeps. known: the kernels of nodes.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Plans:
         in_ram: bool = False,
         code: CodePrice | None = None,
         forks: Sequence[Fork] = (),
+        known: Mapping[Node, list[Kernel]] = MappingProxyType({}),
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
         self._arguments, self._in_ram, self._forks = (graph, board, options, offer, share), in_ram, forks
+        self._known = dict(known)
         if options.compress_weights:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
@@ -110,15 +113,23 @@ class Plans:
         """
         _, board, options, offer, share = self._arguments
 
-        def single(node: Node) -> Kernel | None:
-            kernels = _in_a_fork(self._kernels_of(planned.graph.site(node)))
-            return min(kernels, key=lambda kernel: kernel.price, default=None)
+        def all_of(node: Node) -> list[Kernel]:
+            if node not in self._known:
+                self._known[node] = self._kernels_of(planned.graph.site(node))
+            return self._known[node]
 
+        def single(node: Node) -> Kernel | None:
+            return min(_in_a_fork(all_of(node)), key=lambda kernel: kernel.price, default=None)
+
+        self._known.update(zip(self._graph.nodes, self._kernels, strict=True))
         found = branching(planned, single, ram_limit)
         if found is None:
             return None
         graph = found.of(planned.graph)
-        return Plans(graph, board, options, offer, share, in_ram=self._in_ram, code=self.code, forks=found.forks)
+        known, forks = {node: all_of(node) for node in graph.nodes}, found.forks
+        return Plans(
+            *(graph, board, options, offer, share), in_ram=self._in_ram, code=self.code, forks=forks, known=known
+        )
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)
@@ -198,7 +209,7 @@ class Plans:
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
-        found = kernels_for(self._graph, self._core, self._latitude, self._offer)
+        found = kernels_for(self._graph, self._core, self._latitude, self._offer, self._known)
         for fork in self._forks:
             for step in range(fork.first, fork.last):
                 core = fork.core(step)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from itertools import chain
+from types import MappingProxyType
 
 from tinycompile.control_flow import WithControlFlow
 from tinycompile.errors import DoesNotFitError, UnsupportedError
@@ -53,7 +54,7 @@ class Plans:
         spare: RAM that another model takes anyhow: more only where that doesn't suffice.
         in_ram: constants will be in RAM that the core needn't wait for.
         code: what copies of functions cost; None for what they cost where there is room.
-        forks: of the order of the graph, which it keeps.
+        forks: of the order of the graph, which it keeps. known: the kernels of nodes.
     """
 
     def __init__(
@@ -68,9 +69,11 @@ class Plans:
         in_ram: bool = False,
         code: CodePrice | None = None,
         forks: Sequence[Fork] = (),
+        known: Mapping[Node, list[Kernel]] = MappingProxyType({}),
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
         self._arguments, self._in_ram, self._forks = (graph, board, options, offer, share, spare), in_ram, forks
+        self._known = dict(known)
         if options.compress_weights:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
@@ -120,15 +123,22 @@ class Plans:
         """
         _, board, options, offer, share, spare = self._arguments
 
-        def single(node: Node) -> Kernel | None:
-            kernels = _in_a_fork(self._kernels_of(planned.graph.site(node)))
-            return min(kernels, key=lambda kernel: kernel.price, default=None)
+        def all_of(node: Node) -> list[Kernel]:
+            if node not in self._known:
+                self._known[node] = self._kernels_of(planned.graph.site(node))
+            return self._known[node]
 
+        def single(node: Node) -> Kernel | None:
+            return min(_in_a_fork(all_of(node)), key=lambda kernel: kernel.price, default=None)
+
+        self._known.update(zip(self._graph.nodes, self._kernels, strict=True))
         found = branching(planned, single, ram_limit)
         if found is None:
             return None
         graph = found.of(planned.graph)
-        return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code, forks=found.forks)
+        known = {node: all_of(node) for node in graph.nodes}
+        given = graph, board, options, offer, share, spare
+        return Plans(*given, in_ram=self._in_ram, code=self.code, forks=found.forks, known=known)
 
     def sharing(self, lender: Lender, spare: int) -> Plans:
         """Those of the same model with kernels that read a wider network's constants, in the RAM that it takes."""
@@ -241,7 +251,7 @@ class Plans:
 
     @cached_property
     def _kernels(self) -> list[list[Kernel]]:
-        found = kernels_for(self._graph, self._core, self._latitude, self._offer)
+        found = kernels_for(self._graph, self._core, self._latitude, self._offer, self._known)
         for fork in self._forks:
             for step in range(fork.first, fork.last):
                 core = fork.core(step)

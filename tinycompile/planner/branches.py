@@ -21,7 +21,7 @@ from tinycompile.planner import Planned
 from tinycompile.planner.forks import MEETING_INSTRUCTIONS, Fork
 from tinycompile.planner.values import Values
 
-MOST_SETS = 256
+MOST_SETS = 160
 """Of a stretch of layers; every pair of them is a stage to look at."""
 
 SHARED_EXACTLY = 10
@@ -79,6 +79,7 @@ class _Layers:
         self.together = [kernel.price for kernel in planned.kernels]
         self._nodes, self._single = graph.nodes, single
         self._known = dict[int, Kernel | None]()
+        self._live = dict[int, tuple[set[str], int]]()
         values = Values(graph, [[kernel] for kernel in planned.kernels])
         self.before = _direct(graph, values)
         self._values = values
@@ -124,8 +125,11 @@ class _Layers:
         Args:
             done: the layers before it.
         """
-        live = {n for n in (*self._inputs, *self._writes) if self._is_live(n, done)}
-        return sum(map(self._values.buffer_bytes, live)) + sum(self._own(done, live, side) for side in sides)
+        if done not in self._live:
+            names = {n for n in (*self._inputs, *self._writes) if self._is_live(n, done)}
+            self._live[done] = names, sum(map(self._values.buffer_bytes, names))
+        live, size = self._live[done]
+        return size + sum(self._own(done, live, side) for side in sides)
 
     def _is_live(self, name: str, done: int) -> bool:
         made = name in self._inputs or self._writes.get(name, 0) & done
@@ -165,6 +169,7 @@ class _Search:
         self._units = [1 << step for step in stretch]
         self._coarsen()
         self._before = self._dependencies()
+        self._work_alone = [self._alone(unit) for unit in self._units]
         self._fork = cache(self._forked)
 
     def stages(self) -> list[Stage]:
@@ -202,10 +207,9 @@ class _Search:
     def _forked(self, units: int) -> tuple[int, Stage] | None:
         """Shared so that the core that takes longer takes least."""
         groups = self._groups(units)
-        work = [self._alone(group) for group in groups]
-        if len(groups) < 2 or None in work:
+        if len(groups) < 2 or any(self._work_alone[unit] is None for unit in _steps(units)):
             return None
-        figures = [each or 0 for each in work]
+        figures = [sum(self._work_alone[unit] or 0 for unit in _steps(group)) for group in groups]
         first = _balanced(figures)
         sides = [sum(each for i, each in enumerate(groups) if (i in first) == mine) for mine in (True, False)]
         most = max(sum(figures[i] for i in first), sum(figures) - sum(figures[i] for i in first))
@@ -224,8 +228,8 @@ class _Search:
             found = [*apart, joined]
         return found
 
-    def _alone(self, units: int) -> int | None:
-        kernels = [self._layers.single(step) for step in _steps(self._steps_of(units))]
+    def _alone(self, unit: int) -> int | None:
+        kernels = [self._layers.single(step) for step in _steps(unit)]
         return None if None in kernels else sum(kernel.price for kernel in kernels if kernel)
 
     def _steps_of(self, units: int) -> int:

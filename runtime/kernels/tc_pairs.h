@@ -29,23 +29,28 @@ extern "C" {
 #define TC_RUN_AT(stride)                                                                                              \
     (i0 * (stride)[0] + i1 * (stride)[1] + i2 * (stride)[2] + i3 * (stride)[3] + i4 * (stride)[4])
 
-/* Defines name(a, b, output, function, shape) for operands and results of some types. */
-#define TC_PAIRS(name, operand, result, function_type)                                                                 \
-    TC_INLINE void name(const operand *a, const operand *b, result *output, function_type *function,                   \
-                        const tc_broadcast *shape)                                                                     \
+/* Defines name(a, b, output, how, shape) for elements of some types: `element` is an expression of x and y. */
+#define TC_PAIRS_OF(name, first, second, result, how, element)                                                         \
+    TC_INLINE void name(const first *a, const second *b, result *output, how, const tc_broadcast *shape)               \
     {                                                                                                                  \
         const int32_t count = shape->size[TC_BROADCAST_LOOPS - 1];                                                     \
         const int32_t a_step = shape->a_stride[TC_BROADCAST_LOOPS - 1];                                                \
         const int32_t b_step = shape->b_stride[TC_BROADCAST_LOOPS - 1];                                                \
         TC_RUNS(shape->size)                                                                                           \
         {                                                                                                              \
-            const operand *run_a = a + TC_RUN_AT(shape->a_stride);                                                     \
-            const operand *run_b = b + TC_RUN_AT(shape->b_stride);                                                     \
+            const first *run_a = a + TC_RUN_AT(shape->a_stride);                                                       \
+            const second *run_b = b + TC_RUN_AT(shape->b_stride);                                                      \
             for (int32_t i = 0; i < count; ++i) {                                                                      \
-                *output++ = function(run_a[i * a_step], run_b[i * b_step]);                                            \
+                const first x = run_a[i * a_step];                                                                     \
+                const second y = run_b[i * b_step];                                                                    \
+                *output++ = (result)(element);                                                                         \
             }                                                                                                          \
         }                                                                                                              \
     }
+
+/* Defines name(a, b, output, function, shape) for two operands of a type. */
+#define TC_PAIRS(name, operand, result, function_type)                                                                 \
+    TC_PAIRS_OF(name, operand, operand, result, function_type *function, function(x, y))
 
 #ifdef __cplusplus
 }

@@ -83,23 +83,7 @@ TC_INLINE int32_t tc_wide_onnx_prelu_of(int32_t a, float b, const tc_wide_onnx_f
 
 /* Defines name(a, b, output, form, shape): `element` is an expression of x and y, which is an `operand`. */
 #define TC_WIDE_ONNX_LOOPS(name, operand, element)                                                                     \
-    TC_INLINE void name(const int16_t *a, const operand *b, int16_t *output, const tc_wide_onnx_form *form,            \
-                        const tc_broadcast *shape)                                                                     \
-    {                                                                                                                  \
-        const int32_t count = shape->size[TC_BROADCAST_LOOPS - 1];                                                     \
-        const int32_t a_step = shape->a_stride[TC_BROADCAST_LOOPS - 1];                                                \
-        const int32_t b_step = shape->b_stride[TC_BROADCAST_LOOPS - 1];                                                \
-        TC_RUNS(shape->size)                                                                                           \
-        {                                                                                                              \
-            const int16_t *run_a = a + TC_RUN_AT(shape->a_stride);                                                     \
-            const operand *run_b = b + TC_RUN_AT(shape->b_stride);                                                     \
-            for (int32_t i = 0; i < count; ++i) {                                                                      \
-                const int32_t x = run_a[i * a_step];                                                                   \
-                const operand y = run_b[i * b_step];                                                                   \
-                *output++ = (int16_t)(element);                                                                        \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
+    TC_PAIRS_OF(name, int16_t, operand, int16_t, const tc_wide_onnx_form *form, element)
 
 #define TC_WIDE_ONNX_IN_FLOATS(kind, divides)                                                                          \
     TC_WIDE_ONNX_LOOPS(tc_wide_onnx_##kind, int16_t, tc_wide_onnx_in_floats(x, y, form, tc_float_##kind, divides))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
 from tests.support.cores import core_named
-from tests.support.kernel_checks import M7, check, check_if_taken, int8, site_of
+from tests.support.kernel_checks import M7, check, check_cases, check_if_taken, int8, site_of
 from tinycompile.kernels.batch_matmul import batch_matmul, float_batch_matmul
 from tinycompile.kernels.matrix_product import (
     matrix_product,
@@ -47,14 +47,14 @@ def product(batches, sizes, adjoint, zero, constant=None, *, rule=None, scale=No
     return site_of(BatchMatMul(*adjoint, rule), operands, constants, y)
 
 
-@pytest.mark.parametrize("factory", [batch_matmul, matrix_product, mve_matrix])
 @quick
 @given(
     st.sampled_from(BATCHES), st.tuples(st.integers(1, 5), st.integers(1, 11), st.integers(1, 10)),
     st.tuples(st.booleans(), st.booleans()), st.tuples(*[st.integers(-128, 127)] * 3), st.sampled_from([None, 0, 1]),
 )  # fmt: skip
-def test_any_shape(factory, batches, sizes, adjoint, zero, constant):
-    check(factory, product(batches, sizes, adjoint, zero, constant), M55)
+def test_any_shape(batches, sizes, adjoint, zero, constant):
+    site = product(batches, sizes, adjoint, zero, constant)
+    check_cases([(factory, site) for factory in (batch_matmul, matrix_product, mve_matrix)], M55)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.full import also
+from tests.support.host_kernel import compile_together
 from tests.support.kernel_checks import check, int8
 from tinycompile.dtypes import INT8, UINT8
 from tinycompile.ir import Graph, Node, Op, Quantization, Signature, Site, TensorType
@@ -122,9 +123,10 @@ def test_any_convolution(kernel, padding, clamp, depth, channels, seed) -> None:
     op = Conv2D(ONE, ONE, padding, clamp)
     first = layer(op, (1, 7, 8, depth), (channels, *kernel, depth), 0, seed)
     site = with_sum(first) if seed % 2 else with_gate(first)
-    for factory, core in LINEAR_AND:
-        if factory(site, core) is not None:
-            check(factory, site, core, seed)
+    taken = [(factory, core, kernel) for factory, core in LINEAR_AND if (kernel := factory(site, core)) is not None]
+    compile_together([kernel for *_, kernel in taken])
+    for factory, core, _ in taken:
+        check(factory, site, core, seed)
 
 
 def functions() -> list[Site]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.ops.floats import check_float, normal
 from tests.support.cores import core_named
-from tests.support.kernel_checks import M7, check, check_all, int8, site_of
+from tests.support.kernel_checks import M7, check_all, check_cases, int8, site_of
 from tinycompile.ir import Site
 from tinycompile.kernels.resize_bilinear import (
     float_resize_bilinear,
@@ -38,8 +38,8 @@ def image(size: tuple[int, int], result: tuple[int, int], channels: int, **mode:
     st.integers(1, 9), st.sampled_from(MODES),
 )  # fmt: skip
 def test_any_size(size, result, channels, mode):
-    for factory in (resize_bilinear, resize_bilinear_rows):
-        check(factory, image(size, result, channels, **mode))
+    site = image(size, result, channels, **mode)
+    check_cases([(factory, site) for factory in (resize_bilinear, resize_bilinear_rows)])
 
 
 def test_rows_are_summed_once_where_that_pays():

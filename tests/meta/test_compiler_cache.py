@@ -34,7 +34,7 @@ def test_copies_are_what_the_compiler_makes(
         folder = Path(shutil.which(COMPILER) or "").parent
         kept = {path.suffix for path in folder.iterdir()} - {""}
     monkeypatch.setenv(OFF, "off")
-    real = compiled(tmp_path / "real", 1, *flags, "-g0")  # builds ask for -g, which the tests' objects go without
+    real = compiled(tmp_path / "real", 1, *flags)
     assert first == again == real and other[0] != first[0]
     assert ("unused" in again[1]) == ("-Wall" in flags)
     assert kept == (set() if "-Wall" in flags else {".ci", ".o", ".su"}) and set(first[0]) == {".ci", ".o", ".su"}

@@ -19,7 +19,6 @@ COMPILER = "arm-none-eabi-gcc"
 OFF = "COMPILER_CACHE"
 
 # -MD and the like name further files, -g3 keeps macros, assembly has no preprocessed text.
-# Without -g, a sixth of the compiler's time, the code is the same, and no test reads what debuggers do.
 # What is warned of isn't kept: each build shows it.
 _SCRIPT = """\
 #!/bin/sh
@@ -39,7 +38,7 @@ for argument; do
         out=$argument
     elif [ "$argument" = -o ]; then
         out=next
-    elif [ "$argument" != -g ]; then
+    else
         set -- "$@" "$argument"
         case $argument in -ffile-prefix-map=*) ;; *) key="$key $argument" ;; esac
     fi

@@ -56,8 +56,13 @@ def check_if_taken(factory: Factory, site: Site, isa: Core = M7) -> None:
 
 def check_all(factory: Factory, sites: Sequence[Site], isa: Core = M7) -> list[Kernel]:
     """`check` of several nodes, in half the compiler's time."""
-    compile_together([kernel for site in sites if (kernel := factory(site, isa)) is not None])
-    return [check(factory, site, isa) for site in sites]
+    return check_cases([(factory, site) for site in sites], isa)
+
+
+def check_cases(cases: Sequence[tuple[Factory, Site]], isa: Core = M7) -> list[Kernel]:
+    """`check_all` by several factories."""
+    compile_together([kernel for factory, site in cases if (kernel := factory(site, isa)) is not None])
+    return [check(factory, site, isa) for factory, site in cases]
 
 
 def check(factory: Factory, site: Site, isa: Core = M7, seed: int = 0) -> Kernel:

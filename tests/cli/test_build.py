@@ -151,7 +151,7 @@ def test_exit_codes_are_documented() -> None:
 
 def test_commands_are_listed_in_the_order_of_use_and_in_whole_sentences() -> None:
     shown = CliRunner().invoke(main, ["--help"], terminal_width=80).output
-    listed = re.findall(r"^  (\w+) +(.*)$", shown.partition("Models:")[2].partition("Options:")[0], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+) +(.*)$", shown.partition("Models:")[2].partition("Options:")[0], re.MULTILINE)
     assert [name for name, _ in listed] == list(main.commands)
     assert listed[0][0] == "inspect"
     assert [text for _, text in listed if not text.endswith(".") or text.endswith("...")] == []

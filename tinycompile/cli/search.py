@@ -179,7 +179,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
         say(line)
 
 
-@command(short_help="Write what each block of a space costs, for training with a cost loss.")
+@command(short_help="Write what each block of a space costs, for a cost loss.")
 @click.argument("space")
 @pricing_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

@@ -40,9 +40,12 @@ SUFFERS = 1.3
 """Times the instructions of layer by layer execution."""
 
 
-WORTH_RAM = 2.0
+WORTH_RAM = 1.0
 """Bytes of flash that a byte of RAM has to save, to put a narrower network's constants together in more RAM than the
 widest takes."""
+
+SPARE_PARTS = (1.0, 1.5, 2.0)
+"""Times that RAM, within which plans of a narrower network are compared."""
 
 
 class Plans:
@@ -165,13 +168,14 @@ class Plans:
         spare = self._arguments[-1]
         if spare is None or spare >= ram_limit:
             return self._within(schedule, ram_limit, scratch_limit)
-        with suppress(DoesNotFitError):
-            lean = self._within(schedule, spare, scratch_limit)
-            more = self._within(schedule, ram_limit, scratch_limit)
-            if lean.constant_bytes - more.constant_bytes < WORTH_RAM * (more.arena_bytes - spare):
-                return lean.unsqueezed("the widest network takes no more RAM")
-            return more
-        return self._within(schedule, ram_limit, scratch_limit)
+        found = list[Planned]()
+        for limit in sorted({*(min(ram_limit, int(part * spare)) for part in SPARE_PARTS), ram_limit}):
+            with suppress(DoesNotFitError):
+                found.append(self._within(schedule, limit, scratch_limit))
+        if not found:
+            return self._within(schedule, ram_limit, scratch_limit)
+        best = min(found, key=lambda each: each.constant_bytes + WORTH_RAM * max(0, each.arena_bytes - spare))
+        return best.unsqueezed("more RAM than the widest network takes would save less flash")
 
     def _within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         return self.layers(ram_limit, scratch_limit) if schedule == LAYER else self.stages(ram_limit, schedule == AGAIN)

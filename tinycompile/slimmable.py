@@ -33,7 +33,8 @@ def placed_together(plans: Sequence[Plans], place: Place) -> tuple[list[Planned]
     Args:
         place: as `lowering.place`.
     """
-    every, limited = list(plans), False
+    every: list[Plans] = list(plans)
+    limited = False
     planned, layout = place(every[:1])
     for _ in range(ROUNDS):
         widest = planned[0]

@@ -338,8 +338,9 @@ def merged(items: Iterable[Item]) -> list[Item]:
     found = dict[tuple[Kind, str], Item]()
     for item in items:
         known = found.get((item.kind, item.symbol))
-        saved = item.saved if known is None else {m: known.saved[m] + cycles for m, cycles in item.saved.items()}
-        found[item.kind, item.symbol] = replace(item, saved=saved)
+        if known is not None:
+            item = replace(item, saved={m: known.saved[m] + cycles for m, cycles in item.saved.items()})
+        found[item.kind, item.symbol] = item
     return list(found.values())
 
 

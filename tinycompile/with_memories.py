@@ -130,7 +130,8 @@ class WithMemories:
         places = 2 if fetch is not None and memory.name in fetch.memories else 1
         codable = max(kernel.codable for kernel in kernels)
         copies = [kernel.but(codable=codable) for kernel in copying_kernels_of(site, core, kernels, places)]
-        copying = [self._priced(self._with_fetches(kernel, core), macs, memory) for kernel in copies]
+        promising = [kernel for kernel in copies if not _is_beaten(kernel, plain)]
+        copying = [self._priced(self._with_fetches(kernel, core), macs, memory) for kernel in promising]
         better = [_with_note(kernel, "instead of", _price(fastest)) for kernel in worthwhile(copying, plain)]
         return [*plain, *better]
 
@@ -179,6 +180,13 @@ def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kern
         if all(kernel.price < k.price for k in rivals):
             found.append(kernel)
     return found
+
+
+def _is_beaten(kernel: Kernel, others: Iterable[Kernel]) -> bool:
+    """Whether `worthwhile` would leave it out even if it never waited, which is sooner said than what it waits."""
+    work, most = kernel.instructions if kernel.cycles is None else kernel.cycles, _flash_bytes(kernel) + LITTLE_FLASH
+    scratch = kernel.scratch_bytes
+    return any(k.price <= work and k.scratch_bytes <= scratch and _flash_bytes(k) < most for k in others)
 
 
 def _flash_bytes(kernel: Kernel) -> int:

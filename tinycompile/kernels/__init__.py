@@ -111,9 +111,18 @@ class Covers:
     def __init__(self, core: Core, latitude: Latitude | None = None, offer: Offer = kernels_of) -> None:
         self._core, self._latitude, self._offer = core, latitude, offer
         self._known: dict[tuple[str, ...], list[Kernel]] = {}
+        self._found: dict[tuple[int, ...], tuple[Graph, list[Cover]]] = {}
+        self._grouped: dict[tuple[int, ...], tuple[Graph, list[Group]]] = {}
+        """By the nodes' identities: several planners ask about the same nodes in the same order."""
 
     def __call__(self, graph: Graph) -> list[Cover]:
         """Of one model's graph, in its order."""
+        nodes = tuple(map(id, graph.nodes))
+        if nodes not in self._found:
+            self._found[nodes] = graph, self._covers(graph)
+        return list(self._found[nodes][1])
+
+    def _covers(self, graph: Graph) -> list[Cover]:
         _load_all()
         found = list[Cover]()
         for first, node in matches(graph):
@@ -123,6 +132,12 @@ class Covers:
 
     def groups(self, graph: Graph) -> list[Group]:
         """The nodes that should follow each other, because kernels compute them together; each node once."""
+        nodes = tuple(map(id, graph.nodes))
+        if nodes not in self._grouped:
+            self._grouped[nodes] = graph, self._groups(graph)
+        return list(self._grouped[nodes][1])
+
+    def _groups(self, graph: Graph) -> list[Group]:
         _load_all()
         found, taken = list[Group](), set[int]()
         for steps in gatherable(graph):

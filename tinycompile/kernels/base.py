@@ -288,7 +288,7 @@ class Kernel:
         """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
         return {self.in_place_operand: self.in_place_at} if self.in_place else self.overlap
 
-    @property
+    @cached_property
     def price(self) -> int:
         """What kernels of one board are compared by: cycles where they are known, which on the cores that state them
         are about as many as other kernels' instructions, and what they wait for the board's memories.
@@ -299,6 +299,7 @@ class Kernel:
         """With these fields; `dataclasses.replace` takes ten times as long, and prices make kernels of kernels."""
         copy = object.__new__(Kernel)
         copy.__dict__.update(self.__dict__, **fields)
+        copy.__dict__.pop("price", None)
         if "constants" in fields:
             copy.__dict__.pop("constant_bytes", None)
         return copy

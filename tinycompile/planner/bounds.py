@@ -39,6 +39,7 @@ class Bounds:
         self._moves = [instructions for _, instructions in held]
         self._read_until = [_read_until(geometry, node) for node in geometry.graph.nodes]
         self._kept: dict[tuple[int, int], tuple[int, int]] = {}
+        self._alone = [self._fewest_alone(step) for step in range(self._count)]
         self._least: dict[tuple[int, int], int] = {}
 
     def instructions(self, first: int, last: int) -> int:
@@ -86,13 +87,16 @@ class Bounds:
 
     def _fewest_of(self, step: int) -> int:
         """Instructions of a node, without what its lines take."""
+        turning, whole = self._alone[step]
+        return turning + self._appraiser.fewest.get((step, self._rows), whole) if turning else 0
+
+    def _fewest_alone(self, step: int) -> tuple[int, int]:
+        """(instructions of a node's turns, 0 where nothing is said; of the fastest kernel for all rows)."""
         if self._geometry.is_given(step) or self._enlarges:
-            return 0
+            return 0, 0
         turns = -(-self._height(step) // self._rows)
-        fewest = self._appraiser.fewest.get((step, self._rows))
-        if fewest is None:
-            fewest = min((k.price - k.spared_by_rows for k in self._values.options[step]), default=0)
-        return fewest + turns * (TURN_INSTRUCTIONS + TICK_INSTRUCTIONS)
+        fewest = min((k.price - k.spared_by_rows for k in self._values.options[step]), default=0)
+        return turns * (TURN_INSTRUCTIONS + TICK_INSTRUCTIONS), fewest
 
     def _held(self, step: int) -> tuple[int, int]:
         """(bytes of the rows of a node's output that are kept from turn to turn, instructions to move them), if all

@@ -69,7 +69,7 @@ def _kernel(site: Site, core: Core, *, turned: bool) -> Kernel | None:
         ),
         scratch_bytes=-(-rows * columns // 8) * 8,
         instructions=int(3 * rows * columns + layer.channels * each),
-        code_bytes=900,
+        code_bytes=770,
         sweeps=Sweeps(1),
         in_place=sig.input.shape == sig.output.shape,
         notes={"requantisation": requant.form},

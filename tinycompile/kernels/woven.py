@@ -154,7 +154,7 @@ def woven_kernel(site: Site, core: Core, weave: Weave, after: After | None = Non
         (Constant("stream", "int8_t", stream, "weights of three channels, then of two"), found.requant.channels()),
         scratch_bytes=-(-(4 * words * (taps + 3 * runs) + copied) // 8) * 8,
         instructions=_instructions(found, weave, runs),
-        code_bytes=2400,
+        code_bytes=1500,
         sweeps=Sweeps(-(-found.pixels // weave.together), between=4 * words * taps),
         overlap={0: found.distance},
         notes={"requantisation": found.requant.form},

@@ -97,7 +97,7 @@ def rows(model: Path, *, branches: bool) -> Iterator[str]:
     rng = np.random.default_rng(0)
     inputs = [rng.integers(-100, 100, (1, *t.shape)).astype(t.dtype.carrier) for t in one.inputs]
     expected = one.execute(inputs)
-    yield from (_row(one, model, "", inputs, expected.outputs, expected.instructions[0]),)
+    yield _row(one, model, "", inputs, expected.outputs, expected.instructions[0])
     if branches:
         with patch.object(two_cores, "_with_branches", return_value=[]):
             yield _row(one, model, ", layers divided only", inputs, expected.outputs, expected.instructions[0])

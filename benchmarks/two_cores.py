@@ -32,7 +32,9 @@ from tinycompile.toolchain import require
 
 BOARD = "mps2-an521"
 MODELS = ("ad01_int8", "ic_resnet8_int8", "kws_ref_model", "mcunet_vww", "vww_96_int8")
-SHARED = Path(__file__).parent.parent.parent / "shared"
+ROOT = Path(__file__).parent.parent
+TRANSFORMER = ROOT / "examples" / "kws_transformer" / "kws_transformer_int8.onnx"
+SHARED = ROOT.parent / "shared"
 PLUGIN = Path(__file__).with_suffix(".c")
 ENDS = 2
 """Meetings when an inference begins and when it ends."""
@@ -95,7 +97,7 @@ def rows(model: Path, *, branches: bool) -> Iterator[str]:
     rng = np.random.default_rng(0)
     inputs = [rng.integers(-100, 100, (1, *t.shape)).astype(t.dtype.carrier) for t in one.inputs]
     expected = one.execute(inputs)
-    yield from (_row(one, model, "", inputs, expected.outputs, expected.instructions[0]),)
+    yield _row(one, model, "", inputs, expected.outputs, expected.instructions[0])
     if branches:
         with patch.object(two_cores, "_with_branches", return_value=[]):
             yield _row(one, model, ", layers divided only", inputs, expected.outputs, expected.instructions[0])
@@ -125,12 +127,14 @@ def _row(one: Build, model: Path, how: str, inputs: list[np.ndarray], expected: 
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or [*MODELS, *BRANCHING]
+    wanted = sys.argv[1:] or [*MODELS, TRANSFORMER.stem, *BRANCHING]
     with tempfile.TemporaryDirectory() as folder:
         for each in wanted:
             path = SHARED / "models" / f"{each}.tflite"
             if each in BRANCHING:
                 path = Path(folder) / path.name
                 path.write_bytes(BRANCHING[each]())
-            for line in rows(path, branches=each in BRANCHING):
+            elif each == TRANSFORMER.stem:
+                path = TRANSFORMER
+            for line in rows(path, branches=each not in MODELS):
                 print(line, flush=True)

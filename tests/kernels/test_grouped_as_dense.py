@@ -38,5 +38,4 @@ def test_not_without_groups_or_with_many(groups: int) -> None:
 
 def test_the_kernels_of_one_group_are_offered() -> None:
     """Whose C is checked where they are; `test_the_same_results` says that these are their operands."""
-    offered = {kernel.variant: kernel.instructions for kernel in kernels_of(site_of(2, 16, 16, seed=1), M7)}
-    assert min(offered, key=lambda variant: offered[variant]) not in ("conv2d_generic",) and "conv2d_lane" in offered
+    assert "conv2d_lane" in {kernel.variant for kernel in kernels_of(site_of(2, 3, 4, seed=1), M7)}

@@ -13,7 +13,7 @@ from tests.kernels.test_dsp import clamps, layer, paddings, pairs, quick
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.full import some
-from tests.support.kernel_checks import check, check_if_taken, int8, random_values, site_of
+from tests.support.kernel_checks import check, check_all, check_if_taken, int8, random_values, site_of
 from tinycompile.dtypes import FLOAT32, INT8, UINT8
 from tinycompile.ir import Array, Quantization, Signature, Site, TensorType
 from tinycompile.kernels.base import Factory
@@ -81,10 +81,9 @@ def test_the_report_says_where_vectors_are_half_empty(depth, reason):
     assert kernel is not None and kernel.notes.get("reason") == reason
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (16, 8), (37, 19), (640, 6)])
-def test_fully_connected(rows, inputs, outputs):
-    check(fully_connected, dense(inputs, outputs, rows, (-128, 127), 0), M55)
+def test_fully_connected(inputs, outputs):
+    check_all(fully_connected, [dense(inputs, outputs, rows, (-128, 127), 0) for rows in (1, 2, 3)], M55)
 
 
 @pytest.mark.parametrize(("inputs", "outputs", "pre"), [(20, 5, False), (16, 4, True)])

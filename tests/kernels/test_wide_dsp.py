@@ -9,7 +9,7 @@ from tests.kernels import test_wide_onnx
 from tests.kernels.test_wide import CLAMP, layer, wide
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import run_kernel
-from tests.support.kernel_checks import M7, check, site_of
+from tests.support.kernel_checks import M7, check, check_cases, site_of
 from tinycompile.dtypes import INT8, INT16, INT32, INT64
 from tinycompile.ir import Op, Quantization, Site, TensorType
 from tinycompile.kernels import wide_lanes, wide_ops, wide_pairs
@@ -103,9 +103,8 @@ def dual_products() -> list[tuple[Factory, Site]]:
     ]
 
 
-@pytest.mark.parametrize("index", range(len(dual_products())))
-def test_dual_products(index: int) -> None:
-    check(*dual_products()[index])
+def test_dual_products() -> None:
+    check_cases(dual_products())
 
 
 def test_sums_that_leave_32_bits_have_no_dual_products() -> None:

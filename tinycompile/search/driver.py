@@ -78,7 +78,9 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
             recipe = replace(search.recipe, epochs=search.final_epochs)
             data, config = Data.read(search.data, search.folds), best.finalist.candidate.config
             folder = search.output / "widths"
-            wider = slimmed(load_space(search.space), config, search.widths, data, recipe, search.target, folder)
+            wider = slimmed(
+                load_space(search.space, search.resolutions), config, search.widths, data, recipe, search.target, folder
+            )
         outcome = Outcome(candidates, front, best, wider)
         outcome.save(search.output)
         save_page(search, candidates, best)

@@ -119,6 +119,6 @@ def test_a_network_by_its_layers_is_its_firmware(seed: int, target: str, tmp_pat
     executed = build.execute([pattern(t)[None] for t in build.inputs]).instructions[0]
     assert found.measured_layers == len(found.layers)
     assert found.instructions_range == (found.instructions, found.instructions)
-    assert found.instructions == pytest.approx(executed, rel=0.01, abs=30)
-    assert found.flash_bytes == pytest.approx(build.report["flash"]["total_bytes"], rel=0.015, abs=64)
+    assert found.instructions == pytest.approx(executed, rel=0.02, abs=30)
+    assert found.flash_bytes == pytest.approx(build.report["flash"]["total_bytes"], rel=0.02, abs=64)
     assert found.arena_bytes == build.report["ram"]["arena_bytes"]

@@ -23,10 +23,19 @@ _SHIM = """\
 
 uint32_t tc_context_bytes = (uint32_t)sizeof(MODEL_context);
 
+#ifdef PREFIX_BRING_MEMORY /* one of several widths, whose memory is elsewhere */
+static uint64_t tc_own_arena[PREFIX_ARENA_BYTES / 8u + 1u];
+static uint64_t tc_own_scratch[PREFIX_SCRATCH_BYTES / 8u + 1u];
+#endif
+
 int tc_init(void *context, const void *weights);
 int tc_init(void *context, const void *weights)
 {
     MODEL_memory memory = {0};
+#ifdef PREFIX_BRING_MEMORY
+    memory.arena = tc_own_arena;
+    memory.scratch = tc_own_scratch;
+#endif
     memory.weights = weights;
     return (int)MODEL_init_with((MODEL_context *)context, &memory);
 }
@@ -119,6 +128,7 @@ class HostModel:
         weights: Path | None = None,
         label: TensorType | None = None,
         steps: bool = False,
+        beside: Sequence[str] = (),
     ) -> None:
         """Compile `folder`/`model`.c.
 
@@ -127,15 +137,15 @@ class HostModel:
             weights: the file of separate weights.
             label: of a model with a training step: an int32 number of a class, or what the output should be.
             steps: it has <model>_invoke_steps.
+            beside: files with what it reads of other models.
 
         Raises:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
         """
         self._inputs, self._outputs, self._model, self._label = list(inputs), list(outputs), model, label
         self._temporary = tempfile.TemporaryDirectory(prefix="tinycompile-host-")
-        self._library_file = self._compiled(
-            folder.resolve(), Path(self._temporary.name), cflags, separate=weights is not None
-        )
+        own = [f"{model}.c", *beside] if weights is not None else [f"{model}.c", f"{model}_weights.c", *beside]
+        self._library_file = self._compiled(folder.resolve(), Path(self._temporary.name), cflags, own)
         self._ffi = cffi.FFI()
         self._ffi.cdef(
             f"int {model}_invoke(void *); int {model}_input_0_rows(void *, void *, void *);"
@@ -180,14 +190,13 @@ class HostModel:
         found._open(library)
         return found
 
-    def _compiled(self, folder: Path, work: Path, cflags: Sequence[str], *, separate: bool) -> Path:
+    def _compiled(self, folder: Path, work: Path, cflags: Sequence[str], sources: Sequence[str]) -> Path:
         """The model's sources and the shim as a shared library.
 
         One translation unit: that takes the compiler two thirds of the time of three.
         """
         program, library = work / "program.c", work / "model.so"
-        own = [f"{self._model}.c"] if separate else [f"{self._model}.c", f"{self._model}_weights.c"]
-        included = "".join(f'#include "{name}"\n' for name in own)
+        included = "".join(f'#include "{name}"\n' for name in sources)
         shim = _SHIM if self._label is None else _SHIM + _TRAINING_SHIM
         if (folder / f"{self._model}_gradient.h").exists():
             shim += _GRADIENT_SHIM

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,13 @@ class Lowered:
     folded: int | None = None
     steps: Steps | None = None
     quantization: dict[str, Any] | None = None
+
+
+def saved_names(models: Sequence[Lowered]) -> list[str]:
+    """What the copies of the source files are called in an output folder: as they are, unless files of several folders
+    have the same name; then as the models.
+    """
+    names = [model.source.name for model in models]
+    if len({name.lower() for name in names}) == len(names):
+        return names
+    return [model.name + model.source.suffix for model in models]

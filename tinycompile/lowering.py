@@ -30,7 +30,7 @@ from tinycompile.islands import warn_of_cost
 from tinycompile.kernels.base import Constant
 from tinycompile.labels import read_labels
 from tinycompile.layout import Layout, check_attributes, choose_ram, cold_constants, initial_bytes, weights_memory
-from tinycompile.lowered import Lowered, Slide
+from tinycompile.lowered import Lowered, Slide, saved_names
 from tinycompile.model_source import compiled_source, framed_source
 from tinycompile.motion.front_end import with_motion
 from tinycompile.options import Options
@@ -415,7 +415,8 @@ def project_of(
     if cold:
         layout = replace(layout, cold=board.external_flash)
     origins = tuple(
-        Provenance(lowered.source.name, hashlib.sha256(lowered.source.read_bytes()).hexdigest()) for lowered in models
+        Provenance(name, hashlib.sha256(lowered.source.read_bytes()).hexdigest())
+        for name, lowered in zip(saved_names(models), models, strict=True)
     )
     taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple[Program, ...]()

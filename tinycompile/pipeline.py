@@ -188,8 +188,8 @@ def _build(
         (staging / "source").mkdir()
         if options.board_path is not None:
             copy_boards(options.board_path, staging / BOARDS_FOLDER, board, board.emulated())
-        for each in lowered:
-            save_source(each.source, staging / "source" / each.source.name)
+        for each, origin in zip(lowered, project.origins, strict=True):
+            save_source(each.source, staging / "source" / origin.source)
         if options.parameters is not None:
             save_source(options.parameters, staging / PARAMETERS)
         if predecessor is not None:

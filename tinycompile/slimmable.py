@@ -91,12 +91,17 @@ def _edges(graph: Graph, kind: str) -> str:
 
 
 def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
-    """Raises UsageError: a narrower network has nothing of the widest one's constants, as its weights are others."""
+    """Warns of a narrower network that reads none of the widest one's constants.
+
+    Raises:
+        UsageError: no layer's weights are a part of the widest one's, as the networks are others.
+    """
     for source, each in zip(sources[1:], planned[1:], strict=True):
         if any(constant.lent for constant in constants_of(each)):
             continue
-        why = _difference(planned[0].graph, each.graph)
-        if why is not None:
+        differences = _differences(planned[0].graph, each.graph)
+        why = next(filter(None, differences), None)
+        if why is not None and all(differences):
             raise UsageError(
                 f"no weights of it are parts of {sources[0].name}'s",
                 where=str(source),
@@ -104,19 +109,23 @@ def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
                 hint="a network of the same supernet (docs/slimmable.md), or two models: `tinycompile build a b`",
             )
         text = f"{source.name} shares no weights: they are too few, or there is no RAM to put them together in"
+        if why is not None:
+            text = f"{source.name} shares no weights: those that it could share are too few, and {why}"
         warnings.warn(text, TinycompileWarning, stacklevel=2)
 
 
-def _difference(wide: Graph, narrow: Graph) -> str | None:
-    """Of the first layer whose weights aren't a leading block of those of the layer at its place; None if all are."""
+def _differences(wide: Graph, narrow: Graph) -> list[str | None]:
+    """Of each layer whose weights aren't a leading block of those of the layer at its place; None of the others."""
+    found = list[str | None]()
     for (theirs, w), (mine, n) in zip(_weights(wide), _weights(narrow), strict=False):
         block = tuple(slice(size) for size in n.shape)
         if w.ndim != n.ndim or w[block].shape != n.shape:
-            return f"{_shape(n)} of layer {mine!r} can't be a part of {_shape(w)} of {theirs!r}"
+            found.append(f"{_shape(n)} of layer {mine!r} can't be a part of {_shape(w)} of {theirs!r}")
+            continue
         differs = 1 - np.count_nonzero(w[block] == n) / max(1, n.size)
-        if differs:
-            return f"{differs:.0%} of the weights of layer {mine!r} are others than those of {theirs!r}"
-    return None
+        text = f"{differs:.0%} of the weights of layer {mine!r} are others than those of {theirs!r}"
+        found.append(text if differs else None)
+    return found
 
 
 def _weights(graph: Graph) -> list[tuple[str, Array]]:

@@ -46,6 +46,21 @@ def check_widths(widths: Sequence[Width]) -> None:
                 why="the model itself is the widest network, 1; the others are parts of it",
                 hint="--width 0.5=half.onnx",
             )
+        in_percent = f"its names in C end with a percentage of six digits at most, {100 * width.share:g} here"
+        if width.label == label_of(1.0):
+            raise UsageError(
+                f"--width {width.share!r} can't be told from the widest network",
+                where=str(width.path),
+                why=in_percent,
+                hint="the share of its channels, such as 0.99",
+            )
+        if "e" in width.label:
+            raise UsageError(
+                f"--width {width.share!r} is too narrow to be named",
+                where=str(width.path),
+                why=in_percent,
+                hint="the share of its channels, such as 0.01",
+            )
     labels = [width.label for width in widths]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,11 +18,13 @@ from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.codegen.emit import emit_project
 from tinycompile.codegen.slimmable import with_widths
-from tinycompile.errors import UsageError
+from tinycompile.errors import TinycompileWarning, UsageError
+from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.lowering import imported, lower, project_of, with_sources
 from tinycompile.options import Options
 from tinycompile.report.widths import width_lines
+from tinycompile.slimmable import check_sharing
 from tinycompile.verify.compare import verify_build
 
 NET = Slimmable((("conv", 16, 3, 2), ("depthwise", 16, 3, 1), ("conv", 64, 3, 1)), (1, 6, 6))
@@ -97,6 +100,11 @@ def test_every_width_computes_its_own_network_through_one_interface(files: list[
         (expected,) = run(graph, {graph.inputs[0]: x.reshape(graph.types[graph.inputs[0]].shape)})[graph.outputs[0]]
         assert line == again
         assert [float.fromhex(value) for value in line.split()] == expected.ravel().tolist()
+    graph, arena = lowered[2].planned.graph, lowered[2].planned.arena_bytes
+    types = [[graph.types[name] for name in names] for names in (graph.inputs, graph.outputs)]
+    host = HostModel(tmp_path, lowered[2].name, *types, arena, ("-O0",), beside=[f"{lowered[0].name}_weights.c"])
+    (found,) = host.run([x.reshape(types[0][0].shape)])
+    np.testing.assert_array_equal(found.ravel(), expected.ravel())
 
 
 def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
@@ -107,10 +115,26 @@ def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             options_of(files, **others).check()
-    with pytest.raises(UsageError, match=r"--width 1.5 isn't between 0 and 1"):
-        Options.of(widths={1.5: files[1]}).check()
+    for share, message in (
+        (1.5, "--width 1.5 isn't between 0 and 1"),
+        (1 - 1e-7, "--width 0.9999999 can't be told from the widest network"),
+        (1e-7, "--width 1e-07 is too narrow to be named"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            Options.of(widths={share: files[1]}).check()
     result = CliRunner().invoke(main, ["build", str(files[0]), "--width", "0.5"])
     assert "names no file; write 0.5=half.onnx" in result.output
+
+
+def test_one_layer_in_common_is_enough_to_be_a_width(files: list[Path], tmp_path: Path) -> None:
+    partly, other = Slimmable(NET.layers, NET.shape), Slimmable(NET.layers, NET.shape, seed=9)
+    partly.weights = [partly.weights[0], *other.weights[1:]]
+    sources = [files[0], *(net.saved(tmp_path, (share,))[0] for net, share in ((partly, 0.5), (other, 0.25)))]
+    planned = [SimpleNamespace(graph=imported(source, Options()), kernels=()) for source in sources]
+    with pytest.warns(TinycompileWarning, match=r"that it could share are too few, and \d+% of the weights of layer"):
+        check_sharing(sources[:2], planned[:2])
+    with pytest.raises(UsageError, match=r"no weights of it are parts of net_100.onnx's"):
+        check_sharing([files[0], sources[2]], [planned[0], planned[2]])
 
 
 @pytest.mark.parametrize("target", also("stm32f103"))
@@ -127,15 +151,18 @@ def test_networks_that_share_nothing_are_said(target: str, files: list[Path], tm
 
 @pytest.mark.parametrize("target", also("stm32f103", "stm32f746", "mps3-an547"))
 def test_the_firmware_is_bit_exact_at_every_width(target: str, files: list[Path], tmp_path: Path) -> None:
-    widths = dict(zip(SHARES[1:], files[1:], strict=True))
-    build = tinycompile.compile(files[0], target, output=tmp_path / "out", widths=widths)
+    half = tmp_path / files[0].name  # as the widest one's, which is elsewhere
+    half.write_bytes(files[1].read_bytes())
+    build = tinycompile.compile(files[0], target, output=tmp_path / "out", widths={0.5: half, 0.25: files[2]})
     alone = tinycompile.compile(files[0], target, output=tmp_path / "alone")
     x = np.random.default_rng(1).normal(0, 2, (2, 1, 1, 6, 6)).astype(np.float32)
     reports = list[dict]()
     for label in ("100", "50", "25"):
         width = Build(build.folder, model=f"net_100_w{label}")
         assert verify_build(width, [x]).difference is None
-        assert width.execute([x]).instructions[0] > 0
+        executed = width.execute([x])
+        assert executed.instructions[0] > 0
+        np.testing.assert_array_equal(width.run(x), executed.outputs[0].reshape(2, -1))
         reports.append(Build(build.folder, model=width.model).report)
     assert [report["width"]["percent"] for report in reports] == [100, 50, 25]
     assert reports[0]["width"]["shared_bytes"] == 0 < reports[2]["width"]["shared_bytes"]

@@ -16,9 +16,10 @@ from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.measuring import Measures, measured_network
-from tinycompile.measuring.firmware import Measured, Section
+from tinycompile.measuring.firmware import Measured
 from tinycompile.measuring.network import Measurement
 from tinycompile.measuring.unit import units_of
+from tinycompile.object_file import Section
 from tinycompile.planner import LayerPlanner, Planned
 from tinycompile.samples import pattern
 from tinycompile.targets import Board, load_board

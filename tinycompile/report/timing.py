@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -52,13 +51,9 @@ def _code_places(build: Path, program: Program, project: Project, measured: Size
         return [CodePlaces(flash)] * len(program.layers)
     content, size, found = ObjectFile.read(build / f"{program.model}.o"), measured.functions, list[CodePlaces]()
     for layer in program.layers:
-        hot = {function.name for function in layer.kernel.hot or ()}
         needed = [*content.functions(layer.function), *content.reached(layer.function)[1]]
-        names = [name for name in needed if name not in hot and name in size]
-        whole, parts = sum(size[name] for name in names), defaultdict[Memory, float](float)
-        for name in names:
-            parts[copied.get(name, flash)] += size[name] / whole
-        found.append(CodePlaces(flash, copied, dict(parts) or None))
+        names = [name for name in needed if name in size]
+        found.append(CodePlaces.by_size(layer.kernel, names, size, copied, flash))
     return found
 
 

@@ -16,6 +16,7 @@ from tinycompile.dtypes import INT8
 from tinycompile.elf import LIBRARY_STACK_BYTES, library_stack, worst_case_stack
 from tinycompile.errors import SamplesError, UsageError
 from tinycompile.ir import TensorType
+from tinycompile.object_file import ObjectFile
 from tinycompile.report.collect import firmware_stack
 from tinycompile.samples import load_arrays, model_inputs
 from tinycompile.staging import staged
@@ -98,6 +99,9 @@ def test_a_call_through_a_pointer_is_to_a_function_whose_address_is_used(
     assert frame["deeper"] > frame["deep"] + 32 > frame["flat"] + 160
     found = {name: worst_case_stack([tmp_path / "m.ci"], name, 0) for name in ("m.c:call", "m.c:deeper")}
     assert found == {"m.c:call": frame["call"] + frame["deep"], "m.c:deeper": frame["deeper"]}
+    functions = ObjectFile.read(tmp_path / "m.o").functions
+    assert set(functions("top")) == {"top", "call", "deep", "flat", "deeper"}
+    assert functions("call") == ["call"] and functions("missing") == []
 
 
 @pytest.mark.parametrize("more", ["", "int other(void); int more(void) { return other(); }\n"], ids=["odd", "even"])

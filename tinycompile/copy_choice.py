@@ -169,6 +169,7 @@ class CodeSizes:
 
     Attributes:
         functions: of each layer its own and those that this calls, in the same file; none where they aren't known.
+            Different ones have different names.
         sizes: bytes by name.
     """
 
@@ -252,12 +253,14 @@ class Estimate:
         chosen: items and their memories. bytes: of those of a kind.
         price: what the models cost then: all kernels, with what they wait for code that stays in flash, and the bytes.
         left: cycles that other copies would save if there were room.
+        code_sizes: of the only model, where they are known.
     """
 
     chosen: tuple[tuple[Item, Memory], ...]
     bytes: Mapping[Kind, int]
     price: float
     left: float
+    code_sizes: CodeSizes | None = None
 
     @staticmethod
     def of(
@@ -294,11 +297,13 @@ class Estimate:
         best = [(max(i.saved.values(), default=0.0), i) for i in items if i.kind == "code" and i.symbol not in taken]
         left = sum(max(0.0, saved - prices["code"] * item.bytes) for saved, item in best)
         price = sum(kernel.price - kernel.fetches for kernel in kernels) + _fetched(kernels, layout, board) + paid
-        return Estimate(tuple(chosen), found, price, left)
+        return Estimate(tuple(chosen), found, price, left, code_sizes)
 
-    def code_places(self, kernel: Kernel, layout: Layout) -> CodePlaces:
-        """Where a kernel's code would be."""
-        copied = {item.symbol: memory for item, memory in self.chosen if item.kind == "code"}
+    def code_places(self, layer: int, kernel: Kernel, layout: Layout) -> CodePlaces:
+        """Where the code of a layer's kernel would be."""
+        copied, known = {item.symbol: memory for item, memory in self.chosen if item.kind == "code"}, self.code_sizes
+        if known is not None and known.functions[layer]:
+            return CodePlaces.by_size(kernel, known.functions[layer], known.sizes, copied, layout.flash)
         stem = kernel.function.stem if kernel.function else ""
         return CodePlaces(layout.flash, copied, {copied.get(stem, layout.flash): 1.0})
 

@@ -425,7 +425,7 @@ def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: La
             held[copies.arrays.get(symbol_of(0, layer, array), usual)] += constant.bytes
         constants.append(held)
     layers = list(zip(planned.graph.nodes, planned.kernels, strict=True))
-    code = [copies.code_places(kernel, layout) for kernel in planned.kernels]
+    code = [copies.code_places(layer, kernel, layout) for layer, kernel in enumerate(planned.kernels)]
     places = planned.offsets, planned.scratch_offsets
     found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, *places))
     both = sum(found.values(), Cycles())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -216,34 +216,7 @@ def machine_code(elf: Path, blocks: Collection[tuple[int, int]]) -> list[bytes]:
     return found
 
 
-def calls_of(call_graph: Path) -> dict[str, set[str]]:
-    """By the name of each function of a source file in C, the functions that it calls, from GCC's call graph.
-
-    What the compiler made of one in several parts is one; what is called through a pointer isn't known.
-    """
-    calls = dict[str, set[str]]()
-    for source, target in _EDGE.findall(call_graph.read_text()):
-        calls.setdefault(_in_c(source), set()).add(_in_c(target))
-    return calls
-
-
-def reached(function: str, calls: Mapping[str, set[str]], known: Container[str]) -> list[str]:
-    """A function and all that it calls, as far as they are known."""
-    found, pending = dict[str, None](), [function]
-    while pending:
-        name = pending.pop()
-        if name in known and name not in found:
-            found[name] = None
-            pending += sorted(calls.get(name, ()))
-    return list(found)
-
-
 _EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
-
-
-def _in_c(title: str) -> str:
-    """`layers.c:add.constprop.0` is what a static function's title can look like."""
-    return title.rpartition(":")[2].partition(".")[0]
 
 
 def worst_case_stack(

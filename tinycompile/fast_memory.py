@@ -24,7 +24,8 @@ from tinycompile.copy_choice import (
     layer_items,
     merged,
 )
-from tinycompile.elf import calls_of, reached, sizes
+from tinycompile.elf import sizes
+from tinycompile.object_file import ObjectFile
 from tinycompile.options import Options
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Memory
@@ -35,7 +36,7 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
     """The project with what is worth copying.
 
     Args:
-        folder: of the project, with its object files and their call graphs.
+        folder: of the project, with its object files.
         stack: bytes that the firmware needs.
     """
     used = Used(project.arena_bytes, project.state_bytes, project.scratch_bytes, stack)
@@ -66,7 +67,7 @@ def _functions(
     *,
     asked: bool,
 ) -> Iterator[Item]:
-    """The functions of a model's layers, and what these call in the same file.
+    """The functions of a model's layers, and what these call in the same file, themselves or through pointers.
 
     Where several models have functions of one name, the linker script takes all of them, and their bytes count.
 
@@ -74,9 +75,9 @@ def _functions(
         functions: sizes by name, by model.
         asked: they are wanted, so that those that are executed most count where the memories cost nothing.
     """
-    size, calls = functions[program.model], calls_of(folder / "build" / f"{program.model}.ci")
+    size, content = functions[program.model], ObjectFile.read(folder / "build" / f"{program.model}.o")
     for layer in program.layers:
-        names = reached(layer.function, calls, size)
+        names = content.functions(layer.function)
         for item in layer_items(layer.kernel, names, size, project.layout, project.board, memories, asked=asked):
             all_of_that_name = sum(whole_units(each.get(item.symbol, 0)) for each in functions.values())
             yield replace(item, bytes=all_of_that_name)

@@ -16,9 +16,10 @@ from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.measuring import Measures, measured_network
-from tinycompile.measuring.firmware import Measured, Section
-from tinycompile.measuring.network import Measurement
+from tinycompile.measuring.firmware import Measured
+from tinycompile.measuring.network import Measurement, _sharing  # pyright: ignore[reportPrivateUsage]
 from tinycompile.measuring.unit import units_of
+from tinycompile.object_file import Section
 from tinycompile.planner import LayerPlanner, Planned
 from tinycompile.samples import pattern
 from tinycompile.targets import Board, load_board
@@ -90,15 +91,30 @@ def test_keys_tell_apart_what_decides(board: Board, graph: Graph) -> None:
 def test_functions_are_there_once(measures: Measures, board: Board, graph: Graph) -> None:
     plan, base = planned(graph, board), measures.get(measures.nothing)
     assert base is not None
-    shared, own = Section("tc_block_copy", 10, "a", True), Section("conv", 6, "b", True)
+    first, second = (kernel.function for kernel in plan.kernels)
+    assert first is not None and second is not None
+    again = replace(second, stem=first.stem)  # another function with the same name, as two layers for one shape have
+    kernels = plan.kernels[0], replace(plan.kernels[1], function=again), plan.kernels[0]
+    shared, own = Section("tc_block_copy", 10, "a", True), Section(first.stem, 6, "b", True)
     layer = Measured(
-        base.instructions + 5, 40, base.caller_bytes + 20, ("conv", "tc_block_copy"), (own, shared), ("memcpy",)
+        base.instructions + 5, 40, base.caller_bytes + 20, (first.stem, "tc_block_copy"), (own, shared), ("memcpy",)
     )
-    found = Measurement(plan, (layer, layer), base, measures)
-    one = plan.kernels[0].function is plan.kernels[1].function
-    assert found.sizes == {"conv": 8 if one else 16, "tc_block_copy": 12}
-    assert found.instructions == (5, 5) and found.library == {"memcpy"}
-    assert found.far_calls({"conv"}) == (8, 8) and found.far_calls(set()) == (0, 0)
+    found = Measurement(replace(plan, kernels=kernels), (layer,) * 3, base, measures)
+    assert found.sizes == {first.stem: 8, f"{first.stem}.1": 8, "tc_block_copy": 12}
+    assert [names[0] for names in found.functions] == [first.stem, f"{first.stem}.1", first.stem]
+    assert found.instructions == (5, 5, 5) and found.library == {"memcpy"}
+    assert found.far_calls({first.stem}) == (8, 8) and found.far_calls(set()) == (0, 0)
+
+
+def test_functions_for_one_shape_share_what_is_compiled_alike(measures: Measures, board: Board, graph: Graph) -> None:
+    units = units_of(planned(graph, board))
+    function = units[0].kernel.function if units[0] is not None else None
+    assert function is not None
+    alike = Measured(9, 40, 20, (function.stem, "f"), (Section("f", 8, "a", True),), ())
+    other = replace(alike, sections=(Section("f", 8, "b", True),))
+    for second, shared in ((alike, {function.stem}), (other, {function.stem, "f"})):
+        found = _sharing([units[0], units[0]], [alike, second])
+        assert [unit and unit.shared for unit in found] == [shared, shared]
 
 
 def test_what_nothing_emulates_is_not_measured(graph: Graph) -> None:

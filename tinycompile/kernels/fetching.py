@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tinycompile.kernels.base import Kernel
@@ -83,6 +83,22 @@ class CodePlaces:
     flash: Memory
     copied: Mapping[str, Memory] = field(default_factory=dict[str, Memory])
     rest: Mapping[Memory, float] | None = None
+
+    @staticmethod
+    def by_size(
+        kernel: Kernel, names: Iterable[str], size: Mapping[str, int], copied: Mapping[str, Memory], flash: Memory
+    ) -> CodePlaces:
+        """Of a kernel that was compiled: of what isn't hot, each memory has as much as of its bytes.
+
+        Args:
+            names: of its functions. size: bytes of each.
+        """
+        hot, parts = {function.name for function in kernel.hot or ()}, defaultdict[Memory, float](float)
+        rest = [name for name in names if name not in hot]
+        whole = sum(size[name] for name in rest)
+        for name in rest:
+            parts[copied.get(name, flash)] += size[name] / whole
+        return CodePlaces(flash, copied, dict(parts) or None)
 
     def of(self, code: Code) -> Mapping[Memory, float]:
         """Which part of it is in each memory."""

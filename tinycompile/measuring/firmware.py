@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 import tempfile
-from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from elftools.elf.elffile import ELFFile
-from elftools.elf.relocation import RelocationSection
-from elftools.elf.sections import SymbolTableSection
 
 from tinycompile.codegen.emit import emit_project
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project, Provenance
-from tinycompile.elf import calls_of, reached
 from tinycompile.emulator import emulate
 from tinycompile.errors import ToolFailedError
 from tinycompile.layout import Layout
 from tinycompile.measuring.unit import Unit, nothing
+from tinycompile.object_file import ObjectFile, Section
 from tinycompile.report.collect import stack_from
 from tinycompile.samples import pattern
 from tinycompile.staging import write_files
 from tinycompile.targets import Board
 from tinycompile.toolchain import make
-
-_ALLOCATED = 2
-_PLAIN = re.compile(r"[.]\d+\b|[.](constprop|isra|part|cold)\b")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A function or a constant table that a layer brings.
-
-    Attributes:
-        name: of its symbol in C. content: a digest of its bytes. is_code: it is a function.
-    """
-
-    name: str
-    bytes: int
-    content: str
-    is_code: bool
 
 
 @dataclass(frozen=True)
@@ -132,66 +109,14 @@ def _read(folder: Path, program: Program, board: Board) -> Measured:
     if qemu is None or stats.size != 3 or stats[0]:
         raise ToolFailedError(f"measuring a layer failed with status {stats[:1].tolist()}", where=str(folder))
     graph = folder / "build" / f"{model}.ci"
-    content = _Object.read(folder / "build" / f"{model}.o")
+    content = ObjectFile.read(folder / "build" / f"{model}.o")
     function = program.layers[0].function
     own, library = content.reached(function)
-    known = {each.name for each in own if each.is_code}
     return Measured(
         qemu.instructions(int(stats[1])),
         stack_from([graph], f"{model}_invoke", board),
         sum(each.bytes for each in content.sections.values() if each.name == f"{model}_infer"),
-        tuple(reached(function, calls_of(graph), known)) if function else (),
+        tuple(content.functions(function)),
         tuple(each for each in own if not each.name.startswith(f"{model}_")),
         tuple(name for name in library if not name.startswith(f"{model}_")),
     )
-
-
-@dataclass(frozen=True)
-class _Object:
-    """What an object file has in memory, a section for each function or table, by its number.
-
-    Attributes:
-        uses: the numbers of sections, and the names of what isn't in the file, that each refers to.
-    """
-
-    sections: Mapping[int, Section]
-    uses: Mapping[int, Set[int | str]]
-
-    @staticmethod
-    def read(path: Path) -> _Object:
-        sections, uses = dict[int, Section](), defaultdict[int, set[int | str]](set)
-        with path.open("rb") as file:
-            image: Any = ELFFile(file)
-            for number, section in enumerate(image.iter_sections()):
-                if section["sh_flags"] & _ALLOCATED and section["sh_size"] and section["sh_type"] == "SHT_PROGBITS":
-                    digest = hashlib.sha256(section.data()).hexdigest()[:16]
-                    is_code = section.name.startswith(".text")
-                    sections[number] = Section(_name_of(section.name), int(section["sh_size"]), digest, is_code)
-            table = image.get_section_by_name(".symtab")
-            for section in image.iter_sections():
-                if not isinstance(section, RelocationSection) or section["sh_info"] not in sections:
-                    continue
-                entries: Any = section.iter_relocations()
-                for each in entries if isinstance(table, SymbolTableSection) else ():
-                    symbol: Any = table.get_symbol(each["r_info_sym"])
-                    place: int | str = symbol["st_shndx"]
-                    uses[int(section["sh_info"])].add(str(symbol.name) if place == "SHN_UNDEF" else place)
-        return _Object(sections, uses)
-
-    def reached(self, function: str) -> tuple[list[Section], list[str]]:
-        """The sections of a function and all that it refers to, itself or through others; what isn't in the file."""
-        pending = [number for number, each in self.sections.items() if each.name == function and each.is_code]
-        found, library = dict[int, Section](), set[str]()
-        while pending:
-            number = pending.pop()
-            if number not in found and number in self.sections:
-                found[number] = self.sections[number]
-                used = self.uses.get(number, set[int | str]())
-                pending += [each for each in used if isinstance(each, int)]
-                library |= {each for each in used if isinstance(each, str) and each}
-        return [found[number] for number in sorted(found)], sorted(library)
-
-
-def _name_of(section: str) -> str:
-    """`.text.add.constprop.0` is add's."""
-    return _PLAIN.sub("", re.sub(r"^[.](text|rodata|data)[.]?", "", section))

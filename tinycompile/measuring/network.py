@@ -60,19 +60,36 @@ class Measurement:
 
     @cached_property
     def sizes(self) -> Mapping[str, int]:
-        """Bytes of functions and tables by their names in C, each of which the firmware has once."""
-        own, others = Counter[tuple[str, Function]](), dict[tuple[str, str], int]()
-        for kernel, found in zip(self.planned.kernels, self.layers, strict=True):
+        """Bytes of functions and tables by their symbols, each of which the firmware has once."""
+        once, others = dict[str, int](), dict[tuple[str, str], int]()
+        for found, symbols in zip(self.layers, self._symbols, strict=True):
+            own = Counter[str]()
             for section in () if found is None else found.sections:
                 size = -(-section.bytes // 4) * 4
-                if kernel.function is not None and found is not None and section.name == found.functions[0]:
-                    own[section.name, kernel.function] = size
+                if section.name in symbols:
+                    own[symbols[section.name]] += size
                 else:
                     others[section.name, section.content] = size
-        total = Counter[str]()
-        for (name, _), size in (*own.items(), *others.items()):
+            once |= own
+        total = Counter(once)
+        for (name, _), size in others.items():
             total[name] += size
         return total
+
+    @cached_property
+    def _symbols(self) -> list[dict[str, str]]:
+        """Of each layer, by their names in C, what tells its specialised functions from others' with the same names."""
+        numbers, layers = dict[str, dict[Function, int]](), list[dict[str, str]]()
+        for kernel in self.planned.kernels:
+            called = () if kernel.function is None else kernel.function.all_called
+            stems, symbols = Counter(each.stem for each in called), dict[str, str]()
+            for each in called:
+                known = numbers.setdefault(each.stem, {})
+                number = known.setdefault(each, len(known))
+                if stems[each.stem] == 1:
+                    symbols[each.stem] = f"{each.stem}.{number}" if number else each.stem
+            layers.append(symbols)
+        return layers
 
     @property
     def code_sizes(self) -> CodeSizes:
@@ -102,19 +119,22 @@ class Measurement:
         """Bytes of what the linker puts between functions in flash and those copied to RAM: in flash, and with those.
 
         Args:
-            copied: names of functions.
+            copied: symbols of functions.
         """
         core, machine = self.measures.board.core, self.measures.board.toolchain.machine
         each = 0 if machine != "EM_ARM" else 8 if core.has("thumb2") else 16
-        known = [found for found in self.layers if found is not None]
-        into = {found.functions[0] for found in known}.intersection(copied)
-        back = {name for found in known if not copied.isdisjoint(found.functions) for name in found.library}
+        known = [(found, names) for found, names in zip(self.layers, self.functions, strict=True) if found is not None]
+        into = {names[0] for _, names in known}.intersection(copied)
+        back = {name for found, names in known if not copied.isdisjoint(names) for name in found.library}
         return each * len(into), each * len(back)
 
     @property
     def functions(self) -> list[tuple[str, ...]]:
-        """Of each layer its own function and those that this calls."""
-        return [() if found is None else found.functions for found in self.layers]
+        """Of each layer its own function and those that this calls, by their symbols."""
+        return [
+            () if found is None else tuple(symbols.get(name, name) for name in found.functions)
+            for found, symbols in zip(self.layers, self._symbols, strict=True)
+        ]
 
     @property
     def library(self) -> set[str]:
@@ -159,17 +179,19 @@ def measured_network(
 def _sharing(units: Sequence[Unit | None], alone: Sequence[Measured | None]) -> list[Unit | None]:
     """The layers as their model has them: with functions that several of them call.
 
-    Those that only functions for the same shapes call get the same constants from all: they are specialised like those
-    with a single caller.
+    Those that only functions for the same shapes call get the same constants from all, if what GCC made of them is the
+    same in all of these: they are specialised like those with a single caller.
     """
-    layers, callers = Counter[Function](), dict[str, set[Function]]()
+    layers, callers, codes = Counter[Function](), dict[str, set[str]](), dict[str, set[tuple[str, ...]]]()
     known = [(u, u.kernel.function, m) for u, m in zip(units, alone, strict=True) if u is not None and m is not None]
     for _, function, measured in known:
         if function is not None:
             layers[function] += 1
             for name in measured.functions[1:]:
-                callers.setdefault(name, set()).add(function)
-    several = {name for name, found in callers.items() if len({function.stem for function in found}) > 1}
+                callers.setdefault(name, set()).add(function.stem)
+                made = (each.content for each in measured.sections if each.is_code and each.name == name)
+                codes.setdefault(name, set()).add(tuple(made))
+    several = {name for name, found in callers.items() if len(found) > 1 or len(codes[name]) > 1}
     sharing = dict[Unit, Unit]()
     for unit, function, measured in known:
         own = measured.functions[:1] if function is not None and layers[function] > 1 else ()

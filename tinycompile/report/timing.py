@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
-from tinycompile.elf import Sizes, calls_of, reached
+from tinycompile.elf import Sizes
 from tinycompile.kernels.fetching import CodePlaces
 from tinycompile.memory_time import layers_waiting, total
+from tinycompile.object_file import ObjectFile
 from tinycompile.planner import Planned
 from tinycompile.report.sections import TimeSection
 from tinycompile.targets import Cycles, Memory, MemorySystem
@@ -30,7 +30,7 @@ def program_waiting(
     """Of each layer.
 
     Args:
-        build: the folder with the compiler's call graphs; not looked at where no code is copied.
+        build: the folder with the object files; not looked at where no code is copied.
         held: bytes of each layer's constants, by the memory's name.
     """
     layout, board = project.layout, project.board
@@ -49,14 +49,11 @@ def _code_places(build: Path, program: Program, project: Project, measured: Size
     copied = {symbol: copy.memory for copy in project.copies if copy.kind == "code" for symbol in copy.symbols}
     if not copied:
         return [CodePlaces(flash)] * len(program.layers)
-    calls, size, found = calls_of(build / f"{program.model}.ci"), measured.functions, list[CodePlaces]()
+    content, size, found = ObjectFile.read(build / f"{program.model}.o"), measured.functions, list[CodePlaces]()
     for layer in program.layers:
-        hot = {function.name for function in layer.kernel.hot or ()}
-        names = [name for name in reached(layer.function, calls, size) if name not in hot]
-        whole, parts = sum(size[name] for name in names), defaultdict[Memory, float](float)
-        for name in names:
-            parts[copied.get(name, flash)] += size[name] / whole
-        found.append(CodePlaces(flash, copied, dict(parts) or None))
+        needed = [*content.functions(layer.function), *content.reached(layer.function)[1]]
+        names = [name for name in needed if name in size]
+        found.append(CodePlaces.by_size(layer.kernel, names, size, copied, flash))
     return found
 
 

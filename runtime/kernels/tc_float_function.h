@@ -12,38 +12,38 @@ extern "C" {
 
 typedef float tc_float_function(float a, float b);
 
-TC_INLINE float tc_float_add(float a, float b)
+TC_POINTED_AT float tc_float_add(float a, float b)
 {
     return tc_opaque(a + b);
 }
 
-TC_INLINE float tc_float_sub(float a, float b)
+TC_POINTED_AT float tc_float_sub(float a, float b)
 {
     return tc_opaque(a - b);
 }
 
-TC_INLINE float tc_float_mul(float a, float b)
+TC_POINTED_AT float tc_float_mul(float a, float b)
 {
     return tc_opaque(a * b);
 }
 
-TC_INLINE float tc_float_div(float a, float b)
+TC_POINTED_AT float tc_float_div(float a, float b)
 {
     return tc_divide(a, b);
 }
 
-TC_INLINE float tc_float_minimum(float a, float b)
+TC_POINTED_AT float tc_float_minimum(float a, float b)
 {
     return a < b ? a : b;
 }
 
-TC_INLINE float tc_float_maximum(float a, float b)
+TC_POINTED_AT float tc_float_maximum(float a, float b)
 {
     return a > b ? a : b;
 }
 
 /* PRelu: `b` is the slope of negative values. */
-TC_INLINE float tc_float_prelu(float a, float b)
+TC_POINTED_AT float tc_float_prelu(float a, float b)
 {
     return a < 0.0f ? tc_opaque(a * b) : a;
 }

@@ -43,32 +43,32 @@ typedef struct tc_activation {
     float b;
 } tc_activation;
 
-TC_INLINE float tc_map_affine(float x, float a, float b)
+TC_POINTED_AT float tc_map_affine(float x, float a, float b)
 {
     return tc_opaque(a * x) + b;
 }
 
-TC_INLINE float tc_map_identity(float x, float a, float b)
+TC_POINTED_AT float tc_map_identity(float x, float a, float b)
 {
     (void)a;
     (void)b;
     return x;
 }
 
-TC_INLINE float tc_map_relu6(float x, float a, float b)
+TC_POINTED_AT float tc_map_relu6(float x, float a, float b)
 {
     (void)a;
     (void)b;
     return fminf(fmaxf(x, 0.0f), 6.0f);
 }
 
-TC_INLINE float tc_map_scaled_tanh(float x, float a, float b)
+TC_POINTED_AT float tc_map_scaled_tanh(float x, float a, float b)
 {
     return a * tanhf(b * x);
 }
 
 /* Without the overflow of log(1 + exp(x)). */
-TC_INLINE float tc_map_soft_plus(float x, float a, float b)
+TC_POINTED_AT float tc_map_soft_plus(float x, float a, float b)
 {
     (void)a;
     (void)b;

@@ -37,7 +37,7 @@ typedef struct tc_float_unary_shape {
 typedef float tc_float_map(float x, float a, float b);
 
 #define TC_FLOAT_MAP(name, expression)                                                                                 \
-    TC_INLINE float tc_map_##name(float x, float a, float b)                                                           \
+    TC_POINTED_AT float tc_map_##name(float x, float a, float b)                                                       \
     {                                                                                                                  \
         (void)a;                                                                                                       \
         (void)b;                                                                                                       \
@@ -45,12 +45,12 @@ typedef float tc_float_map(float x, float a, float b);
     }
 
 /* Comparisons, which are instructions; fminf and fmaxf are calls of the C library for the sake of NaNs. */
-TC_INLINE float tc_map_at_least(float x, float low)
+TC_POINTED_AT float tc_map_at_least(float x, float low)
 {
     return x < low ? low : x;
 }
 
-TC_INLINE float tc_map_at_most(float x, float high)
+TC_POINTED_AT float tc_map_at_most(float x, float high)
 {
     return x > high ? high : x;
 }

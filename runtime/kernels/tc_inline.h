@@ -21,4 +21,8 @@ typedef char tc_structs_must_not_be_packed[sizeof(struct tc_alignment) >= 12u ? 
 #define TC_INLINE static inline
 #endif
 
+/* Of functions that are called through pointers: at -Og, GCC learns too late which one that is, and not to inline an
+ * always_inline function is an error. */
+#define TC_POINTED_AT static inline
+
 #endif

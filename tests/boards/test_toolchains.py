@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import tinycompile
 from tests.conftest import DIGITS
 from tests.support.alignment import alignment_plugin, check_aligned
 from tinycompile.cli import main
+from tinycompile.codegen.linker import linker_script
 from tinycompile.emulator import execute
 from tinycompile.errors import TinycompileError, ToolFailedError, ToolMissingError
 from tinycompile.profile import profile_build
@@ -227,3 +229,32 @@ def test_riscv_counts_exactly_and_loads_aligned_words_alone(tmp_path: Path) -> N
     assert run.stack_bytes <= build.report["ram"]["stack_bytes"]
     counted = profile_build(build, inputs)["instructions"]
     assert 0 < run.instructions[0] - counted < 16, "the call, and reading the counter"
+
+
+LIBRARY = """
+#include <math.h>
+#include <string.h>
+int main(int argc, char **argv)
+{
+    const double x = (double)argc;
+    (void)strlen(argv[0]);
+    const int whole = (int)(exp(x) + tanh(x) + pow(x, x) + log(x) + lgamma(x) + expm1(x) + erf(x) + fmod(x, 3.0));
+    return whole + (int)(expf((float)x) + tanhf((float)x) + powf((float)x, 2.0f) + logf((float)x));
+}
+"""
+
+
+@pytest.mark.parametrize("name", ["mps2-an500", "qemu-riscv32"])
+def test_what_a_library_needs_in_memory_has_a_place(name: str, tmp_path: Path) -> None:
+    """A section that the linker script doesn't name lies where start-up copies and clears nothing."""
+    board = load_board(name)
+    (tmp_path / "board.ld").write_text(linker_script(board, board))
+    (tmp_path / "main.c").write_text(LIBRARY)
+    flags = [*board.cflags, *board.toolchain.compile_flags, "-nostartfiles", "-Wl,--orphan-handling=warn"]
+    flags += ["-Wl,--defsym=linker_stack_bytes=64", "-Wl,-emain", "-T", "board.ld"]
+    command = [board.toolchain.tool("compiler"), *flags, "main.c", "-lm", "-o", "a.elf"]
+    linked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    orphans = set(re.findall(r"warning: orphan section `([^']+)'", linked.stderr))
+    assert ".comment" in orphans
+    in_memory = [s for s in orphans if re.match(r"\.(s?(data|bss|rodata)|t(data|bss)|init_array)", s)]
+    assert not in_memory, linked.stderr

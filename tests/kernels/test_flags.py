@@ -18,6 +18,7 @@ from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.host_kernel import compile_for_arm, programs, run_kernel
 from tests.support.kernel_checks import M7, int8, random_values, site_of
+from tests.support.recurrent_models import recurrent_site
 from tinycompile.dtypes import FLOAT32, INT8, INT32, UINT8
 from tinycompile.ir import Array, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
@@ -36,6 +37,7 @@ from tinycompile.ops.max_pool2d import MaxPool2D
 from tinycompile.ops.mean import Mean
 from tinycompile.ops.mul import Mul
 from tinycompile.ops.quantize import Quantize
+from tinycompile.ops.rnn import Rnn
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import Core
 
@@ -244,6 +246,14 @@ def test_the_assembly_lives_with_other_flags(flags: str) -> None:
         kernel = factory(site, M7)
         assert kernel is not None
         compile_for_arm(kernel, "cortex-m7", "-O1", *flags.split())
+
+
+def test_functions_that_are_pointed_at_compile_for_debugging() -> None:
+    """At -Og it is known too late which function a pointer leads to: nothing must rely on its being inlined."""
+    a, b = int8((200,), 0.1, 3), int8((200,), 0.07, -4)
+    sum_of_floats = site_of(Add(rule="onnx"), [a, b], [None, None], int8((), 0.1, 1))
+    for site in (sum_of_floats, recurrent_site(Rnn())):
+        compile_for_arm(portable(site), "cortex-m7", "-Og")
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,12 @@ from tests.kernels.test_dsp import layer
 from tests.kernels.test_packed import worst
 from tests.support.emulated_kernel import check_emulated
 from tests.support.kernel_checks import M7, check, int8, random_values, site_of
+from tests.support.recurrent_models import recurrent_site
+from tinycompile.dtypes import FLOAT32
 from tinycompile.ir import Array, Site, TensorType
 from tinycompile.kernels import kernels_of, paired_row, woven
 from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.kernels.float_recurrent import rnn
 from tinycompile.kernels.plain_sum import plain_sum
 from tinycompile.kernels.plane_depthwise import depthwise_plane
 from tinycompile.kernels.winograd4 import winograd4_halves
@@ -23,6 +26,7 @@ from tinycompile.numerics.latitude import Latitude
 from tinycompile.ops.add import Add
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.rnn import Rnn
 from tinycompile.ops.sub import Sub
 from tinycompile.targets import Core, load_board
 
@@ -81,6 +85,8 @@ CASES: tuple[tuple[Factory, Site], ...] = (
 
 def extremes(t: TensorType, rng: np.random.Generator) -> Array:
     """Some pixels have nothing but the lowest value, or the highest: the largest sums beside each other."""
+    if t.dtype == FLOAT32:
+        return random_values(t, rng)
     low, high = t.dtype.range
     values = random_values(t, rng)
     kind = rng.integers(0, 3, (*t.shape[:-1], 1))
@@ -93,7 +99,8 @@ def test_the_definition_on_the_host() -> None:
 
 
 def test_the_definition_in_assembly() -> None:
-    check_emulated(CASES, "qemu-riscv32", values_of=extremes)
+    """And floats by functions of the C library, with their constants."""
+    check_emulated([*CASES, (rnn, recurrent_site(Rnn()))], "qemu-riscv32", values_of=extremes)
 
 
 @pytest.mark.parametrize("weave", [THREES, FIVES])

@@ -7,3 +7,4 @@
 #define TC_INLINE_H
 #include <stdint.h>
 #define TC_INLINE static inline
+#define TC_POINTED_AT static inline

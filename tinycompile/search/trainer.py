@@ -92,7 +92,7 @@ def accuracy_of(proto: Any, part: Part) -> float:
 
 
 def one_cycle(torch: Any, optimizer: Any, rate: float, steps: int) -> Any:
-    """The schedule of the learning rate; too few steps for a rise begin at its height: PyTorch divides by its length."""
+    """The schedule of the learning rate; too few steps for a rise begin at its height."""
     rises = _WARM if _WARM * steps > 1 else 0.0
     return torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=rises)
 

@@ -140,8 +140,10 @@ def test_a_folder_has_one_search(search: Search) -> None:
     with search.begun(), pytest.raises(UsageError, match="another process searches in"):
         begun(search)
     assert begun(replace(search, output=search.output.with_name("other"))) != study
-    with pytest.raises(UsageError, match="has a search with another seed"):
-        begun(replace(search, seed=2))
+    (search.output / "trials").mkdir()
+    for other, message in (({"seed": 2, "folds": 3}, "folds, seed"), ({"limits": Limits(100, 1)}, "flash, instr")):
+        with pytest.raises(UsageError, match=f"has a search with another {message}"):
+            begun(replace(search, **other))
     (search.output / "search.json").write_text("{")
     with pytest.raises(UsageError, match="no settings of a search"):
         begun(search)
@@ -150,6 +152,18 @@ def test_a_folder_has_one_search(search: Search) -> None:
         begun(search)
     with pytest.raises(UsageError, match="can't be a folder: file exists"):
         begun(replace(search, output=search.data))
+
+
+def test_a_folder_in_which_nothing_was_trained_is_any_searches(search: Search) -> None:
+    study = begun(search)
+    for end in ("", "-wal", "-shm"):
+        (search.output / f"study.db{end}").touch()
+    changed = replace(search, limits=Limits(ram=100))
+    assert begun(changed) == begun(changed) != study
+    with search.begun(), pytest.raises(UsageError, match="another process searches in"):
+        begun(changed)
+    (search.output / "search.json").unlink()
+    assert begun(search) not in ("", study)
 
 
 def begun(search: Search) -> str:
@@ -169,6 +183,7 @@ def begun(search: Search) -> str:
         ({"limits": Limits(instructions=0)}, "--instructions 0"),
         ({"target": "nothing"}, "unknown target 'nothing'"),
         ({"space": "nothing"}, "no space 'nothing'"),
+        ({"sampler": "TPE"}, "--sampler 'TPE' is unknown"),
         ({"trainer": "nothing"}, "no trainer 'nothing'"),
         ({"data": Path("nothing.npz")}, "no such file"),
     ],

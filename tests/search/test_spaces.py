@@ -192,6 +192,14 @@ def test_layers_have_names_of_their_own() -> None:
         net.named("stem")
 
 
+@pytest.mark.parametrize("name", READY)
+def test_samples_without_rows_and_columns_are_said(name: str) -> None:
+    space = load_space(name)
+    config = {key: values[0] for key, values in space.parameters.items()}
+    with pytest.raises(UsageError, match=r"samples of shape \(192,\) have no rows and columns\n.*\n  try: x \(count"):
+        space.network(config, (192,), 3)
+
+
 def test_a_network_that_is_none() -> None:
     def build(_config: object, _shape: object, _classes: int) -> int:
         return 3

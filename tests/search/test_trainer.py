@@ -13,7 +13,7 @@ from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.search import Network, load_space
 from tinycompile.search.space import READY
 from tinycompile.search.torch_network import Trainable, as_proto
-from tinycompile.search.trainer import Recipe, accuracy_of, train
+from tinycompile.search.trainer import Recipe, accuracy_of, one_cycle, train
 
 torch: Any = pytest.importorskip("torch")
 torch.set_num_threads(1)  # as workers do: small networks on several threads wait for each other
@@ -54,6 +54,18 @@ def test_a_seed_is_all_that_matters() -> None:
     part, proto = samples((1, 8, 8)), networks()[1][1]
     one, same, other = (train(proto, part, part, Recipe(epochs=2), seed)[0].SerializeToString() for seed in (1, 1, 2))
     assert one == same != other
+
+
+def test_any_number_of_steps_has_its_rates() -> None:
+    for steps in range(1, 12):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+        schedule, rates = one_cycle(torch, optimizer, 0.5, steps), list[float]()
+        for _ in range(steps):
+            rates.append(schedule.get_last_lr()[0])
+            optimizer.step()
+            schedule.step()
+        assert max(rates) <= 0.5
+        assert rates[-1] == min(rates) > 0
 
 
 def test_training_ends_where_it_is_told_to() -> None:

@@ -21,7 +21,7 @@ from tinycompile.search.data import Part
 from tinycompile.search.space import Config, NoNetwork, Space, Value
 from tinycompile.search.supernet import Members, largest
 from tinycompile.search.torch_network import torch_module
-from tinycompile.search.trainer import WARM, Recipe, parameter_groups, varied
+from tinycompile.search.trainer import Recipe, one_cycle, parameter_groups, varied
 
 ALIKE = 0.3
 """The part of the epochs in which all values are as likely as others, and only weights are trained."""
@@ -143,7 +143,7 @@ def train_architecture(
     x, y, other_x, other_y = (torch.tensor(each) for part in parts for each in (part.x, part.y))
     optimizer = torch.optim.AdamW(parameter_groups(list(members.shared.values()), recipe.decay), recipe.rate)
     total = recipe.epochs * -(-len(x) // recipe.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=total, pct_start=WARM)
+    schedule = one_cycle(torch, optimizer, recipe.rate, total)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
     deviation = float(x.std())
     for epoch in range(recipe.epochs):

@@ -21,7 +21,7 @@ from tinycompile.search.prices import Prices
 from tinycompile.search.settings import Search
 from tinycompile.search.slim import Slimmed, slimmed
 from tinycompile.search.space import load_space
-from tinycompile.search.study import ROUND, Candidate, Study, front_of
+from tinycompile.search.study import ROUND, STUDY, Candidate, Study, front_of
 from tinycompile.search.tasks import Direct, Result, Shared, Task
 
 POPULATION = 128
@@ -106,7 +106,7 @@ def _searched(search: Search, name: str, pool: Pool | Cluster, progress: Callabl
     prices = Prices(space, data.shape, data.classes, search.target, search.limits, search.measure)
     unmeasured = replace(prices, measure=False)  # many networks that aren't candidates
     likely = _chosen(search, unmeasured, pool, progress).probabilities if search.sampler == "direct" else None
-    storage = search.storage or search.output / "study.db"
+    storage = search.storage or search.output / STUDY
     study = Study(storage, space, search.sampler, search.seed, prices, name, likely)
     _share(search, data, unmeasured, pool, progress)
     while found := study.round(search.trials):

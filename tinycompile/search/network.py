@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 
 OPSET = 17
+_INPUT = "input"
+_IMAGE = 3
+"""Axes of an image, a window of sensors included."""
 _IR_VERSION = 8
 _CLAMP = 6.0
 """Of ReLU6."""
@@ -30,7 +34,7 @@ class Network:
     """
 
     def __init__(self, shape: Sequence[int], *, seed: int = 0, name: str = "candidate") -> None:
-        self.name, self.at = name, "input"
+        self.name, self.at = name, _INPUT
         self.input_shape: tuple[int, ...] = tuple(shape)
         self.shape: tuple[int, ...] = self.input_shape
         self._random = np.random.default_rng(seed)
@@ -63,8 +67,11 @@ class Network:
 
         Args:
             activation: "relu", "relu6", or None.
+
+        Raises:
+            UsageError: what it is of has no rows and columns.
         """
-        inputs, height, width = self.shape
+        inputs, height, width = self.image()
         sizes, strides = _pair(kernel), _pair(stride)
         outs = [-(-size // step) for size, step in zip((height, width), strides, strict=True)]
         totals = [
@@ -82,6 +89,21 @@ class Network:
             values = (self._constant(n, v) for n, v in zip(names, (ones, zeros, zeros, ones), strict=True))
             self._apply("BatchNormalization", self.shape, *values)
         return self.activation(activation)
+
+    def image(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the last value.
+
+        Raises:
+            UsageError: it hasn't all of them.
+        """
+        if len(self.shape) != _IMAGE:
+            raise UsageError(
+                f"{'samples' if self.at == _INPUT else 'values'} of shape {self.shape} have no rows and columns",
+                why="convolutions are of (channels, height, width)",
+                hint="x (count, channels, height, width), or (count, channels, steps); or a space of `dense` layers",
+            )
+        channels, height, width = self.shape
+        return channels, height, width
 
     def depthwise(
         self, kernel: int | tuple[int, int] = 3, stride: int | tuple[int, int] = 1, activation: str | None = "relu"

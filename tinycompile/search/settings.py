@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from tinycompile.errors import UsageError, system_reason
@@ -19,6 +19,7 @@ from tinycompile.search.data import Data
 from tinycompile.search.prices import Limits
 from tinycompile.search.slim import check_widths_of
 from tinycompile.search.space import load_space
+from tinycompile.search.study import STUDY, check_sampler
 from tinycompile.search.tasks import Setup, load_trainer
 from tinycompile.search.trainer import Recipe
 
@@ -28,6 +29,8 @@ SETTINGS = "search.json"
 
 LOCK = "lock"
 """The file that the process which searches has locked; however it ends, the system unlocks it."""
+_BEFORE = (SETTINGS, LOCK, *(f"{STUDY}{end}" for end in ("", "-wal", "-shm", "-journal")))
+"""What a folder has before anything is trained."""
 
 _LEAST: dict[str, float] = {
     "trials": 1,
@@ -104,6 +107,7 @@ class Search:
                 raise UsageError(f"--{name.replace('_', '-')} {value} is out of range", hint=f"{least} or more")
         if self.limits.instructions is not None and self.limits.instructions < 1:
             raise UsageError(f"--instructions {self.limits.instructions} is no limit", hint="500K or 2M")
+        check_sampler(self.sampler)
         self.limits.options(self.target).board()
         if self.widths:
             check_widths_of(self.widths, load_space(self.space))
@@ -117,6 +121,8 @@ class Search:
     def begun(self) -> Generator[str]:
         """Make the folder, or see that it is of this search; it is ours alone until the end.
 
+        One in which nothing was trained yet is any search's: there is nothing to go on with.
+
         Yields:
             The name of its study in a storage, which may have those of other folders.
 
@@ -124,7 +130,7 @@ class Search:
             UsageError: the folder is of something else, or another process searches in it. Others as `check`.
         """
         self.check()
-        study = self._begin()
+        self._claim()
         with (self.output / LOCK).open("a") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -132,9 +138,25 @@ class Search:
                 raise UsageError(
                     f"another process searches in {self.output}", hint="wait for its end, or another --output"
                 ) from error
-            yield study
+            yield self._study()
 
-    def _begin(self) -> str:
+    def _claim(self) -> None:
+        """Make the folder, or see that it has a search or nothing."""
+        try:
+            self.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"{self.output} can't be a folder: {system_reason(error)}", hint="another --output"
+            ) from error
+        if not (self.output / SETTINGS).exists() and not self._nothing_trained():
+            raise UsageError(f"{self.output} isn't empty and has no search", hint="another --output")
+
+    def _nothing_trained(self) -> bool:
+        """Whether the folder has at most what a search writes before it trains."""
+        return all(path.name in _BEFORE or _is_half_written(path) for path in self.output.iterdir())
+
+    def _study(self) -> str:
+        """The name of the study, which is a new one where this search begins."""
         settings: dict[str, Any] = {
             "space": self.space,
             "space_sha256": _digest(Path(self.space)),
@@ -159,26 +181,31 @@ class Search:
                 known: dict[str, Any] = {"measure": False} | json.loads(file.read_text())  # which older ones don't say
             except (ValueError, TypeError) as error:
                 raise UsageError("no settings of a search", where=str(file), hint="another --output") from error
-            other = sorted(name for name in settings if known.get(name) != settings[name])
-            if other:
+            other = _different(known, settings)
+            if not other:
+                return str(known.get("study", "search"))
+            if not self._nothing_trained():
                 raise UsageError(
-                    f"{self.output} has a search with another {other[0].removesuffix('_sha256')}",
+                    f"{self.output} has a search with another {', '.join(other)}",
                     where=str(file),
                     why="its candidates can't be compared with those of this one",
                     hint="another --output, or the options of the search that is there",
                 )
-            return str(known.get("study", "search"))
-        try:
-            self.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"{self.output} can't be a folder: {system_reason(error)}", hint="another --output"
-            ) from error
-        if any(not _is_half_written(path) for path in self.output.iterdir()):
-            raise UsageError(f"{self.output} isn't empty and has no search", hint="another --output")
         study = f"search-{uuid4().hex}"
         replace_file(file, json.dumps(settings | {"study": study}, indent=1))
         return study
+
+
+def _different(known: dict[str, Any], settings: dict[str, Any]) -> list[str]:
+    """What settings are called that are others than those known; of limits and the recipe, which of them."""
+    found = list[str]()
+    for name, value in sorted(settings.items()):
+        before = known.get(name)
+        if isinstance(value, dict) and isinstance(before, dict):
+            found += _different(cast(dict[str, Any], before), cast(dict[str, Any], value))
+        elif before != value:
+            found.append(name.removesuffix("_sha256").replace("_", " "))
+    return found
 
 
 def _is_half_written(path: Path) -> bool:

@@ -27,6 +27,8 @@ AT_RANDOM = 0.1
 """The part of a direct search's candidates whose values are as likely as others, parameter by parameter."""
 EXHAUSTED = 200
 """So many choices one after another without a new network that fits: there are no more."""
+STUDY = "study.db"
+"""The candidates, in the folder of the results."""
 ASKED = "asked"
 """The attribute of a trial that was asked for and priced: whether it is a candidate, and which."""
 _SEEDS = 2**31
@@ -56,6 +58,12 @@ def _file_storage(optuna: Any, path: Path) -> Any:
     event.listen(storage.engine, "connect", connected)
     storage.engine.dispose()
     return storage
+
+
+def check_sampler(name: str) -> None:
+    """Raises UsageError: there is no such sampler."""
+    if name not in SAMPLERS:
+        raise UsageError(f"--sampler {name!r} is unknown", hint=f"one of: {', '.join(SAMPLERS)}")
 
 
 @dataclass(frozen=True)
@@ -120,8 +128,7 @@ class Study:
         likely: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
         self._optuna = optuna_module()
-        if sampler not in SAMPLERS:
-            raise UsageError(f"--sampler {sampler!r} is unknown", hint=f"one of: {', '.join(SAMPLERS)}")
+        check_sampler(sampler)
         self._space, self._sampler, self._seed, self._price = space, sampler, seed, price
         self._likely = likely or {}
         try:

@@ -19,7 +19,7 @@ from tinycompile.search.data import Part
 from tinycompile.search.shared_weights import inherited, key_of, part_of, shapes_of
 from tinycompile.search.space import Config, NoNetwork, Space, Value
 from tinycompile.search.torch_network import MOMENTUM, Trainable, torch_module
-from tinycompile.search.trainer import WARM, Recipe, parameter_groups, varied
+from tinycompile.search.trainer import Recipe, one_cycle, parameter_groups, varied
 
 SMALLER = 4
 """Networks of a step beside the largest."""
@@ -129,7 +129,7 @@ def train_supernet(
     leaves = list(members.shared.values())
     optimizer = torch.optim.AdamW(parameter_groups(leaves, recipe.decay), recipe.rate)
     total = recipe.epochs * steps
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=total, pct_start=WARM)
+    schedule = one_cycle(torch, optimizer, recipe.rate, total)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
     deviation = float(x.std())
     for epoch in range(recipe.epochs):

@@ -12,7 +12,7 @@ from typing import Any
 from tinycompile.search.data import Part
 from tinycompile.search.torch_network import Trainable, TrainableModule, torch_module, trainable
 
-WARM = 0.2
+_WARM = 0.2
 """The part of the steps in which the rate rises."""
 _CHECKED = 1000
 """Samples of a batch that is only looked at."""
@@ -63,8 +63,7 @@ def train(
     x, y = torch.tensor(part.x), torch.tensor(part.y)
     steps = -(-len(x) // recipe.batch)
     optimizer = torch.optim.AdamW(parameter_groups(net.parameters(), recipe.decay), recipe.rate)
-    total = recipe.epochs * steps
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.rate, total_steps=total, pct_start=WARM)
+    schedule = one_cycle(torch, optimizer, recipe.rate, recipe.epochs * steps)
     loss_of = torch.nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
     kept, keep = net.state(), max(0.0, 1 - 1 / (recipe.averaged * steps))
     deviation = float(x.std())
@@ -90,6 +89,12 @@ def accuracy_of(proto: Any, part: Part) -> float:
     """The part of samples whose class a network says."""
     net = Trainable(proto)
     return _accuracy(net, net.state(), part)
+
+
+def one_cycle(torch: Any, optimizer: Any, rate: float, steps: int) -> Any:
+    """The schedule of the learning rate; too few steps for a rise begin at its height."""
+    rises = _WARM if _WARM * steps > 1 else 0.0
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=rises)
 
 
 def parameter_groups(parameters: Sequence[Any], decay: float) -> list[dict[str, Any]]:

@@ -21,9 +21,7 @@ _MOST_TOKENS = 256
 
 
 def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
-    """Raises ValueError: samples aren't images. NoNetwork: too many tokens, or a width that heads don't divide."""
-    if len(shape) != 3:
-        raise ValueError(f"samples of shape {shape} are no images (channels, height, width)")
+    """Raises NoNetwork: too many tokens, or a width that heads don't divide."""
     width, patch, heads = (int(config[name]) for name in ("width", "patch", "heads"))
     net = Network(shape)
     for layer in range(int(config["layers"])):

@@ -31,9 +31,7 @@ _SMALLEST = 4
 
 
 def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
-    """Raises ValueError: samples aren't images."""
-    if len(shape) != 3:
-        raise ValueError(f"samples of shape {shape} are no images (channels, height, width)")
+    """`block_1` to `block_3` are the kinds of a stage's blocks; an `expansion` is of bottlenecks alone."""
     net = Network(shape)
     net.named("stem").conv(int(config["stem"]), int(config["stem_kernel"]), int(config["stem_stride"]))
     for stage in range(1, int(config["stages"]) + 1):

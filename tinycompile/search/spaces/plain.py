@@ -22,13 +22,7 @@ WIDTHS = ("stem", "width_1", "width_2")
 
 
 def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
-    """The kernels are those of a stage's later convolutions: the first of each has 3 rows and columns.
-
-    Raises:
-        ValueError: samples aren't images.
-    """
-    if len(shape) != 3:
-        raise ValueError(f"samples of shape {shape} are no images (channels, height, width)")
+    """The kernels are those of a stage's later convolutions: the first of each has 3 rows and columns."""
     net = Network(shape).named("stem").conv(int(config["stem"]), 3)
     for layer in range(int(config["depth_1"])):
         net.named(f"full_{layer}").conv(int(config["width_1"]), int(config["kernel_1"]))

@@ -22,13 +22,7 @@ WIDTHS = ("stem", "width")
 
 
 def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
-    """`halved`: so many of the separable layers have a stride of 2.
-
-    Raises:
-        ValueError: samples aren't images.
-    """
-    if len(shape) != 3:
-        raise ValueError(f"samples of shape {shape} are no windows (channels, 1, steps) and no images")
+    """`halved`: so many of the separable layers have a stride of 2."""
     net = Network(shape)
     net.named("stem").conv(int(config["stem"]), *_window(net, int(config["stem_kernel"]), int(config["stem_stride"])))
     for layer in range(int(config["depth"])):
@@ -39,5 +33,5 @@ def build(config: Config, shape: tuple[int, ...], classes: int) -> Network:
 
 def _window(net: Network, kernel: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
     """Kernel and stride, in one row only where the image has no more."""
-    rows = net.shape[1]
+    _, rows, _ = net.image()
     return (min(kernel, 2 * rows - 1), kernel), (stride if rows > 1 else 1, stride)

@@ -56,11 +56,19 @@ def check(code: str, model: str) -> None:
     assert [line for line in body[2:] if line and not line.startswith("    ")] == []
 
 
+def untidy(files: dict[str, str]) -> list[str]:
+    """What nobody types: spaces at a line's end, two empty lines."""
+    return [
+        f"{name}: {wrong!r}" for name, text in files.items() for wrong in (" \n", "\t\n", "\n\n\n") if wrong in text
+    ]
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("options", [{}, {"weights": "separate"}, {"target": "rp2040"}, {"target": "host"}], ids=str)
 def test_invoke_comes_first_and_values_have_names(schedule: str, options: dict[str, str]) -> None:
     files, model = emitted([DIGITS / "digits_int8.tflite"], schedule=schedule, **options)
     check(files[f"{model}.c"], model)
+    assert untidy(files) == []
 
 
 @pytest.mark.parametrize("name", LAYER_WISE)

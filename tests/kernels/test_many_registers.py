@@ -77,6 +77,8 @@ CASES: tuple[tuple[Factory, Site], ...] = (
         plain_sum,
         site_of(Sub((-128, 9)), [int8((8,), 0.02, 5), int8((8,), 0.04, 0)], [None, BEHIND], int8((), 0.05, -128)),
     ),
+    (woven.conv2d, WINDOWS),
+    (woven.fully_connected, dense(40, 6, 5, (-128, 127), 0)),
     (paired_row.fully_connected, dense(600, 9, 1, (-128, 127), 0)),
     (paired_row.fully_connected, _with_weights(dense(640, 8, 1, (-128, 127), 0), 1)),
     (paired_row.fully_connected, _with_weights(dense(64, 2, 1, (-128, 127), 0), -127)),

@@ -72,9 +72,10 @@ TC_INLINE int8_t tc_requantize_block(int32_t a, const int32_t *parameters, const
     const int32_t step = requant->is_signed != 0 ? parameters[2] & (a >> 31) : 0;
     const int32_t high = requant->is_rounded != 0 ? tc_smmlar(a, parameters[0], parameters[1] + (a >> 31))
                                                   : tc_smmla(a, parameters[0], parameters[1] - step);
-    const int32_t shifted = high >> requant->shift;
-    const int32_t y = requant->is_unsigned != 0 ? tc_usat(shifted, requant->bits) : tc_ssat(shifted, requant->bits);
-    return (int8_t)(y < requant->low ? requant->low : y > requant->high ? requant->high : y);
+    const int32_t smallest = requant->is_unsigned != 0 ? 0 : -(int32_t)(1u << (requant->bits - 1u));
+    const int32_t largest = (int32_t)((1u << (requant->is_unsigned != 0 ? requant->bits : requant->bits - 1u)) - 1u);
+    return (int8_t)tc_clamp8(high >> requant->shift, requant->low > smallest ? requant->low : smallest,
+                             requant->high < largest ? requant->high : largest);
 }
 
 #if TC_DSP_BLOCKS

@@ -134,7 +134,11 @@ TC_INLINE void tc_winograd4_column(const uint32_t *window, uint32_t pitch, uint3
 /* Both lanes as int16: what the lower one borrowed goes back. */
 TC_INLINE uint32_t tc_winograd4_lanes(uint32_t sum)
 {
+#if TC_DSP
     return tc_pkhbt(sum, sum + 0x8000u, 0);
+#else
+    return sum + ((sum & 0x8000u) << 1);
+#endif
 }
 
 /* The horizontal half of a row of a tile: six positions. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: 0BSD */
 /*
- * The products of the Winograd convolutions (tc_winograd_block.h) for cores with some 30 registers and no SIMD: RV32. The two
- * input channels of a pair are halves of their words, loaded one by one: a load, two MUL and two additions for two products.
+ * The products of the Winograd convolutions (tc_winograd_block.h) for cores without SIMD: RV32, Cortex-M3. The two input
+ * channels of a pair are halves of their words, loaded one by one: a load, two MUL and two additions for two products, or a
+ * load and two MLA.
  *
  *     TC_WINOGRAD_HALVES(name, pairs) defines a tc_winograd_products; an even number of pairs
  *     TC_WINOGRAD_HALVES_OUTPUTS(name, form, saturate, bits, shift, low, high) defines a tc_winograd4_outputs, whose loops
@@ -135,6 +136,71 @@ TC_INLINE void tc_winograd_halves_outputs(const int32_t *sums, const int32_t *pa
             : "+r"(a0), "+r"(a1), "+r"(a2), "+r"(a3) \
             : \
             : "a4", "a5", "a6", "a7", "t0", "t1", "t2", "t3", "t4", "t5", "t6", "s1", "s2", "memory"); \
+    }
+
+#elif TC_THUMB2 && !defined(TC_RESERVE_R9)
+
+/* The transformed input of a tile, in lr, times the weights of both output channels, in r2 and r9. */
+#define TC_HALVES_FIRST(sum, weight) "mul " #sum ", lr, " #weight "\n\t"
+#define TC_HALVES_NEXT(sum, weight) "mla " #sum ", lr, " #weight ", " #sum "\n\t"
+#define TC_HALVES_TILE(product, address, first, second) \
+    "ldrsh lr, " address "\n\t" \
+    product(first, r2) \
+    product(second, r9)
+
+/* Both input channels of a pair: the upper halves, then the lower ones, behind whose last loads r0 and r1 go on. */
+#define TC_HALVES_PAIR(product) \
+    "ldrsh r2, [r0, #2]\n\t" \
+    "ldrsh r9, [r0, #6]\n\t" \
+    TC_HALVES_TILE(product, "[r1, #2]", r3, r8) \
+    TC_HALVES_TILE(product, "[r1, #6]", r4, r10) \
+    TC_HALVES_TILE(product, "[r1, #10]", r5, r11) \
+    TC_HALVES_TILE(product, "[r1, #14]", r6, r12) \
+    "ldrsh r9, [r0, #4]\n\t" \
+    "ldrsh r2, [r0], #8\n\t" \
+    TC_HALVES_TILE(TC_HALVES_NEXT, "[r1, #4]", r4, r10) \
+    TC_HALVES_TILE(TC_HALVES_NEXT, "[r1, #8]", r5, r11) \
+    TC_HALVES_TILE(TC_HALVES_NEXT, "[r1, #12]", r6, r12) \
+    TC_HALVES_TILE(TC_HALVES_NEXT, "[r1], #16", r3, r8)
+
+/* Two pairs, and six more where all are a multiple of eight. */
+#define TC_HALVES_AT_ONCE(pairs) (pairs % 8 == 0 ? 8 : 2)
+#define TC_HALVES_PAIRS(pairs, product) \
+    TC_HALVES_PAIR(product) \
+    TC_HALVES_PAIR(TC_HALVES_NEXT) \
+    ".if (" #pairs " & 7) == 0\n\t" \
+    ".rept 6\n\t" \
+    TC_HALVES_PAIR(TC_HALVES_NEXT) \
+    ".endr\n\t" \
+    ".endif\n\t"
+
+/* The sums of a position are in registers until it ends; r7, which may be the frame pointer, is none of them. */
+#define TC_WINOGRAD_HALVES(name, pairs) \
+    static TC_NOINLINE void name(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end) \
+    { \
+        register const int32_t *r0 __asm__("r0") = u; \
+        register const uint32_t *r1 __asm__("r1") = v; \
+        do { \
+            const uint32_t *const end = r1 + 4 * pairs; \
+            register int32_t r3 __asm__("r3"), r4 __asm__("r4"), r5 __asm__("r5"), r6 __asm__("r6"); \
+            register int32_t r8 __asm__("r8"), r10 __asm__("r10"), r11 __asm__("r11"), r12 __asm__("r12"); \
+            TC_ASM_WITH_R9(TC_HALVES_PAIRS(pairs, TC_HALVES_FIRST) \
+                           : "+r"(r0), "+r"(r1), "=r"(r3), "=r"(r4), "=r"(r5), "=r"(r6), "=r"(r8), "=r"(r10), "=r"(r11), \
+                             "=r"(r12) \
+                           : \
+                           : "r2", "r9", "lr", "memory"); \
+            while (pairs > TC_HALVES_AT_ONCE(pairs) && r1 != end) { \
+                TC_ASM_WITH_R9(TC_HALVES_PAIRS(pairs, TC_HALVES_NEXT) \
+                               : "+r"(r0), "+r"(r1), "+r"(r3), "+r"(r4), "+r"(r5), "+r"(r6), "+r"(r8), "+r"(r10), \
+                                 "+r"(r11), "+r"(r12) \
+                               : \
+                               : "r2", "r9", "lr", "memory"); \
+            } \
+            __asm__ volatile("stmia %0!, {r3-r6, r8, r10-r12}" \
+                           : "+r"(sums) \
+                           : "r"(r3), "r"(r4), "r"(r5), "r"(r6), "r"(r8), "r"(r10), "r"(r11), "r"(r12) \
+                           : "memory"); \
+        } while (r1 != v_end); \
     }
 
 #else

@@ -6,6 +6,7 @@
 #include "kernels/tc_matrix_block.h"
 #include "kernels/tc_winograd4_block.h"
 #include "kernels/tc_winograd_block.h"
+#include "kernels/tc_winograd_halves.h"
 
 /* Every form; no clamp, below, above, both in three steps and in four; a shift by 0. The test knows their arguments. */
 #define FORMS(DEFINE) \
@@ -101,6 +102,7 @@ FORMS(DEFINE_FORM)
     TC_LANE_ROW_SINGLE_LONG(row_single_long_##name, 8, AS_A_WHOLE, 0, __VA_ARGS__) \
     TC_WINOGRAD4_OUTPUTS(outputs4_##name, __VA_ARGS__) \
     TC_WINOGRAD4_OUTPUTS_SINGLE(outputs4_single_##name, __VA_ARGS__) \
+    TC_WINOGRAD_HALVES_OUTPUTS(outputs4_halves_##name, __VA_ARGS__) \
     OUTPUTS4_TWIN(outputs4_##name##_twin, __VA_ARGS__)
 FEW_FORMS(DEFINE_FEW)
 
@@ -126,6 +128,10 @@ TC_WINOGRAD_PRODUCTS(products_2, 2)
 TC_WINOGRAD_PRODUCTS(products_6, 6)
 TC_WINOGRAD_PRODUCTS_SINGLE(products_single_2, 2)
 TC_WINOGRAD_PRODUCTS_SINGLE(products_single_6, 6)
+TC_WINOGRAD_HALVES(products_halves_2, 2)
+TC_WINOGRAD_HALVES(products_halves_6, 6)
+TC_WINOGRAD_HALVES(products_halves_8, 8)
+TC_WINOGRAD_HALVES(products_halves_16, 16)
 static void products_2_twin(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end)
 {
     tc_winograd_products_portable(u, v, sums, v_end, 2);
@@ -133,6 +139,14 @@ static void products_2_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
 static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end)
 {
     tc_winograd_products_portable(u, v, sums, v_end, 6);
+}
+static void products_8_twin(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end)
+{
+    tc_winograd_products_portable(u, v, sums, v_end, 8);
+}
+static void products_16_twin(const int32_t *u, const uint32_t *v, int32_t *sums, const uint32_t *v_end)
+{
+    tc_winograd_products_portable(u, v, sums, v_end, 16);
 }
 
 /* By form, then: the function, its twin. */
@@ -146,7 +160,8 @@ static void products_6_twin(const int32_t *u, const uint32_t *v, int32_t *sums, 
     {row_single_long_##name, row_##name##_twin},
 #define OUTPUTS_ENTRY(name, ...) {outputs_##name, outputs_##name##_twin},
 #define OUTPUTS4_ENTRY(name, ...) \
-    {outputs4_##name, outputs4_##name##_twin}, {outputs4_single_##name, outputs4_##name##_twin},
+    {outputs4_##name, outputs4_##name##_twin}, {outputs4_single_##name, outputs4_##name##_twin}, \
+    {outputs4_halves_##name, outputs4_##name##_twin},
 #define ROWS_ENTRY(name, ...) {rows_s1_##name, rows_s1_##name##_twin}, {rows_s2_##name, rows_s2_##name##_twin},
 #define BANDS_ENTRY(width, bands, name, ...) \
     {bands_s1_w##width##_##name, bands_s1_w##width##_##name##_twin}, \
@@ -163,9 +178,11 @@ tc_lane_row *const lane_rows[][2] = {FORMS(ROW_ENTRY)};                   /* [fo
 tc_lane_row *const rounds_rows[][2] = {FEW_FORMS(ROUNDS_ENTRY)};          /* [few x (single, long, single long)] */
 tc_winograd_products *const products[][2] = {
     {products_2, products_2_twin}, {products_6, products_6_twin}, {products_single_2, products_2_twin}, {products_single_6, products_6_twin},
+    {products_halves_2, products_2_twin}, {products_halves_6, products_6_twin}, {products_halves_8, products_8_twin}, {products_halves_16, products_16_twin},
 };
+const int32_t products_pairs[] = {2, 6, 2, 6, 2, 6, 8, 16};
 tc_winograd_outputs *const outputs[][2] = {FORMS(OUTPUTS_ENTRY)};         /* [form] */
-tc_winograd4_outputs *const outputs4[][2] = {FEW_FORMS(OUTPUTS4_ENTRY)};  /* [few x (plain, single)] */
+tc_winograd4_outputs *const outputs4[][2] = {FEW_FORMS(OUTPUTS4_ENTRY)};  /* [few x (plain, single, halves)] */
 tc_depthwise_block *const rows_blocks[][2] = {FORMS(ROWS_ENTRY)};         /* [form x stride] */
 tc_depthwise_block *const bands_blocks[][2] = {FORMS(BANDS_ENTRIES)};     /* [form x window x stride] */
 const int32_t bands_shapes[][2] = {WINDOWS(BANDS_SHAPE, 0)};              /* (width, bands) */

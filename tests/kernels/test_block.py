@@ -33,6 +33,7 @@ from tinycompile.kernels.block import (
 )
 from tinycompile.kernels.float_edges import quantize_search
 from tinycompile.kernels.matrix_tiles import matrix_tiles
+from tinycompile.kernels.winograd4 import winograd4_halves
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.ops.quantize import Quantize
@@ -216,6 +217,19 @@ def cases() -> list[tuple[Factory, Site]]:
     return found
 
 
+def winograd_cases() -> list[tuple[Factory, Site]]:
+    """Every kind of loop over pairs of input channels; whole blocks and blocks at the edges, odd channels, clamps."""
+    return [
+        (winograd4_halves, layer(Conv2D(ONE, ONE, padding, clamp), (1, *image, depth), (channels, 3, 3, depth), 0, 1))
+        for image, padding, depth, channels, clamp in (
+            ((4, 6), NONE, 4, 2, (-128, 127)),
+            ((8, 8), (1, 1, 1, 1), 12, 5, (-60, 70)),
+            ((5, 14), (0, 2, 1, 0), 16, 3, (0, 127)),
+            ((6, 7), (2, 0, 1, 1), 32, 4, (-128, 127)),
+        )
+    ]
+
+
 def test_thumb1_on_a_larger_core():
     """The M3 runs ARMv6-M code; start-up makes it trap unaligned access like the M0+."""
     check_emulated(cases(), "mps2-an385", isa=M0, core=("-mcpu=cortex-m0plus", "-mthumb"))
@@ -227,4 +241,12 @@ def test_other_ways_to_compile(flags):
 
 
 def test_thumb2_without_simd():
-    check_emulated(cases(), "mps2-an385")
+    check_emulated([*cases(), *winograd_cases()], "mps2-an385")
+
+
+def test_where_winograd_is_offered():
+    """Cores with assembly for it: a Thumb-1 core or a PC would take longer than with the products as they are."""
+    (_, site), *_ = winograd_cases()
+    taken = {name: winograd4_halves(site, core_named(name)) for name in ("cortex-m3", "cortex-m0plus", "host")}
+    assert [name for name, kernel in taken.items() if kernel] == ["cortex-m3"]
+    assert winograd4_halves(site, M7) is None

@@ -230,7 +230,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
         *test_fused.woven_cases(),
         *test_rvv.CASES,
     ]
-    found += test_halves.CASES
+    found += [*test_halves.CASES, *test_block.winograd_cases()]
     return [*found, *apart_cases()]
 
 
@@ -350,6 +350,7 @@ def test_helium_kernels() -> None:
 
 def test_kernels_without_simd() -> None:
     cases = [*test_block.cases(), *test_fused.block_cases(), *test_signals.steps()[::4], *test_halves.CASES[1::2]]
+    cases += test_block.winograd_cases()[1::2]
     check_emulated(cases, "mps2-an385", strict=True)
 
 

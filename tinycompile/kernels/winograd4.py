@@ -41,10 +41,10 @@ def winograd4(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core)
 
 
-@kernel_for(Conv2D, needs={"many_registers", "long_multiply"}, unless={"dsp"})
+@kernel_for(Conv2D, needs={"long_multiply"}, unless={"dsp"})
 def winograd4_halves(site: Site, core: Core) -> Kernel | None:
-    """The same where a word's halves are multiplied one by one."""
-    return _kernel(site, core)
+    """The same where a word's halves are multiplied one by one, on cores that have assembly for it."""
+    return _kernel(site, core) if core.has("many_registers") or core.has("thumb2") else None
 
 
 def _kernel(site: Site, core: Core) -> Kernel | None:
@@ -102,7 +102,7 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
         scratch_bytes=24 + 4 * (288 + 24 + 72 * depth + 12 * (block_width + 2)) + window * depth + 128 * edges,
         instructions=work.instructions,
         cycles=work.cycles_on(core),
-        code_bytes=2000 + 44 * depth // 2 if core.has("dsp") else 3400,
+        code_bytes=_code_bytes(depth // 2, requant, core),
         hot=_hot(products, outputs, products_bytes(depth // 2, core), requant, calls) if core.has("dsp") else None,
         sweeps=Sweeps(_blocks(out_height, out_width, rows), between=288 * depth),
         overlap={0: safe_distance(steps(op, sig.input.shape, sig.output.shape, block_height, block_width))},
@@ -129,11 +129,20 @@ def _requantized(layer: LinearLayer) -> tuple[RequantPlan, RequantBlock] | None:
     return None if requant is None else (plan, requant)
 
 
+def _code_bytes(channel_pairs: int, requant: RequantBlock, core: Core) -> int:
+    if core.has("dsp"):
+        return 2000 + 44 * channel_pairs
+    if core.has("many_registers"):
+        return 3400
+    at_once = pairs_at_once(channel_pairs)
+    return 2000 + 120 * requant.signed + 112 * at_once * (1 if channel_pairs == at_once else 2)
+
+
 def _work(height: int, width: int, rows: int, depth: int, channels: int, requant: RequantBlock, core: Core) -> Work:
     """Per block of 4 tiles: window and input transform, and per pair of output channels products and outputs."""
     columns = 16 // rows + 2
     if not core.has("dsp"):
-        return _work_of_halves(height, width, rows, depth, channels, requant)
+        return _work_of_halves(height, width, rows, depth, channels, requant, core)
     window = (4 * rows + 2) * (60 + columns * depth)
     transform = rows * depth // 4 * (columns * 64 + 12 * (4 // rows) * 40 + 60)
     outputs = 8 * (236 + 4 * (9 * requant.signed + 4 * requant.clamp_steps)) + 50
@@ -142,17 +151,40 @@ def _work(height: int, width: int, rows: int, depth: int, channels: int, requant
     return 80 + _blocks(height, width, rows) * (100 + window + transform + -(-channels // 2) * pair)
 
 
-def _work_of_halves(height: int, width: int, rows: int, depth: int, channels: int, requant: RequantBlock) -> Work:
+def _work_of_halves(
+    height: int, width: int, rows: int, depth: int, channels: int, requant: RequantBlock, core: Core
+) -> Work:
     """The same without SIMD, as GCC compiles all but the products."""
-    columns = 16 // rows + 2
-    window = (4 * rows + 2) * (60 + columns * depth)
-    transform = rows * depth // 4 * (columns * 80 + 12 * (4 // rows) * 70 + 80)
-    products = 36 * (depth * 45 // 2 + 6) + 40
-    outputs = 8 * (325 + 43 * requant.signed + 4 * requant.clamp_steps) + 50
-    edge = 0 if height % (4 * rows) == 0 and width % (16 // rows) == 0 else 260
-    pair = products + outputs + edge
-    instructions = 80 + _blocks(height, width, rows) * (100 + window + transform + -(-channels // 2) * pair)
+    columns, blocks, pairs = 16 // rows + 2, _blocks(height, width, rows), -(-channels // 2)
+    if core.has("many_registers"):
+        edge = 0 if height % (4 * rows) == 0 and width % (16 // rows) == 0 else 260
+        window = (4 * rows + 2) * (60 + columns * depth)
+        transform = rows * depth // 4 * (columns * 80 + 12 * (4 // rows) * 70 + 80)
+        products = 36 * (depth * 45 // 2 + 6) + 40
+        outputs = 8 * (325 + 43 * requant.signed + 4 * requant.clamp_steps) + 50
+    else:
+        inside = height // (4 * rows) * (4 * rows) * (width // (16 // rows) * (16 // rows))
+        edge = 3 * (height * width - inside) // blocks
+        window = (4 * rows + 2) * (50 + columns * depth * 25 // 16)
+        transform = rows * depth // 4 * (columns * 72 + 12 * (25 + 4 // rows * 39))
+        rounds = depth // 2 // pairs_at_once(depth // 2)
+        products = 36 * (14 * depth + (4 if rounds == 1 else 8 + 2 * rounds)) + 12
+        outputs = 8 * (302 + 40 * requant.signed + _beside_saturation(requant))
+    instructions = 80 + blocks * (100 + window + transform + pairs * (products + outputs + edge))
     return Work(instructions, instructions)
+
+
+def pairs_at_once(channel_pairs: int) -> int:
+    """Pairs of channels in a round of the Cortex-M3's products."""
+    return 8 if channel_pairs % 8 == 0 else 2
+
+
+def _beside_saturation(requant: RequantBlock) -> int:
+    """Instructions per tile that the Cortex-M3 takes more than SSAT to 8 bits behind a shift: GCC's comparisons."""
+    smallest, largest = (0, 1 << requant.bits) if requant.unsigned else (-1 << requant.bits - 1, 1 << requant.bits - 1)
+    low, high = max(requant.low, smallest), min(requant.high, largest - 1)
+    clamp = 0 if (low, high) == (-128, 127) else 88 if low else 47 if high & high + 1 else -16
+    return clamp - (16 if requant.shift == 0 else 0)
 
 
 def _hot(

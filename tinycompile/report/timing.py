@@ -49,7 +49,7 @@ def _code_places(build: Path, program: Program, project: Project, measured: Size
     copied = {symbol: copy.memory for copy in project.copies if copy.kind == "code" for symbol in copy.symbols}
     if not copied:
         return [CodePlaces(flash)] * len(program.layers)
-    calls, size, found = calls_of(build / f"{program.model}.ci"), measured.functions, list[CodePlaces]()
+    calls, size, found = calls_of(build / f"{program.unit}.ci"), measured.functions, list[CodePlaces]()
     for layer in program.layers:
         hot = {function.name for function in layer.kernel.hot or ()}
         names = [name for name in reached(layer.function, calls, size) if name not in hot]

@@ -21,6 +21,7 @@ from tinycompile.report.collect import firmware_stack
 from tinycompile.samples import load_arrays, model_inputs
 from tinycompile.staging import staged
 from tinycompile.targets import Qemu, all_boards, load_board
+from tinycompile.toolchain import RegionOverflowError
 
 CALL_GRAPH = """graph: { title: "m.c"
 node: { title: "m_invoke" label: "m_invoke\\nm.c:1:1\\n40 bytes (static)" }
@@ -291,3 +292,8 @@ def test_a_build_replaces_an_earlier_one_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UsageError), staged(tmp_path / "file"):
         pass
+
+
+def test_the_linker_says_by_how_much_a_region_is_too_small() -> None:
+    lines = ["ld: region `FLASH' overflowed by 7544 bytes", "ld: region `FLASH' overflowed by 7360 bytes"]
+    assert RegionOverflowError([*lines, "ld: region `RAM' overflowed by 8 bytes"]).excess == {"FLASH": 7544, "RAM": 8}

@@ -108,22 +108,17 @@ def sizes(elf: Path, weight_symbols: Collection[str], stored: tuple[str, ...] = 
     return Sizes(flash, weights, ram, functions, copied)
 
 
-def bytes_of_sources(elf: Path, prefix: str, sources: Collection[str]) -> int:
-    """Bytes of code and constants that come from some C files: their local symbols, and those with a prefix."""
-    found, source = dict[int, int](), ""
+def bytes_with_prefix(elf: Path, prefix: str) -> int:
+    """Bytes of code and constants whose names begin like this."""
+    found = dict[int, int]()
     with elf.open("rb") as file:
         image = ELFFile(file)
         table = image.get_section_by_name(".symtab")
         for symbol in table.iter_symbols() if isinstance(table, SymbolTableSection) else ():
             kind, where = symbol["st_info"]["type"], symbol["st_shndx"]
-            if kind == "STT_FILE":
-                source = Path(symbol.name).name
-            elif kind in ("STT_FUNC", "STT_OBJECT") and isinstance(where, int):
-                local = symbol["st_info"]["bind"] == "STB_LOCAL"
-                if not image.get_section(where)["sh_flags"] & _SHF_WRITE and (
-                    source in sources if local else symbol.name.startswith(prefix)
-                ):
-                    found[symbol["st_value"]] = symbol["st_size"]
+            its = kind in ("STT_FUNC", "STT_OBJECT") and isinstance(where, int) and symbol.name.startswith(prefix)
+            if its and not image.get_section(where)["sh_flags"] & _SHF_WRITE:
+                found[symbol["st_value"]] = symbol["st_size"]
     return sum(found.values())
 
 

@@ -45,7 +45,8 @@ def with_copies(project: Project, folder: Path, options: Options, stack: int) ->
         return project
     asked = room.kinds.keys()
     found = list[Item]()
-    functions = {p.model: sizes(folder / "build" / f"{p.model}.o", ()).functions for p in project.programs}
+    units = dict.fromkeys(program.unit for program in project.programs)
+    functions = {unit: sizes(folder / "build" / f"{unit}.o", ()).functions for unit in units}
     for program in project.programs:
         found += _functions(program, project, folder, functions, list(room.memories), asked="code" in asked)
         found += _constants(program, project, list(room.memories), "weights" in asked)
@@ -72,10 +73,10 @@ def _functions(
     Where several models have functions of one name, the linker script takes all of them, and their bytes count.
 
     Args:
-        functions: sizes by name, by model.
+        functions: sizes by name, by C file.
         asked: they are wanted, so that those that are executed most count where the memories cost nothing.
     """
-    size, content = functions[program.model], ObjectFile.read(folder / "build" / f"{program.model}.o")
+    size, content = functions[program.unit], ObjectFile.read(folder / "build" / f"{program.unit}.o")
     for layer in program.layers:
         names = content.functions(layer.function)
         for item in layer_items(layer.kernel, names, size, project.layout, project.board, memories, asked=asked):

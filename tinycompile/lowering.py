@@ -430,7 +430,7 @@ def project_of(
             facts=m.facts,
             steps=m.steps,
             cores=cores,
-            lender=programs[0] if lent else None,
+            wider=programs if lent else (),
         )
         programs = (*programs, program)
     if export is not None:

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile, emit_project, weights_files
+from tinycompile.codegen.linker import region_name
 from tinycompile.codegen.project import Project
 from tinycompile.codegen.slimmable import with_widths
 from tinycompile.contribution.automatic import automatic
@@ -32,7 +33,7 @@ from tinycompile.report.saving import save_report
 from tinycompile.report.sections import as_json
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
-from tinycompile.toolchain import make, require
+from tinycompile.toolchain import RegionOverflowError, make, require
 from tinycompile.training.request import read_request
 from tinycompile.with_backends import with_backends
 
@@ -112,10 +113,11 @@ def compile_together(
             ]
             try:
                 return _build(board, layout, lowered, options, output, force, predecessor, beside or {})
-            except FirmwareTooLargeError as error:
-                if attempt == ATTEMPTS - 1 or predecessor is not None:
+            except (FirmwareTooLargeError, RegionOverflowError) as error:
+                excess = _excess(error, board, options)
+                if attempt == ATTEMPTS - 1 or predecessor is not None or not excess:
                     raise
-                options = _smaller(options, error.excess, last=attempt == ATTEMPTS - 2)
+                options = _smaller(options, excess, last=attempt == ATTEMPTS - 2)
                 board = options.board()
     raise AssertionError("the last attempt returns or raises")
 
@@ -157,6 +159,15 @@ class FirmwareTooLargeError(DoesNotFitError):
             hint=f"{others}a larger --flash, or a smaller model",
         )
         self.size, self.excess = size, size - limit
+
+
+def _excess(error: FirmwareTooLargeError | RegionOverflowError, board: Board, options: Options) -> int:
+    """By how many bytes less flash another plan has to do with; 0 where there is none: without `--flash`, models alone
+    keep enough free for all that estimates miss, which several widths of one are too close together for.
+    """
+    if isinstance(error, FirmwareTooLargeError):
+        return error.excess
+    return error.excess.get(region_name(board.flash), 0) if options.widths else 0
 
 
 def _check_flash(report: dict[str, Any], options: Options) -> None:

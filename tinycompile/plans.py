@@ -149,20 +149,18 @@ class Plans:
         offer = WithShared(offer, lender, lean=options.optimize != "speed")
         return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code)
 
-    def with_share(self, share: float) -> Plans:
-        """Those of the same model in another part of the room in flash."""
+    def with_room(self, room: int) -> Plans:
+        """Those of the same model in so many bytes of flash, or in all that it may have if that is less."""
         graph, board, options, offer, _, spare = self._arguments
+        share = min(1.0, max(0, room) / max(1, self._flash.room or 0))
         return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code)
 
-    def share_for(self, size: int, total: int) -> float:
-        """The part of its room that it may have beside others, where all of them need so many bytes: all of it unless
-        they are more than the firmware may have.
-        """
+    @property
+    def room_together(self) -> int | None:
+        """Bytes of flash for the constants and code of this model and of others; None for as many as they need."""
         _, board, options, *_ = self._arguments
         most = (options.flash or board.flash.bytes) - OWN_CODE_BYTES - options.flash_spare
-        if self._flash.room is None or total <= most:
-            return 1.0
-        return min(1.0, most * size / total / max(1, self._flash.room))
+        return None if self._flash.room is None else most
 
     def within(self, schedule: str, ram_limit: int, scratch_limit: int | None) -> Planned:
         spare = self._arguments[-1]

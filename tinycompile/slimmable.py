@@ -11,13 +11,16 @@ import numpy as np
 from tinycompile.errors import TinycompileWarning, UsageError
 from tinycompile.ir import Array, Graph
 from tinycompile.kernels.array_pieces import Lender
-from tinycompile.kernels.base import Constant
+from tinycompile.kernels.base import CodeSize, Constant
 from tinycompile.layout import Layout
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
 
-ROUNDS = 3
-"""How often the narrower networks are planned: again where the widest one's plan has changed beside them."""
+ROUNDS = 6
+"""How often the networks are planned: again where flash runs short, or where the widest one's plan has changed."""
+
+WIDTH_CODE_BYTES = 600
+"""Of a width's own functions beside those of its layers."""
 
 Place = Callable[[Sequence[Plans]], tuple[list[Planned], Layout]]
 
@@ -28,32 +31,54 @@ def constants_of(planned: Planned) -> list[Constant]:
 
 
 def placed_together(plans: Sequence[Plans], place: Place) -> tuple[list[Planned], Layout]:
-    """The plans of several widths, the widest first: it is planned as if it was alone.
+    """The plans of several widths, the widest first: it is planned as if it was alone, as long as flash allows it.
 
     Args:
         place: as `lowering.place`.
     """
     every: list[Plans] = list(plans)
-    limited = False
-    planned, layout = place(every[:1])
+    (widest, *_), _ = place(every[:1])
+    short, found = False, None
     for _ in range(ROUNDS):
-        widest = planned[0]
         lender = Lender(constants_of(widest))
         planned, layout = place([every[0], *(each.sharing(lender, widest.arena_bytes) for each in every[1:])])
-        sizes = list(map(_flash_bytes, planned))
-        shares = [each.share_for(size, sum(sizes)) for each, size in zip(every, sizes, strict=True)]
-        if not limited and min(shares) < 1:
-            every, limited = [each.with_share(share) for each, share in zip(every, shares, strict=True)], True
-            planned, layout = place(every[:1])
-        elif _same(constants_of(widest), constants_of(planned[0])):
-            return planned, layout
-    raise UsageError("no plan of the widest network stays as it is beside the narrower ones", hint="a larger --flash")
+        most, before, widest = every[0].room_together, widest, planned[0]
+        settled = _same(constants_of(before), constants_of(widest))
+        found = (planned, layout) if settled else found
+        if most is not None and flash_bytes(planned) > most:
+            every, short = _in_less(every, planned, most, widest_too=short), True
+            (widest, *_), _ = place(every[:1])
+        elif settled:
+            break
+    if found is None:
+        text = "no plan of the widest network stays as it is beside the narrower ones"
+        raise UsageError(text, hint="a larger --flash")
+    return found
 
 
-def _flash_bytes(planned: Planned) -> int:
-    """Of constants and code, estimated."""
-    code = {kernel.function: kernel.code_bytes for kernel in planned.kernels}
+def _in_less(plans: Sequence[Plans], planned: Sequence[Planned], most: int, *, widest_too: bool) -> list[Plans]:
+    """With less flash than they take: the narrower ones where that hasn't been tried, then the widest."""
+    excess = flash_bytes(planned) - most
+    widest, *narrower = map(_planned_bytes, planned)
+    if widest_too:
+        return [plans[0].with_room(widest - excess), *plans[1:]]
+    rooms = (size + -excess * size // sum(narrower) for size in narrower)  # rounded down
+    return [plans[0], *(each.with_room(room) for each, room in zip(plans[1:], rooms, strict=True))]
+
+
+def _planned_bytes(planned: Planned) -> int:
+    """Of constants and code, as its planner counts them."""
+    code = {kernel.function.stem: kernel.code_bytes for kernel in planned.kernels if kernel.function}
     return planned.constant_bytes + sum(code.values())
+
+
+def flash_bytes(planned: Sequence[Planned]) -> int:
+    """Of constants and code, estimated: equal functions, and the block functions that they call, are there once."""
+    called = {kernel.function: kernel for each in planned for kernel in each.kernels if kernel.function}
+    sizes = [kernel.code or CodeSize(kernel.code_bytes) for kernel in called.values()]
+    blocks = {name: size for each in sizes for name, size in each.shared.items()}
+    constants = sum(each.constant_bytes + WIDTH_CODE_BYTES for each in planned)
+    return constants + sum(each.own for each in sizes) + sum(blocks.values())
 
 
 def _same(some: Sequence[Constant], others: Sequence[Constant]) -> bool:

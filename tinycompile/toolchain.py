@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -71,6 +72,22 @@ def version(tool: str, toolchain: Toolchain | None = None) -> str:
     return (run([require(tool, toolchain), "--version"], cwd=Path.cwd()).splitlines() or [""])[0]
 
 
+class RegionOverflowError(DoesNotFitError):
+    """The linker ran out of a memory region.
+
+    Attributes:
+        excess: bytes, by region.
+    """
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        why = "; ".join(dict.fromkeys(messages))
+        hint = "choose a target with more memory, or a smaller model"
+        super().__init__("the firmware does not fit the target", why=why, hint=hint)
+        self.excess = dict[str, int]()
+        for region, size in re.findall(r"region [`'](\w+)' overflowed by (\d+)", why):
+            self.excess[region] = max(int(size), self.excess.get(region, 0))
+
+
 def make(folder: Path, *goals: str, toolchain: Toolchain | None = None) -> None:
     """Build a generated project with its own Makefile.
 
@@ -88,11 +105,7 @@ def make(folder: Path, *goals: str, toolchain: Toolchain | None = None) -> None:
     except ToolFailedError as error:
         overflow = [line.strip() for line in error.why.splitlines() if "overflowed" in line or "will not fit" in line]
         if overflow:
-            raise DoesNotFitError(
-                "the firmware does not fit the target",
-                why="; ".join(dict.fromkeys(overflow)),
-                hint="choose a target with more memory, or a smaller model",
-            ) from error
+            raise RegionOverflowError(overflow) from error
         if toolchain is not None and (unknown := _unknown_core(toolchain, error.why)) is not None:
             raise unknown from error
         raise

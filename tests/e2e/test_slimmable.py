@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +24,12 @@ from tinycompile.codegen.slimmable import with_widths
 from tinycompile.errors import TinycompileWarning, UsageError
 from tinycompile.host import HostModel
 from tinycompile.interpreter import run
+from tinycompile.kernels.array_pieces import Lender
 from tinycompile.lowering import imported, lower, project_of, with_sources
 from tinycompile.options import Options
+from tinycompile.profile.layers import layer_lines
 from tinycompile.report.widths import width_lines
-from tinycompile.slimmable import check_sharing
+from tinycompile.slimmable import check_sharing, flash_bytes, placed_together
 from tinycompile.verify.compare import verify_build
 
 NET = Slimmable((("conv", 16, 3, 2), ("depthwise", 16, 3, 1), ("conv", 64, 3, 1)), (1, 6, 6))
@@ -87,15 +92,26 @@ def test_every_width_computes_its_own_network_through_one_interface(files: list[
     assert [k.variant for k in lowered[0].planned.kernels] == [k.variant for k in alone[0].planned.kernels]
     assert lowered[0].planned.instructions == alone[0].planned.instructions
     project = with_widths(project_of(board, layout, with_sources(lowered, options)), options.width_labels)
-    for name, text in emit_project(project).items():
+    printed = emit_project(project)
+    for name, text in printed.items():
         (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text(text)
+    layers, widths = printed["net_100_layers.h"], [f"net_100_w{label}" for label in options.width_labels]
+    code = [name for name in printed if name.endswith(".c") and "/" not in name]
+    assert sorted(code) == sorted(["net_100.c", *(f"{width}_weights.c" for width in widths)])
+    functions = re.findall(r"^LAYER (\w+)\(", layers, re.MULTILINE)
+    assert len(set(functions)) == len(functions)
+    common = [{named.name for named in program.functions} for program in project.programs]
+    assert any(a & b for a, b in combinations(common, 2)), "functions of the same text are one"
+    for width, program in zip(widths, project.programs, strict=True):
+        lines = layer_lines(printed[f"{width}_inference.h"], width)
+        assert set(lines.values()) >= {layer.index for layer in program.layers if layer.function}
     x = np.random.default_rng(0).normal(0, 2, (1, 1, 6, 6)).astype(np.float32)
     (tmp_path / "program.c").write_text(PROGRAM % ", ".join(float(value).hex() + "f" for value in x.ravel()))
     sources = ["program.c", *(str(path) for path in tmp_path.glob("net_100*.c"))]
     subprocess.run(["gcc", *STRICT, "-O1", "-DTC_PORTABLE", *sources, "-lm", "-o", "run"], check=True, cwd=tmp_path)
-    printed = subprocess.run([tmp_path / "run"], check=True, capture_output=True, text=True).stdout.splitlines()
-    for file, line, again in zip(files, printed[:3], printed[3:], strict=True):
+    results = subprocess.run([tmp_path / "run"], check=True, capture_output=True, text=True).stdout.splitlines()
+    for file, line, again in zip(files, results[:3], results[3:], strict=True):
         graph = imported(file, Options())
         (expected,) = run(graph, {graph.inputs[0]: x.reshape(graph.types[graph.inputs[0]].shape)})[graph.outputs[0]]
         assert line == again
@@ -105,6 +121,37 @@ def test_every_width_computes_its_own_network_through_one_interface(files: list[
     host = HostModel(tmp_path, lowered[2].name, *types, arena, ("-O0",), beside=[f"{lowered[0].name}_weights.c"])
     (found,) = host.run([x.reshape(types[0][0].shape)])
     np.testing.assert_array_equal(found.ravel(), expected.ravel())
+
+
+@dataclass(frozen=True)
+class Stub:
+    """Plans that take what they want or have room for, and no less than some bytes."""
+
+    wanted: int
+    least: int
+    room_together: int
+    room: int = 10**6
+
+    def with_room(self, room: int) -> Stub:
+        return replace(self, room=room)
+
+    def sharing(self, lender: Lender, spare: int) -> Stub:
+        return self
+
+    @property
+    def planned(self) -> SimpleNamespace:
+        size = max(self.least, min(self.wanted, self.room))
+        return SimpleNamespace(kernels=(), constant_bytes=size, arena_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("flash", "sizes"), [(40000, [20000, 8000, 4000]), (30000, [20000, 5466, 2733]), (25000, [17200, 4000, 2000])]
+)
+def test_where_flash_is_short_narrower_networks_do_with_less_before_the_widest_does(flash, sizes) -> None:
+    stubs = [Stub(20000, 5000, flash), Stub(8000, 4000, flash), Stub(4000, 2000, flash)]
+    found, _ = placed_together(stubs, lambda some: ([each.planned for each in some], None))  # type: ignore[arg-type]
+    assert [each.constant_bytes for each in found] == sizes
+    assert flash_bytes(found) <= flash
 
 
 def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:

@@ -122,6 +122,8 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
         "step_values": partial(step_values, program),
         "step_comment": partial(step_comment, program),
         "provenance": provenance,
+        "origin": provenance.line(),
+        "models": [program.model],
         "prefix": program.model.upper(),
         "any_alignment": any_alignment,
         "blob": blob,
@@ -139,10 +141,11 @@ def emit_model(program: Program, provenance: Provenance) -> dict[str, str]:
     model = program.model
     files = {
         f"{model}.h": render("model.h.j2", **values),
-        f"{model}.c": render("model.c.j2", **values),
-        f"{model}_layers.h": render("layers.h.j2", **values),
+        program.code_file: render("model.c.j2", **values),
         f"{model}_weights.h": render("weights.h.j2", **values),
     }
+    if program.width_of is None:
+        files[f"{model}_layers.h"] = render("layers.h.j2", **values)
     if program.gradient is not None:
         files[f"{model}_gradient.h"] = render("gradient.h.j2", **values)
         files |= _runtime_headers([GRADIENT_HEADER])

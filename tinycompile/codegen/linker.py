@@ -115,7 +115,7 @@ def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Reg
     """Where each memory in use is on the variant: its own place, or one carved from a memory of the stand-in."""
     if variant is board:
         return {
-            m: Region(_region_name(m), m.origin, _before_weights(m.origin, m.bytes, board, layout), m.kind)
+            m: Region(region_name(m), m.origin, _before_weights(m.origin, m.bytes, board, layout), m.kind)
             for m in layout.used
         }
     free = {memory.name: memory for memory in variant.memories} | {"ram": variant.ram}
@@ -132,9 +132,7 @@ def regions_of(board: Board, variant: Board, layout: Layout) -> dict[Memory, Reg
             )
         size = min(memory.bytes, (free[name].bytes - used[name]) // (2 if memory.external else 1))
         origin = free[name].origin + used[name]
-        found[memory] = Region(
-            _region_name(memory), origin, _before_weights(origin, size, variant, layout), memory.kind
-        )
+        found[memory] = Region(region_name(memory), origin, _before_weights(origin, size, variant, layout), memory.kind)
         used[name] += size
     return found
 
@@ -147,5 +145,6 @@ def _before_weights(origin: int, size: int, variant: Board, layout: Layout) -> i
     return place.origin - origin
 
 
-def _region_name(memory: Memory) -> str:
+def region_name(memory: Memory) -> str:
+    """What the linker calls a memory."""
     return memory.name.upper()

@@ -149,6 +149,16 @@ class Program:
         return edges + ([CHECKPOINT_HEADER] if self.training else [])
 
     @property
+    def unit(self) -> str:
+        """The C file that is compiled, without `.c`: all widths of a network are one."""
+        return self.width_of or self.model
+
+    @property
+    def code_file(self) -> str:
+        """Where the inference is."""
+        return f"{self.model}.c" if self.width_of is None else f"{self.model}_inference.h"
+
+    @property
     def memory_switch(self) -> str:
         """The macro with which a context has no memory of its own."""
         return "TC_BRING_MEMORY" if self.width_of is None else f"{self.model.upper()}_BRING_MEMORY"
@@ -207,12 +217,14 @@ class _Names:
     Attributes:
         separate: the arrays are in a file of their own: which of them are equal today mustn't be in the code.
         lent: the arrays of the model that has some of this one's.
+        known: functions that other models have, in the same C file.
     """
 
     model: str
     separate: bool
     cold: Collection[Constant] = ()
     lent: Mapping[ConstantKey, NamedConstant] = field(default_factory=dict["ConstantKey", NamedConstant])
+    known: Mapping[Function, NamedFunction] = field(default_factory=dict[Function, NamedFunction])
     taken: set[str] = field(default_factory=lambda: set[str]())
     functions: dict[Function, NamedFunction] = field(default_factory=dict[Function, NamedFunction])
     constants: dict[ConstantKey, NamedConstant] = field(default_factory=dict["ConstantKey", NamedConstant])
@@ -222,8 +234,9 @@ class _Names:
         own = (each for kernel in kernels for each in ([half.kernel for half in kernel.halves] or [kernel]))
         called = (each for kernel in own if kernel.function for each in kernel.function.all_called)
         distinct = list(dict.fromkeys(called))
-        names = function_names(distinct, self.taken)
-        self.functions = {f: NamedFunction(name, f) for f, name in zip(distinct, names, strict=True)}
+        new = [function for function in distinct if function not in self.known]
+        named = dict(zip(new, map(NamedFunction, function_names(new, self.taken), new), strict=True))
+        self.functions = {function: named.get(function) or self.known[function] for function in distinct}
 
     def function(self, kernel: Kernel) -> str:
         return self.functions[kernel.function].name if kernel.function else ""
@@ -339,7 +352,7 @@ def build_program(
     facts: SourceFacts = NO_FACTS,
     steps: Steps | None = None,
     cores: int = 1,
-    lender: Program | None = None,
+    wider: Sequence[Program] = (),
 ) -> Program:
     """Name everything and bind every call to its memory.
 
@@ -351,10 +364,11 @@ def build_program(
         alignment: see `Program`.
         facts: what the model's file says of inputs and outputs.
         steps: of an inference that returns between them. cores: that compute it.
-        lender: the model that has the arrays that kernels read parts of.
+        wider: the same network at other widths, in the same C file; kernels read parts of the first one's arrays.
     """
-    known = {} if lender is None else {_key(named.constant, ""): named for named in lender.constants}
-    names = _Names(model, separate, cold, known, set() if taken is None else taken)
+    lent = {_key(named.constant, ""): named for each in wider[:1] for named in each.constants}
+    known = {named.function: named for each in wider for named in each.functions}
+    names = _Names(model, separate, cold, lent, known, set() if taken is None else taken)
     names.share([*planned.kernels, *(steps.kernels if steps else ())])
     binder, graph = _Binder(planned, names), planned.graph
     layers = [binder.layer(index) for index in range(len(graph.nodes))]
@@ -386,7 +400,7 @@ def build_program(
         state_bytes=planned.state_bytes,
         variables=binder.variables(layers, {*names.taken, *own, *_words(functions)}),
         training=training_memory(graph, planned.offsets),
-        lender=None if lender is None else lender.model,
+        lender=wider[0].model if wider else None,
     )
 
 

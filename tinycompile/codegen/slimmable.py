@@ -57,7 +57,7 @@ def widths_of(project: Project) -> list[WidthProgram]:
 
 
 def emit_widths(project: Project) -> dict[str, str]:
-    """The interface, by relative path; nothing for a project of other models."""
+    """Interface, code and the layers' functions, by relative path; nothing for a project of other models."""
     widths = widths_of(project)
     if not widths:
         return {}
@@ -75,4 +75,10 @@ def emit_widths(project: Project) -> dict[str, str]:
         "quantization_text": quantization_text,
         "c_string": c_string,
     }
-    return {f"{first.width_of}{end}": render(f"slimmable{end}.j2", **values) for end in (".h", ".c")}
+    functions = {named.name: named for width in widths for named in width.program.functions}
+    layers = values | {
+        "program": replace(first, model=str(first.width_of), functions=tuple(functions.values())),
+        "models": [width.program.model for width in widths],
+    }
+    files = {f"{first.width_of}{end}": render(f"slimmable{end}.j2", **values) for end in (".h", ".c")}
+    return files | {f"{first.width_of}_layers.h": render("layers.h.j2", **layers)}

@@ -18,6 +18,9 @@ SMALLEST = 32
 CALL_BYTES = 60
 """Of code and of the shape: a call, and the function that makes it."""
 
+LOOP_BYTES = 400
+"""Of code: `tc_shared_words` or `tc_shared_bytes`."""
+
 LONG = 8
 """Words of a run that `tc_copy_words` copies."""
 
@@ -139,10 +142,18 @@ def shared_kernel(kernel: Kernel, lender: Lender) -> Kernel | None:
         instructions=kernel.instructions + work.instructions,
         cycles=None if kernel.cycles is None else kernel.cycles + work.cycles,
         code_bytes=kernel.code_bytes + sum(share.table_bytes for share in gathered),
-        code=None if kernel.code is None or not gathered else CodeSize(kernel.code.own + 60, kernel.code.shared),
+        code=_code(kernel.code, gathered),
         sweeps=Sweeps(1) if gathered else kernel.sweeps,
         notes={**kernel.notes, "weights": f"{whole - own:,} of {whole:,} bytes are the widest network's, {how}"},
     )
+
+
+def _code(code: CodeSize | None, gathered: Sequence[Share]) -> CodeSize | None:
+    """With the steps of what is put together, and what executes them."""
+    if code is None or not gathered:
+        return code
+    kinds = {f"tc_shared_{'words' if share.pieces.unit == 4 else 'bytes'}": LOOP_BYTES for share in gathered}
+    return CodeSize(code.own + sum(share.table_bytes for share in gathered), {**code.shared, **kinds})
 
 
 def share_of(constant: Constant, lender: Lender, at: int) -> Share | None:

@@ -46,10 +46,12 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int], t
     Raises:
         ToolFailedError: the firmware has no line numbers.
     """
-    lines = layer_lines((folder / f"{model}.c").read_text(), model)
+    files = (folder / f"{model}{end}" for end in (".c", "_inference.h"))  # the latter of one width of a network
+    source = next(file for file in files if file.exists())
+    lines = layer_lines(source.read_text(), model)
     found, ordered = dict[int, int](), sorted(addresses)
     for start in range(0, len(ordered), _CHUNK):
-        for address, chain in _lines(elf, f"{model}.c", ordered[start : start + _CHUNK], toolchain).items():
+        for address, chain in _lines(elf, source.name, ordered[start : start + _CHUNK], toolchain).items():
             layers = [lines[line] for line in chain if line in lines]
             if layers:
                 found[address] = layers[-1]

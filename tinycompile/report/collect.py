@@ -366,7 +366,7 @@ def _stage(stage: Stage, program: Program) -> StageSection:
 def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
     """The arena of one model, and what the whole firmware takes."""
     project, board, layout = shared.project, shared.project.board, shared.project.layout
-    graph = shared.folder / "build" / f"{program.model}.ci"
+    graph = shared.folder / "build" / f"{program.unit}.ci"
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
     invoke = stack_from([graph], f"{program.model}_invoke", board) if known else 0
     stack = invoke if board.is_host else shared.stack

@@ -49,7 +49,7 @@ def _code_places(build: Path, program: Program, project: Project, measured: Size
     copied = {symbol: copy.memory for copy in project.copies if copy.kind == "code" for symbol in copy.symbols}
     if not copied:
         return [CodePlaces(flash)] * len(program.layers)
-    content, size, found = ObjectFile.read(build / f"{program.model}.o"), measured.functions, list[CodePlaces]()
+    content, size, found = ObjectFile.read(build / f"{program.unit}.o"), measured.functions, list[CodePlaces]()
     for layer in program.layers:
         needed = [*content.functions(layer.function), *content.reached(layer.function)[1]]
         names = [name for name in needed if name in size]

@@ -9,7 +9,7 @@ from typing import Any
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.codegen.slimmable import widths_of
-from tinycompile.elf import bytes_of_sources
+from tinycompile.elf import bytes_with_prefix, calls_of, reached, sizes
 from tinycompile.report.evaluation import NAMES
 from tinycompile.report.sections import WidthSection
 from tinycompile.report.summary import work
@@ -27,15 +27,26 @@ def width_section(image: Path, project: Project, program: Program) -> WidthSecti
     kernels = [layer.kernel for layer in program.layers]
     arrays = [constant for kernel in kernels for constant in kernel.constants if constant.lent]
     own = sum(named.constant.bytes for named in program.constants)
-    stored = bytes_of_sources(image, f"{program.model}_", (f"{program.model}.c", f"{program.model}_weights.c"))
     return WidthSection(
         of=program.width_of,
         percent=float(width.percent),
         constant_bytes=own,
         shared_bytes=sum(constant.bytes for constant in arrays) - sum(_added(kernel.constants) for kernel in kernels),
-        flash_bytes=stored,
+        flash_bytes=bytes_with_prefix(image, f"{program.model}_") + _layer_bytes(image, project, program),
         instructions_estimate=sum(kernel.instructions for kernel in kernels),
     )
+
+
+def _layer_bytes(image: Path, project: Project, program: Program) -> int:
+    """Of the functions that its layers call and those of no wider network do."""
+    size, calls = sizes(image, ()).functions, calls_of(image.parent / "build" / f"{program.unit}.ci")
+    taken = set[str]()
+    for each in project.programs:
+        called = {name for named in each.functions for name in reached(named.name, calls, size)}
+        if each is program:
+            return sum(size[name] for name in called - taken)
+        taken |= called
+    raise ValueError(f"{program.model} isn't one of the project's programs")
 
 
 def _added(constants: Sequence[Any]) -> int:

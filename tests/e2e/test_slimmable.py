@@ -23,6 +23,7 @@ from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.lowering import imported, lower, project_of, with_sources
 from tinycompile.options import Options
+from tinycompile.pipeline import FirmwareTooLargeError
 from tinycompile.report.widths import width_lines
 from tinycompile.slimmable import check_sharing
 from tinycompile.verify.compare import verify_build
@@ -111,10 +112,16 @@ def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
     for others, message in (
         ({"weights": "separate"}, "--width doesn't go with --weights separate"),
         ({"steps": "5%"}, "--width doesn't go with --steps"),
+        ({"calib": "x.npz"}, "--width doesn't go with --calib"),
         ({"slide": "x"}, "--width doesn't go with --slide"),
     ):
         with pytest.raises(UsageError, match=message):
             options_of(files, **others).check()
+    too_large = FirmwareTooLargeError(2000, 1000, options_of(files))
+    assert "--optimize size, a larger --flash" in str(too_large) and "--compress-weights" not in str(too_large)
+    options = options_of(files, "host")
+    with pytest.raises(UsageError, match=r"a build for the host has one width"):
+        lower(files, options.board(), options)
     for share, message in (
         (1.5, "--width 1.5 isn't between 0 and 1"),
         (1 - 1e-7, "--width 0.9999999 can't be told from the widest network"),

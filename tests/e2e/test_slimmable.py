@@ -57,6 +57,10 @@ int main(void)
     if (net_100_set_width(&context, NET_100_WIDTHS) != NET_100_ERROR_WIDTH || net_100_check(&context) != NET_100_OK) {
         return 2;
     }
+    context.width = NET_100_WIDTHS; /* damaged */
+    if (net_100_check(&context) != NET_100_ERROR_INIT || net_100_invoke(&context) != NET_100_ERROR_INIT) {
+        return 6;
+    }
     for (int32_t turn = 0; turn < 2 * NET_100_WIDTHS; turn++) {
         const int32_t width = turn %% NET_100_WIDTHS;
         if (net_100_set_width(&context, width) != NET_100_OK || net_100_width(&context) != width) {

@@ -359,6 +359,8 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
         raise UsageError("no model was given")
     if options.backend and len(sources) > 1:
         raise UsageError("--backend is for a single model", hint="build them one by one")
+    if board.is_host and options.widths:
+        raise UsageError("a build for the host has one width", hint="another --target; `evaluate` runs its C here")
     if board.is_host and len(sources) > 1:
         raise UsageError("a build for the host takes one model", hint="build them one by one")
     for source in sources:

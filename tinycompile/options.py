@@ -330,6 +330,10 @@ class Options:
             return
         check_widths(self.widths)
         for name, given, why in (
+            (
+                *("--calib", self.calibration.samples is not None),
+                "files that are quantised one by one have no integers in common (docs/slimmable.md has the way)",
+            ),
             ("--weights separate", self.weights == "separate", "the widths' code would have to fit any weights"),
             ("--compress-weights", self.compress_weights, "pieces of coded weights have no place of their own"),
             ("--train", self.train is not None, "what one width learns would change the others"),

@@ -151,7 +151,7 @@ class FirmwareTooLargeError(DoesNotFitError):
 
     def __init__(self, size: int, limit: int, options: Options) -> None:
         others = "" if options.optimize == "size" else "--optimize size, "
-        if not options.compress_weights and options.weights == "embedded":
+        if not options.compress_weights and options.weights == "embedded" and not options.widths:
             others += "--compress-weights, "
         super().__init__(
             f"the firmware takes {size:,} bytes of flash, --flash allows {limit:,}",

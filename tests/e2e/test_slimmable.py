@@ -27,6 +27,7 @@ from tinycompile.interpreter import run
 from tinycompile.kernels.array_pieces import Lender
 from tinycompile.lowering import imported, lower, project_of, with_sources
 from tinycompile.options import Options
+from tinycompile.pipeline import FirmwareTooLargeError
 from tinycompile.profile.layers import layer_lines
 from tinycompile.report.widths import width_lines
 from tinycompile.slimmable import check_sharing, flash_bytes, placed_together
@@ -60,6 +61,10 @@ int main(void)
     }
     if (net_100_set_width(&context, NET_100_WIDTHS) != NET_100_ERROR_WIDTH || net_100_check(&context) != NET_100_OK) {
         return 2;
+    }
+    context.width = NET_100_WIDTHS; /* damaged */
+    if (net_100_check(&context) != NET_100_ERROR_INIT || net_100_invoke(&context) != NET_100_ERROR_INIT) {
+        return 6;
     }
     for (int32_t turn = 0; turn < 2 * NET_100_WIDTHS; turn++) {
         const int32_t width = turn %% NET_100_WIDTHS;
@@ -158,10 +163,16 @@ def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
     for others, message in (
         ({"weights": "separate"}, "--width doesn't go with --weights separate"),
         ({"steps": "5%"}, "--width doesn't go with --steps"),
+        ({"calib": "x.npz"}, "--width doesn't go with --calib"),
         ({"slide": "x"}, "--width doesn't go with --slide"),
     ):
         with pytest.raises(UsageError, match=message):
             options_of(files, **others).check()
+    too_large = FirmwareTooLargeError(2000, 1000, options_of(files))
+    assert "--optimize size, a larger --flash" in str(too_large) and "--compress-weights" not in str(too_large)
+    options = options_of(files, "host")
+    with pytest.raises(UsageError, match=r"a build for the host has one width"):
+        lower(files, options.board(), options)
     for share, message in (
         (1.5, "--width 1.5 isn't between 0 and 1"),
         (1 - 1e-7, "--width 0.9999999 can't be told from the widest network"),

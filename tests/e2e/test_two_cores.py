@@ -138,7 +138,8 @@ def test_the_second_core_is_started_for_one_of_several_models(tmp_path: Path) ->
     options = Options.of("mps2-an521", cores=2)
     lowered, layout = lower(models, options.board(), options)
     text = emit_project(project_of(options.board(), layout, lowered, cores=2))["firmware/main.c"]
-    once = r"if \(!second_core_serves\) {\n +second_core_serves = 1;\n +if \(start_second_core\(\w+\) != 0\)"
+    once = r"if \(!second_core_serves\) {\n +second_core_serves = 1;\n +if \(start_second_core\(\w+\) != 0\) {"
+    once += r"\n.*\n +}\n        }\n    }"
     assert len(re.findall(once, text)) == len(re.findall(r"start_second_core\(\w+\) != 0", text)) == len(models)
 
 

@@ -12,8 +12,12 @@ import pytest
 import tinycompile
 from tests.support.branch_models import heads
 from tests.support.full import FULL
+from tests.support.random_model import RandomModel
 from tinycompile.build import Build
+from tinycompile.codegen.emit import emit_project
 from tinycompile.errors import TargetError, UsageError
+from tinycompile.lowering import lower, project_of
+from tinycompile.options import Options
 
 PROGRAM = r"""
 #include <pthread.h>
@@ -124,6 +128,19 @@ def test_in_qemu(model: Path, tmp_path: Path) -> None:
     for firmware in ("main", "main_console"):
         text = (build.folder / "firmware" / f"{firmware}.c").read_text()
         assert "if (start_second_core(heads_second_core) != 0)" in text, firmware
+
+
+def test_the_second_core_is_started_for_one_of_several_models(tmp_path: Path) -> None:
+    """It serves that one from then on, so that there is nobody to wait for another's."""
+    models = [tmp_path / "one.tflite", tmp_path / "other.tflite"]
+    for seed, path in enumerate(models):
+        path.write_bytes(RandomModel(seed).build(0)[0])
+    options = Options.of("mps2-an521", cores=2)
+    lowered, layout = lower(models, options.board(), options)
+    text = emit_project(project_of(options.board(), layout, lowered, cores=2))["firmware/main.c"]
+    once = r"if \(!second_core_serves\) {\n +second_core_serves = 1;\n +if \(start_second_core\(\w+\) != 0\) {"
+    once += r"\n.*\n +}\n        }\n    }"
+    assert len(re.findall(once, text)) == len(re.findall(r"start_second_core\(\w+\) != 0", text)) == len(models)
 
 
 @pytest.mark.parametrize(

@@ -39,29 +39,43 @@ def read_widths(given: Mapping[float, str | Path]) -> tuple[Width, ...]:
 def check_widths(widths: Sequence[Width]) -> None:
     """Raises UsageError: one isn't narrower than the widest, or two have the same name."""
     for width in widths:
-        if not 0 < width.share < 1:
+        check_shares([width.share], str(width.path), "--width", "0.5=half.onnx")
+    check_shares([width.share for width in widths], "", "--width", "0.5=half.onnx")
+
+
+def check_shares(shares: Sequence[float], where: str, option: str, example: str) -> None:
+    """Raises UsageError: one isn't narrower than the widest, or two have the same name.
+
+    Args:
+        where: what is at fault. option, example: how shares are given.
+    """
+    for share in shares:
+        if not 0 < share < 1:
             raise UsageError(
-                f"--width {width.share:g} isn't between 0 and 1",
-                where=str(width.path),
+                f"{option} {share:g} isn't between 0 and 1",
+                where=where,
                 why="the model itself is the widest network, 1; the others are parts of it",
-                hint="--width 0.5=half.onnx",
+                hint=f"{option} {example}",
             )
-        in_percent = f"its names in C end with a percentage of six digits at most, {100 * width.share:g} here"
-        if width.label == label_of(1.0):
+        label, in_percent = (
+            label_of(share),
+            f"its names in C end with a percentage of six digits at most, {100 * share:g} here",
+        )
+        if label == label_of(1.0):
             raise UsageError(
-                f"--width {width.share!r} can't be told from the widest network",
-                where=str(width.path),
+                f"{option} {share!r} can't be told from the widest network",
+                where=where,
                 why=in_percent,
                 hint="the share of its channels, such as 0.99",
             )
-        if "e" in width.label:
+        if "e" in label:
             raise UsageError(
-                f"--width {width.share!r} is too narrow to be named",
-                where=str(width.path),
+                f"{option} {share!r} is too narrow to be named",
+                where=where,
                 why=in_percent,
                 hint="the share of its channels, such as 0.01",
             )
-    labels = [width.label for width in widths]
+    labels = [label_of(share) for share in shares]
     twice = next((label for label in labels if labels.count(label) > 1), None)
     if twice is not None:
-        raise UsageError(f"--width {twice.replace('_', '.')} % is given twice", hint="each width once")
+        raise UsageError(f"{option} {twice.replace('_', '.')} % is given twice", hint="each width once")

@@ -76,21 +76,32 @@ def test_a_narrower_choice_has_fewer_channels_of_each_kind() -> None:
     found = narrower(space, config, 0.5)
     assert found == {**config, "stem": 8, "width_1": 12, "width_2": 20}
     assert narrower(space, config, 0.01)["stem"] == 4
-    with pytest.raises(UsageError, match="isn't between 0 and 1"):
-        check_widths_of([1.5], space)
+    for wrong, message in (
+        ([1.5], r"--widths 1.5 isn't between 0 and 1\n.*\n  try: --widths 0.75,0.5"),
+        ([0.5] * 2, "twice"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            check_widths_of(wrong, space)
 
 
 @pytest.mark.parametrize("share", also(0.5))
 def test_a_network_is_trained_and_built_at_several_widths(share: float, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from tinycompile.search.data import Data
+    from tinycompile.search.prices import Limits
     from tinycompile.search.trainer import Recipe
 
     part = samples((1, 8, 8), 60)
     np.savez(tmp_path / "data.npz", x=part.x, y=part.y)
     data, space = Data.read(tmp_path / "data.npz", None), load_space("plain")
     config = {"stem": 8, "width_1": 16, "width_2": 16, "depth_1": 0, "depth_2": 1, "kernel_1": 3, "kernel_2": 3}
-    found = slimmed(space, config, (share,), data, Recipe(epochs=1), "stm32f746", tmp_path / "out")
+    given = space, config, (share,), data, Recipe(epochs=1), "stm32f746"
+    found = slimmed(*given, Limits(), tmp_path / "out")
     assert [each.share for each in found.widths] == [1.0, 0.5]
     assert found.widths[1].shared_bytes > found.widths[1].flash_bytes // 8
     assert len(found.lines()) == 3
+    assert "on samples that it was trained with" in found.lines()[0]
+    assert found.lines()[1].endswith("flash of its own " + f"{found.widths[0].flash_bytes:,}")
+    assert (tmp_path / "out" / "firmware" / "wide.h").exists()
+    with pytest.raises(UsageError, match=r"the firmware at several widths does not fit: .*\n.*each width has code"):
+        slimmed(*given, Limits(flash=5000), tmp_path / "out")

@@ -331,7 +331,18 @@ def test_samples_are_split_by_class_and_in_order(tmp_path: Path) -> None:
     ((train, part),) = Data.read(tmp_path / "d.npz", folds=1).folds
     assert (len(train), sorted(part.x[:, 0, 0, 0])) == (24, [16.0, 18.0, 36.0, 38.0, 56.0, 58.0])
     np.savez(tmp_path / "d.npz", x=x, y=y, x_validation=x[:6], y_validation=y[:6])
-    assert [len(part) for part in Data.read(tmp_path / "d.npz").folds[0]] == [30, 6]
+    validated = Data.read(tmp_path / "d.npz")
+    assert [len(part) for part in validated.folds[0]] == [30, 6]
+    assert "30 samples of 2 channels, 1 steps, 3 classes; candidates are trained 3 times, with 18 " in data.line()
+    assert validated.line().endswith("trained once, with 30 samples, and judged by 6; no x_test")
+    np.savez(tmp_path / "d.npz", x=np.zeros((6, 4)), y=np.arange(6) % 2)
+    assert Data.read(tmp_path / "d.npz").line().startswith("6 samples of 4 features, 2 classes")
+
+
+def test_limits_say_what_exceeds_them() -> None:
+    limits = Limits(ram=100, instructions=2000)
+    assert limits.exceeded_by(100, 10**9, None) == ""
+    assert limits.exceeded_by(101, 1, 2001) == "takes 101 of 100 RAM, takes 2,001 of 2,000 instructions"
 
 
 @pytest.mark.parametrize(
@@ -345,7 +356,11 @@ def test_samples_are_split_by_class_and_in_order(tmp_path: Path) -> None:
         ({"x": np.zeros((4, 2)), "y": np.arange(4) % 2, "x_test": np.zeros((1, 2)), "y_test": [2]}, "another part 2"),
         ({"x": np.zeros((4, 2)), "y": np.arange(4) % 2, "x_test": np.zeros((1, 2))}, "there is no y_test"),
         ({"x": np.zeros((4, 2)), "y": np.arange(4) % 2}, "has 2 samples, which are too few to be split in 3"),
-        ({"x": np.full((9, 2), np.nan), "y": np.arange(9) % 2}, "aren't finite"),
+        ({"x": np.full((9, 2), np.nan), "y": np.arange(9) % 2}, r"aren't finite .*\n.*sample 0 is the first of 9"),
+        (
+            {"x": np.zeros((9, 2)), "y": np.arange(9) % 2, "x_test": np.zeros((1, 3)), "y_test": [0]},
+            r"of shapes .*\n.*\n.*cut or resize",
+        ),
         ({"x": np.full((9, 2), 1e99), "y": np.arange(9) % 2}, "aren't finite"),
         ({"x": np.zeros((9, 0)), "y": np.arange(9) % 2}, "no samples with classes"),
         ({"x": np.full((9, 2), "1"), "y": np.arange(9) % 2}, "no samples with classes"),

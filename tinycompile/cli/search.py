@@ -94,7 +94,7 @@ measure_option = click.option(
 @click.option("--storage", help="Where Optuna keeps the candidates (a URL).  [default: a file in the folder]")
 @explained
 def search(space: str, **options: Any) -> None:
-    """Search a SPACE of networks (mobile, separable, hybrid, or a Python file) for the best that fit a board."""
+    """Search a SPACE of networks for the best that fit a board: mobile, plain, separable, hybrid, or a Python file."""
     from tinycompile.search.driver import front_lines, run
     from tinycompile.search.prices import Limits
     from tinycompile.search.settings import Search
@@ -107,7 +107,8 @@ def search(space: str, **options: Any) -> None:
     widths = [] if found.slimmed is None else found.slimmed.lines()
     for line in (*front_lines(found.front), *found.best.lines(), *widths):
         say(line)
-    click.echo(f"in {options['output']}: best.onnx, firmware/, index.html, front.json")
+    wide = "widths/, " if widths else ""
+    click.echo(f"in {options['output']}: best.onnx, firmware/, {wide}index.html, front.json")
 
 
 class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
@@ -125,7 +126,9 @@ class Values(click.ParamType[tuple[str, tuple[str, ...]]]):
 PRICING_OPTIONS = (
     target_option,
     click.option("--shape", required=True, help="Of a sample: 1,8,8."),
-    click.option("--classes", type=click.IntRange(2), default=10, show_default=True),
+    click.option(
+        "--classes", type=click.IntRange(2), default=10, show_default=True, help="Of the samples: outputs of a network."
+    ),
     click.option("--ram", type=Bytes(), help="Limit for RAM, stack included.  [default: what the board has]"),
     click.option("--flash", type=Bytes(), help="Limit for the firmware.  [default: what the board has]"),
     click.option("--instructions", type=Count(), help="Limit for an inference: 2M."),
@@ -145,13 +148,13 @@ def pricing_options(function: Callable[..., None]) -> Callable[..., None]:
 @pricing_options
 @click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks of each part.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same.")
 @measure_option
 @click.option("-o", "--output", type=PATH, help="A picture of the distributions (.svg).")
 @force_option(OVERWRITE)
 @explained
 def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: Any) -> None:
-    """Compare SPACEs, or parts of them, by how much work their networks do that fit a board."""
+    """Compare SPACEs (mobile, plain, separable, hybrid, Python files), or parts of them, by the work of what fits."""
     from tinycompile.search.first_stage import compared, part_lines, part_picture, parts_of
     from tinycompile.search.prices import Limits, Prices
     from tinycompile.search.space import Space, load_space
@@ -182,7 +185,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
 @command(short_help="Write what each block of a space costs, for a cost loss.")
 @click.argument("space")
 @pricing_options
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same.")
 @click.option("-o", "--output", type=PATH, required=True, help="The table (.json).")
 @force_option(OVERWRITE)
 @explained

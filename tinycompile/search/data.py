@@ -61,6 +61,20 @@ class Data:
         """Of a sample, channels first: (channels, height, width) or (features,)."""
         return self.known.x.shape[1:]
 
+    def line(self) -> str:
+        """For people: how the file was understood."""
+        channels, *sizes = self.shape
+        kind = f"{channels} channels of {'x'.join(map(str, sizes))}" if sizes else f"{channels} features"
+        if len(sizes) == 2 and sizes[0] == 1:
+            kind = f"{channels} channels, {sizes[1]} steps"
+        trained, judged = (len(part) for part in self.folds[0])
+        test = "no x_test" if self.test is None else f"{len(self.test):,} to test with"
+        often = "once" if len(self.folds) == 1 else f"{len(self.folds)} times"
+        return (
+            f"{len(self.known):,} samples of {kind}, {self.classes} classes; candidates are trained {often}, "
+            f"with {trained:,} samples, and judged by {judged:,}; {test}"
+        )
+
     @staticmethod
     def read(path: Path, folds: int | None = None) -> Data:
         """From an `.npz`: `x` and `y`, optionally `x_validation`, `y_validation` and `x_test`, `y_test`.
@@ -82,7 +96,12 @@ class Data:
         parts = [part for part in (train, validation, test) if part is not None]
         for part in parts:
             if part.x.shape[1:] != train.x.shape[1:]:
-                raise SamplesError(f"samples of shapes {train.x.shape[1:]} and {part.x.shape[1:]}", where=str(path))
+                raise SamplesError(
+                    f"samples of shapes {train.x.shape[1:]} and {part.x.shape[1:]}",
+                    where=str(path),
+                    why="a network takes samples of one shape: x, x_validation and x_test have the same",
+                    hint="cut or resize them before they are saved",
+                )
         if validation is not None:
             return Data(_joined(train, validation), ((train, validation),), test, _classes(parts, path))
         classes, count = _classes(parts, path), folds or (1 if len(train) >= ENOUGH else FOLDS)
@@ -127,9 +146,14 @@ def _part(arrays: dict[str, Array], suffix: str, path: Path) -> Part | None:
             hint=_HINT,
         )
     with np.errstate(over="ignore"):
-        finite = bool(np.isfinite(x.astype(np.float32)).all())
-    if not finite:
-        raise SamplesError(f"x{suffix} has values that aren't finite as float32", where=str(path))
+        wrong = ~np.isfinite(x.astype(np.float32)).reshape(len(x), -1).all(1)
+    if wrong.any():
+        raise SamplesError(
+            f"x{suffix} has values that aren't finite as float32",
+            where=str(path),
+            why=f"sample {int(np.flatnonzero(wrong)[0])} is the first of {np.count_nonzero(wrong)} that have",
+            hint="leave these samples out, or fill what is missing",
+        )
     if x.ndim == 3:
         x = x[:, :, None, :]
     return Part(np.ascontiguousarray(x, np.float32), y.astype(np.int64))

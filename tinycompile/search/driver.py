@@ -67,24 +67,29 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
     """
     begun = time.monotonic()
     with search.begun() as study, opened(search.engine, search.setup, search.workers) as pool:
+        progress(Data.read(search.data, search.folds).line())
         candidates = _searched(search, study, pool, progress)
         front = front_of(candidates)
         if not front:
             raise _nothing_fits(search)
         progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
         best = finished(front[: search.finalists], search, pool, progress)
-        wider = None
-        if search.widths:
-            recipe = replace(search.recipe, epochs=search.final_epochs)
-            data, config = Data.read(search.data, search.folds), best.finalist.candidate.config
-            folder = search.output / "widths"
-            wider = slimmed(
-                load_space(search.space, search.resolutions), config, search.widths, data, recipe, search.target, folder
-            )
-        outcome = Outcome(candidates, front, best, wider)
+        outcome = Outcome(candidates, front, best)
         outcome.save(search.output)
         save_page(search, candidates, best)
+        if search.widths:
+            progress(f"training the best network at {len(search.widths) + 1} widths together ...")
+            outcome = replace(outcome, slimmed=_slimmed(search, best))
+            outcome.save(search.output)
+            save_page(search, candidates, best, outcome.slimmed)
     return outcome
+
+
+def _slimmed(search: Search, best: Finished) -> Slimmed:
+    recipe = replace(search.recipe, epochs=search.final_epochs)
+    data, space = Data.read(search.data, search.folds), load_space(search.space, search.resolutions)
+    how = search.widths, data, recipe, search.target, search.limits, search.output / "widths"
+    return slimmed(space, best.finalist.candidate.config, *how)
 
 
 def _nothing_fits(search: Search) -> UsageError:

@@ -17,7 +17,6 @@ from tinycompile.pipeline import compile as build_firmware
 from tinycompile.search.cluster import Cluster
 from tinycompile.search.data import CALIBRATION, save_calibration, save_labelled
 from tinycompile.search.pool import Pool
-from tinycompile.search.prices import Limits
 from tinycompile.search.resolution import sample_shape
 from tinycompile.search.settings import Search
 from tinycompile.search.study import Candidate
@@ -93,7 +92,11 @@ def finished(
     bench = Bench.of(search.setup)
     finalists = trained(front, search, pool, len(bench.data.folds))
     for each in finalists:
-        progress(f"finalist: {each.accuracy:.2%}, int8 {each.int8_accuracy:.2%}")
+        instructions = each.candidate.figures["instructions"]
+        progress(
+            f"finalist with {instructions:,} instructions, after {search.final_epochs} epochs: "
+            f"{each.accuracy:.2%}, int8 {each.int8_accuracy:.2%}"
+        )
     excess = ""
     for finalist in sorted(finalists, key=lambda f: f.rank):
         built = _built(bench, finalist, search)
@@ -142,13 +145,13 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
                 flash=options.flash,
             )
         except DoesNotFitError as error:
-            return f"does not fit: {error}"
+            return f"does not fit: {error.what}"
     ram, flash = build.report["ram"]["total_bytes"], build.report["flash"]["total_bytes"]
     instructions = None
     if build.board.emulated() is not None:
         with suppress(ToolMissingError):
             instructions = build.execute([_zeros(build.inputs[0].shape[1:])]).instructions[0]
-    over = _over(limits, ram, flash, instructions)
+    over = limits.exceeded_by(ram, flash, instructions)
     if over:
         return over
     if data.test is None:
@@ -159,16 +162,3 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
 
 def _zeros(shape: Sequence[int]) -> Array:
     return np.zeros((1, 1, *shape), np.int8)
-
-
-def _over(limits: Limits, ram: int, flash: int, instructions: int | None) -> str:
-    pairs = (
-        ("RAM", ram, limits.ram),
-        ("flash", flash, limits.flash),
-        ("instructions", instructions, limits.instructions),
-    )
-    return ", ".join(
-        f"takes {found:,} of {limit:,} {name}"
-        for name, found, limit in pairs
-        if found is not None and limit is not None and found > limit
-    )

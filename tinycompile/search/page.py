@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from markupsafe import Markup
 
@@ -12,12 +13,15 @@ from tinycompile.resources import html_dir
 from tinycompile.search.curves import Curve, Mark, picture
 from tinycompile.search.finish import Finished
 from tinycompile.search.settings import Search
+from tinycompile.search.slim import Slimmed
 from tinycompile.search.study import Candidate, front_of
 
 PAGE = "index.html"
 
 
-def save_page(search: Search, candidates: Sequence[Candidate], best: Finished | None) -> None:
+def save_page(
+    search: Search, candidates: Sequence[Candidate], best: Finished | None, widths: Slimmed | None = None
+) -> None:
     """Into the folder of the search; without a best one it asks for itself again every five seconds."""
     done = [each for each in candidates if each.accuracy is not None]
     front = front_of(done)
@@ -43,9 +47,17 @@ def save_page(search: Search, candidates: Sequence[Candidate], best: Finished | 
             done=len(done),
             trials=search.trials,
             given_up=sum(each.given_up for each in done),
-            best=best.lines() if best else [],
+            best=[*(best.lines() if best else []), *(widths.lines() if widths else [])],
+            epochs=search.recipe.epochs,
+            limits=_limits(search),
             picture=picture([line], marks, "instructions of an inference", "accuracy in %"),
             front=front,
         )
     )
     replace_file(search.output / PAGE, page)
+
+
+def _limits(search: Search) -> str:
+    """Those that were given."""
+    limits = asdict(search.limits).items()
+    return ", ".join(f"--{name} {value:,}" for name, value in limits if value is not None)

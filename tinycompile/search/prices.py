@@ -56,6 +56,23 @@ class Limits:
         )
         return tuple(figure / limit - 1 for figure, limit in pairs)
 
+    def exceeded_by(self, ram: int, flash: int, instructions: int | None) -> str:
+        """By what a firmware exceeds them, in words; empty where it keeps them.
+
+        Args:
+            instructions: None where nobody counted them.
+        """
+        pairs = (
+            ("RAM", ram, self.ram),
+            ("flash", flash, self.flash),
+            ("instructions", instructions, self.instructions),
+        )
+        return ", ".join(
+            f"takes {found:,} of {limit:,} {name}"
+            for name, found, limit in pairs
+            if found is not None and limit is not None and found > limit
+        )
+
 
 COUNT = 3
 """Figures of `Limits.excess`."""

@@ -14,16 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from tinycompile.build import Build
-from tinycompile.errors import QuantizationWarning, UsageError
+from tinycompile.errors import DoesNotFitError, QuantizationWarning, UsageError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.pipeline import compile as build_firmware
 from tinycompile.quantize.widths import quantized_widths
 from tinycompile.search.data import CALIBRATION, Data, save_calibration, save_labelled
+from tinycompile.search.prices import Limits
 from tinycompile.search.space import Config, Space, Value
 from tinycompile.search.supernet import train_supernet, with_inherited
 from tinycompile.search.trainer import Recipe, accuracy_of
-from tinycompile.widths import Width, check_widths, label_of
+from tinycompile.widths import check_shares, label_of
 
+NAME = "wide"
+"""What the network is called in C, and its files."""
 MULTIPLE = 4
 """Of which numbers of channels are multiples: then pieces of weights are whole words."""
 
@@ -50,11 +53,11 @@ class WidthFigures:
 
     def line(self) -> str:
         """For people."""
-        return (
-            f"  {self.share:6.0%}: int8 {self.int8_accuracy:.2%}, floats {self.accuracy:.2%}; about "
-            f"{self.instructions:,} instructions, arena {self.arena_bytes:,}, flash of its own {self.flash_bytes:,} "
-            f"beside {self.shared_bytes:,} that are the widest one's"
+        line = (
+            f"  {self.share:6.4g}: int8 {self.int8_accuracy:.2%}, floats {self.accuracy:.2%}; about "
+            f"{self.instructions:,} instructions, arena {self.arena_bytes:,}, flash of its own {self.flash_bytes:,}"
         )
+        return line if self.share == 1 else f"{line} beside {self.shared_bytes:,} that are the widest one's"
 
 
 @dataclass(frozen=True)
@@ -62,11 +65,14 @@ class Slimmed:
     """A network at several widths, built as one firmware.
 
     Attributes:
-        widths: the widest first. flash_bytes: of the firmware.
+        widths: the widest first. ram_bytes, flash_bytes: of the firmware.
+        tested: whether accuracies are on test samples; else on some that the network was trained with.
     """
 
     widths: tuple[WidthFigures, ...]
+    ram_bytes: int
     flash_bytes: int
+    tested: bool
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -74,15 +80,16 @@ class Slimmed:
 
     def lines(self) -> list[str]:
         """For people."""
+        samples = "test samples" if self.tested else "samples that it was trained with, as there is no x_test"
         return [
-            f"at several widths ({self.flash_bytes:,} bytes of flash together):",
+            f"at several widths: {self.ram_bytes:,} bytes of RAM, {self.flash_bytes:,} of flash; on {samples}",
             *(each.line() for each in self.widths),
         ]
 
 
 def check_widths_of(shares: Sequence[float], space: Space) -> None:
     """Raises UsageError: shares that aren't between 0 and 1, or a space that says no numbers of channels."""
-    check_widths([Width(share, Path(space.where)) for share in shares])
+    check_shares(shares, space.where, "--widths", "0.75,0.5")
     if not space.widths:
         raise UsageError(
             "the space doesn't say which parameters are numbers of channels",
@@ -102,16 +109,23 @@ def narrower(space: Space, config: Config, share: float) -> dict[str, Value]:
 
 
 def slimmed(
-    space: Space, config: Config, shares: Sequence[float], data: Data, recipe: Recipe, target: str, folder: Path
+    space: Space,
+    config: Config,
+    shares: Sequence[float],
+    data: Data,
+    recipe: Recipe,
+    target: str,
+    limits: Limits,
+    folder: Path,
 ) -> Slimmed:
     """Train a choice at all widths together, quantise them with the same integers and build one firmware.
 
     Args:
         config: of the widest. shares: of the narrower ones.
-        folder: for `width_*.onnx`, float and int8, and `firmware/`.
+        folder: for `float_*.onnx`, `wide.onnx` and `wide_*.onnx`, which are int8, and `firmware/`.
 
     Raises:
-        UsageError: networks aren't described by `Network`, or have no weights in common.
+        UsageError: networks aren't described by `Network`, have no weights in common, or exceed the limits together.
     """
     shares = (1.0, *sorted(shares, reverse=True))
     configs = [narrower(space, config, share) for share in shares]
@@ -122,7 +136,8 @@ def slimmed(
     judged = data.test or data.folds[0][1]
     folder.mkdir(parents=True, exist_ok=True)
     protos = [with_inherited(space.network(each, data.shape, data.classes), shared, data.known) for each in configs]
-    floats, files = ([folder / f"width_{label_of(share)}{end}" for share in shares] for end in (".onnx", "_int8.onnx"))
+    floats = [folder / f"float_{label_of(share)}.onnx" for share in shares]
+    files = [folder / f"{NAME}.onnx", *(folder / f"{NAME}_{label_of(share)}.onnx" for share in shares[1:])]
     for proto, path in zip(protos, floats, strict=True):
         onnx_module().save(proto, str(path))
     calib = save_calibration(folder / "calib.npz", data.known, CALIBRATION)
@@ -132,12 +147,39 @@ def slimmed(
     for each, path in zip(quantized, files, strict=True):
         onnx_module().save(each.proto, str(path))
     others = dict(zip(shares[1:], files[1:], strict=True))
-    build = build_firmware(files[0], target, output=folder / "firmware", force=True, widths=others, io="int8")
+    build = _built(files[0], others, target, limits, folder / "firmware")
     found = list[WidthFigures]()
     for share, each, proto, result in zip(shares, configs, protos, quantized, strict=True):
-        report = Build(build.folder, model=build.model.removesuffix(label_of(1.0)) + label_of(share)).report
+        report = Build(build.folder, model=f"{NAME}_w{label_of(share)}").report
         width, int8 = report["width"], 0.0 if result.accuracy is None else result.accuracy.int8_value
         sizes = report["ram"]["arena_bytes"], width["flash_bytes"], width["shared_bytes"]
         accuracy = accuracy_of(proto, judged)
         found.append(WidthFigures(share, each, accuracy, int8, *sizes, width["instructions_estimate"]))
-    return Slimmed(tuple(found), build.report["flash"]["total_bytes"])
+    return Slimmed(tuple(found), *_totals(build), tested=data.test is not None)
+
+
+def _totals(build: Build) -> tuple[int, int]:
+    """RAM and flash."""
+    return build.report["ram"]["total_bytes"], build.report["flash"]["total_bytes"]
+
+
+def _built(wide: Path, others: Mapping[float, Path], target: str, limits: Limits, folder: Path) -> Build:
+    """The firmware. Raises UsageError: it exceeds the limits."""
+    options = limits.options(target)
+    how: dict[str, Any] = {"widths": others, "io": "int8", "ram": options.ram, "flash": options.flash}
+    try:
+        build = build_firmware(wide, target, output=folder, force=True, **how)
+    except DoesNotFitError as error:
+        raise _too_large(f"does not fit: {error.what}") from error
+    excess = limits.exceeded_by(*_totals(build), None)
+    if excess:
+        raise _too_large(excess)
+    return build
+
+
+def _too_large(excess: str) -> UsageError:
+    return UsageError(
+        f"the firmware at several widths {excess}",
+        why="each width has code of its own",
+        hint="fewer --widths, or larger limits; the best network alone is built, in firmware/",
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -13,7 +15,7 @@ pytest.importorskip("onnxruntime", reason="needs onnxruntime")
 from tests.frontend.test_onnx_attributes import compared
 from tests.support.onnx_builder import OnnxBuilder
 from tinycompile.errors import UnsupportedError
-from tinycompile.frontend import load
+from tinycompile.frontend import load, onnx_definitions
 from tinycompile.frontend.onnx_upgrade import CHANGED, OLDEST, TARGET
 
 SCHEMAS = [s for s in onnx.defs.get_all_schemas_with_history() if s.domain == ""]
@@ -90,6 +92,24 @@ def network(opset: int, seed: int = 0) -> OnnxBuilder:
 def test_a_network_of_all_opsets(opset, tmp_path):
     x = np.random.default_rng(1).normal(size=SHAPE).astype(np.float32)
     compared(network(opset), {"x": x}, tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("opset", [11, TARGET, 14])
+def test_hardmax_between_layers(opset, tmp_path):
+    """It is written out, in operators that these opsets have; else nobody could infer a shape behind it."""
+    b = OnnxBuilder(opset)
+    b.output(b.node("Neg", b.node("Hardmax", b.input((2, 3, 4)), axis=1)))
+    (y,) = compared(b, {"x": np.random.default_rng(4).normal(size=(2, 3, 4)).astype(np.float32)}, tmp_path / "m.onnx")
+    assert y.sum() == (-2 if opset < 13 else -8)
+
+
+def test_definitions_are_written_in_operators_of_every_opset():
+    first = {name: min(s.since_version for s in SCHEMAS if s.name == name) for name in {s.name for s in SCHEMAS}}
+    written = set[str]()
+    for path in Path(onnx_definitions.__file__).parent.glob("onnx_*definitions.py"):
+        written |= set(re.findall(r'\bdo\(\s*"(\w+)"', path.read_text()))
+    assert len(written) > 20
+    assert not {name for name in written if first[name] > TARGET}
 
 
 @pytest.mark.parametrize("opset", [10, 11, 12])

@@ -184,5 +184,5 @@ class _Mask:
         if dtype == np.bool_:
             self.conditions.append(mask)
             return
-        self.added = mask if dtype == step.dtype() else do("CastLike", mask, step.node.input[_Q])
+        self.added = mask if dtype == step.dtype() else do.cast(mask, _Q)
         self.live.append(do("Greater", self.added, step.like("never", -np.inf)))

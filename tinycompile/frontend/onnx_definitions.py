@@ -132,6 +132,11 @@ class Steps:
         self.nodes.append(onnx_module().helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
+    def cast(self, x: str, operand: int = 0) -> str:
+        """To the type of an operand; CastLike, which says the same, is younger than some of these operators."""
+        kind = onnx_module().helper.np_dtype_to_tensor_dtype(self._step.dtype(operand))
+        return self("Cast", x, to=int(kind))
+
     def transpose(self, x: str, order: Sequence[int]) -> str:
         """Nothing where the order is theirs already, as that of a scalar is."""
         return self("Identity", x) if list(order) == sorted(order) else self("Transpose", x, perm=list(order))
@@ -246,7 +251,7 @@ def _hardmax(step: Definition) -> list[Any]:
     shape = [-1 if i == axis else 1 for i in range(len(step.shape()))]
     first = do("ArgMax", step.node.input[0], axis=axis, keepdims=1)
     numbers = step.indices("numbers", np.arange(step.shape()[axis]).reshape(shape))
-    do("CastLike", do("Equal", first, numbers), step.node.input[0])
+    do.cast(do("Equal", first, numbers))
     return do.result()
 
 

@@ -57,10 +57,8 @@ def check_shares(shares: Sequence[float], where: str, option: str, example: str)
                 why="the model itself is the widest network, 1; the others are parts of it",
                 hint=f"{option} {example}",
             )
-        label, in_percent = (
-            label_of(share),
-            f"its names in C end with a percentage of six digits at most, {100 * share:g} here",
-        )
+        label = label_of(share)
+        in_percent = f"its names in C end with a percentage of six digits at most, {100 * share:g} here"
         if label == label_of(1.0):
             raise UsageError(
                 f"{option} {share!r} can't be told from the widest network",

@@ -9,7 +9,8 @@ from typing import Any
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.codegen.slimmable import widths_of
-from tinycompile.elf import bytes_with_prefix, calls_of, reached, sizes
+from tinycompile.elf import bytes_with_prefix, sizes
+from tinycompile.object_file import ObjectFile
 from tinycompile.report.evaluation import NAMES
 from tinycompile.report.sections import WidthSection
 from tinycompile.report.summary import work
@@ -39,10 +40,10 @@ def width_section(image: Path, project: Project, program: Program) -> WidthSecti
 
 def _layer_bytes(image: Path, project: Project, program: Program) -> int:
     """Of the functions that its layers call and those of no wider network do."""
-    size, calls = sizes(image, ()).functions, calls_of(image.parent / "build" / f"{program.unit}.ci")
+    size, content = sizes(image, ()).functions, ObjectFile.read(image.parent / "build" / f"{program.unit}.o")
     taken = set[str]()
     for each in project.programs:
-        called = {name for named in each.functions for name in reached(named.name, calls, size)}
+        called = {name for named in each.functions for name in content.functions(named.name) if name in size}
         if each is program:
             return sum(size[name] for name in called - taken)
         taken |= called

@@ -424,7 +424,7 @@ class WidthSection:
     Attributes:
         of: what all widths together are called. percent: of the widest one's channels.
         constant_bytes: of its own. shared_bytes: of its constants that are the widest one's.
-        flash_bytes: of its own: constants and code, with what it does to share the others.
+        flash_bytes: of its own: constants, and functions that no wider network has; without the tables inside of these.
     """
 
     of: str

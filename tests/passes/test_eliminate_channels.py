@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.onnx_builder import OnnxBuilder, check_model
 from tests.support.random_model import RandomModel
 from tests.support.tflite_builder import SAME, VALID, TfliteBuilder
 from tinycompile import interpreter
@@ -111,3 +112,24 @@ def test_half_of_the_visual_wake_words_model_is_dead(shared: Callable[[str], Pat
     samples = np.load(shared("golden/vww_96_int8.npz"))["input_0"]
     for x in samples[:3]:
         assert_same(before, after, x.reshape(before.types[before.inputs[0]].shape))
+
+
+def test_what_a_constant_comes_from_stays_what_it_was() -> None:
+    """A layer with one channel saturates wherever its operand, which nobody else reads, may be."""
+    b = OnnxBuilder()
+
+    def layer(x: str, scale: float, weights: list[list[int]], bias: int, result: tuple[float, int]) -> str:
+        count, by = len(weights), np.full(len(weights), 1 / 64, np.float32)
+        zeros = np.zeros(count, np.int32)
+        w = b.weights(np.array(weights, np.int8), by, zeros.astype(np.int8))
+        biases = b.dequantize(b.constant(zeros + bias), np.float32(scale) * by, zeros, "int32", axis=0)
+        return b.activation(b.node("Gemm", x, w, biases, transB=1), *result)
+
+    x = b.activation(b.input((1, 2)), 1 / 64, 0)  # -2 to 2
+    high = layer(x, 1 / 64, [[64, 0], [0, 64]], 5 * 64 * 64, (1 / 16, -128))  # 3 to 7
+    total = layer(high, 1 / 16, [[64, 64]], 0, (1 / 16, -128))  # 6 to 14
+    constant = layer(total, 1 / 16, [[127]], -8 * 64 * 16, (1 / 200, -128))  # at least 4, which saturates
+    shift = layer(constant, 1 / 200, [[64], [32]], 0, (1 / 64, 0))
+    own = layer(x, 1 / 64, [[64, 0], [0, 64]], 0, (1 / 64, 0))
+    b.output(b.activation(b.node("Add", shift, own), 1 / 32, 0))
+    check_model(b.model(), {"x": np.array([[-1.9, -1.9]], np.float32)})

@@ -173,6 +173,17 @@ def _kept_channels(
         if not (is_matrix(graph, node) or maps_channels(graph, node)):
             for name in (*node.inputs, *node.outputs):
                 need_all(name)
+    _with_what_they_read(graph, facts, links, needed, scheme)
+    while unread := [flags for flags in needed.values() if not flags.any()]:
+        unread[-1][0] = True  # a tensor without channels has no meaning; this one is computed as it was
+        _with_what_they_read(graph, facts, links, needed, scheme)
+    return {name: np.flatnonzero(needed[links.of(name)]) for name in candidates}
+
+
+def _with_what_they_read(
+    graph: Graph, facts: Mapping[str, Interval], links: Links, needed: Mapping[str, Array], scheme: Scheme
+) -> None:
+    """Adds the channels that those that are needed are computed from, and so on."""
     changed = True
     while changed:
         changed = False
@@ -183,10 +194,6 @@ def _kept_channels(
             wanted = mine | _reads(graph, node, facts, outputs, scheme)
             changed |= bool(np.any(wanted != mine))
             mine[:] = wanted
-    for flags in needed.values():
-        if not flags.any():
-            flags[0] = True  # a tensor without channels has no meaning
-    return {name: np.flatnonzero(needed[links.of(name)]) for name in candidates}
 
 
 def _reads(graph: Graph, node: Node, facts: Mapping[str, Interval], outputs: Array, scheme: Scheme) -> Array:

@@ -15,8 +15,10 @@ from tests.support.random_model import RandomModel
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
-from tinycompile.measuring import Measures, measured_network
+from tinycompile.layout import Layout
+from tinycompile.measuring import Measures, known, measured_network
 from tinycompile.measuring.firmware import Measured
+from tinycompile.measuring.fixed import Firmware, Fixed
 from tinycompile.measuring.network import Measurement, _sharing  # pyright: ignore[reportPrivateUsage]
 from tinycompile.measuring.unit import units_of
 from tinycompile.object_file import Section
@@ -115,6 +117,28 @@ def test_functions_for_one_shape_share_what_is_compiled_alike(measures: Measures
     for second, shared in ((alike, {function.stem}), (other, {function.stem, "f"})):
         found = _sharing([units[0], units[0]], [alike, second])
         assert [unit and unit.shared for unit in found] == [shared, shared]
+
+
+def test_a_firmware_without_layers_is_known_by_its_files(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those of the board, which are its user's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    built = list[Firmware]()
+
+    def built_now(printed: Firmware) -> Fixed:
+        built.append(printed)
+        return Fixed(len(built), 0, 0, 0)
+
+    monkeypatch.setattr(known, "fixed", built_now)
+    source = tmp_path / "own.c"
+    changed = replace(board, sources=(*board.sources, source))
+    for text, expected in (("int a;\n", 1), ("int a;\n", 1), ("int a, b;\n", 2)):
+        source.write_text(text)
+        measures = Measures(changed)
+        for _ in range(2):
+            assert measures.fixed(Layout.simple(changed), ["memcpy"], None).flash_bytes == expected
+    assert len(built) == 2
 
 
 def test_what_nothing_emulates_is_not_measured(graph: Graph) -> None:

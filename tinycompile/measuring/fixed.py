@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 from tinycompile.codegen.copies import Copy
 from tinycompile.codegen.emit import UNKNOWN_STACK_BYTES, emit_project
 from tinycompile.codegen.parts import NamedConstant
+from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project, Provenance
 from tinycompile.elf import sizes
 from tinycompile.kernels.base import Constant
@@ -59,34 +61,53 @@ class Fixed:
         return Fixed(*facts)
 
 
-def fixed(board: Board, layout: Layout, library: tuple[str, ...], copies: Memory | None) -> Fixed:
-    """Build it.
+@dataclass(frozen=True)
+class Firmware:
+    """One whose model computes nothing.
+
+    Attributes:
+        program: the model. files: all of it, from which its figures follow.
+    """
+
+    board: Board
+    program: Program
+    files: Mapping[str, str]
+
+
+def firmware(board: Board, layout: Layout, library: tuple[str, ...], copies: Memory | None) -> Firmware:
+    """Print it.
 
     Args:
         library: functions that layers need. copies: where start-up copies code to, if it does.
-
-    Raises:
-        ToolMissingError: no compiler. ToolFailedError: it failed.
     """
     program = nothing(board.core).program(_MODEL, board)
     # Two of them, so that the loop over the table is one.
     held = [Constant(f"held_{i}", "int8_t", np.arange(4, dtype=np.int8) + np.int8(i)) for i in range(2)]
-    named = tuple(NamedConstant(f"{_MODEL}_{each.suffix}", each, _MODEL) for each in held)
-    program = replace(program, constants=named)
+    program = replace(program, constants=tuple(NamedConstant(f"{_MODEL}_{h.suffix}", h, _MODEL) for h in held))
     copied = () if copies is None else (Copy("code", copies, ("none_of_them",), 0),)
     layout = layout if copies is None else replace(layout, fast=(copies,))
     project = Project(board, layout, (program,), (Provenance(_MODEL, "0" * 64),), copied)
     files = emit_project(project)
     script = f"firmware/{board.name}.ld"
     files[script] += f"EXTERN({' '.join(library)})\n" if library else ""
+    return Firmware(board, program, files)
+
+
+def fixed(printed: Firmware) -> Fixed:
+    """Build it.
+
+    Raises:
+        ToolMissingError: no compiler. ToolFailedError: it failed.
+    """
+    board, named = printed.board, printed.program.constants
     with tempfile.TemporaryDirectory(prefix="tinycompile-fixed-") as name:
         folder = Path(name)
-        write_files(folder, files)
+        write_files(folder, printed.files)
         make(folder, "firmware.elf", toolchain=board.toolchain)
         found = sizes(folder / "firmware.elf", [each.name for each in named], board.toolchain.stored_sections)
         stack, above = firmware_stack(folder, board), _above(folder, board)
     flash = found.flash - found.weights - CONSTANT_TABLE_BYTES * len(named)
-    ram = found.ram - program.arena_bytes - UNKNOWN_STACK_BYTES - sum(found.copied.values())
+    ram = found.ram - printed.program.arena_bytes - UNKNOWN_STACK_BYTES - sum(found.copied.values())
     return Fixed(flash, ram, stack, above)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Hashable, Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
+from tinycompile import object_file
 from tinycompile.disk_cache import DiskCache, digest
 from tinycompile.kernels.base import Kernel
 from tinycompile.layout import Layout
 from tinycompile.measuring.firmware import Measured, laboratory, measured
-from tinycompile.measuring.fixed import Fixed, fixed
+from tinycompile.measuring.fixed import Fixed, firmware, fixed
 from tinycompile.measuring.unit import Unit, nothing
 from tinycompile.objects import compiler_identity
 from tinycompile.progress import step
@@ -38,6 +39,7 @@ class Measures:
     def __init__(self, board: Board) -> None:
         self.board = board
         self._keys = dict[tuple[int, frozenset[str]], tuple[Kernel, str]]()
+        self._fixed = dict[tuple[Layout, tuple[str, ...], Memory | None], Fixed]()
 
     @staticmethod
     def of(board: Board) -> Measures:
@@ -82,16 +84,28 @@ class Measures:
         return done
 
     def fixed(self, layout: Layout, library: Iterable[str], copies: Memory | None) -> Fixed:
-        """What a firmware has beside its layers, built where it isn't known. Arguments and errors as `fixed`'s."""
+        """What a firmware has beside its layers, built where it isn't known.
+
+        It is known by all of its files: those of the board are its user's, who may change them.
+
+        Args:
+            library, copies: as `firmware` takes them.
+
+        Raises:
+            ToolMissingError, ToolFailedError: as `fixed`.
+        """
         called = tuple(sorted(set(library)))
-        places = [memory.name for memory in layout.used]
-        about = f"{self._tools} {self.board.name} {places} {called} {copies and copies.name}"
-        key = digest(about.encode())
-        stored = _CACHE.get(key)
-        if stored is None:
-            stored = json.dumps(fixed(self.board, layout, called, copies).as_json()).encode()
-            _CACHE.put(key, stored)
-        return Fixed.of_json(json.loads(stored))
+        about = layout, called, copies
+        if about not in self._fixed:
+            printed = firmware(self.board, layout, called, copies)
+            files = (text.encode() for pair in sorted(printed.files.items()) for text in pair)
+            key = digest(self._tools.encode(), *files)
+            stored = _CACHE.get(key)
+            if stored is None:
+                stored = json.dumps(fixed(printed).as_json()).encode()
+                _CACHE.put(key, stored)
+            self._fixed[about] = Fixed.of_json(json.loads(stored))
+        return self._fixed[about]
 
     def _key(self, unit: Unit) -> str:
         """Kept for kernels that were seen before: those with typical weights are the same ones for all models."""
@@ -117,7 +131,7 @@ class Measures:
 @cache
 def _texts() -> str:
     """A digest of headers, templates and of how layers are measured."""
-    own = Path(__file__).parent.glob("*.py")
+    own = *Path(__file__).parent.glob("*.py"), Path(object_file.__file__)
     files = sorted((*runtime_dir().rglob("*.h"), *templates_dir().rglob("*.j2"), *own))
     return digest(*(part for path in files for part in (path.name.encode(), path.read_bytes())))
 

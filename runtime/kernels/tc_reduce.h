@@ -113,19 +113,20 @@ TC_INLINE void tc_reduce_extreme_s8(const void *input, void *output, tc_pick4 *p
 {
     const int32_t *size = loops->kept_size;
     const int32_t *stride = loops->kept_stride;
+    const int32_t eights = loops->inner / 8 * 8;
+    const int32_t fours = loops->inner / 4 * 4;
     int8_t *result = (int8_t *)output;
     for (int32_t i = 0; i < size[0]; ++i) {
         for (int32_t j = 0; j < size[1]; ++j) {
             for (int32_t k = 0; k < size[2]; ++k) {
                 const int8_t *next = (const int8_t *)input + i * stride[0] + j * stride[1] + k * stride[2];
-                int32_t at = 0;
-                for (; at + 8 <= loops->inner; at += 8) {
+                for (int32_t at = 0; at < eights; at += 8) {
                     tc_extremes(next + at, result + at, 2, pick4, loops);
                 }
-                for (; at + 4 <= loops->inner; at += 4) {
-                    tc_extremes(next + at, result + at, 1, pick4, loops);
+                if (eights < fours) {
+                    tc_extremes(next + eights, result + eights, 1, pick4, loops);
                 }
-                for (; at < loops->inner; ++at) {
+                for (int32_t at = fours; at < loops->inner; ++at) {
                     result[at] = (int8_t)tc_extreme(next + at, pick4, pick, loops);
                 }
                 result += loops->inner;

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.cores import core_named
+from tests.support.host_kernel import compile_for_arm
 from tests.support.kernel_checks import check, check_all, int8, site_of
 from tinycompile.dtypes import BOOL, INT16, INT32, INT64, UINT8
 from tinycompile.ir import Site, TensorType
@@ -49,6 +50,14 @@ def test_global_extremes(op, core):
     """Eight columns at a time, then four, then single ones."""
     kernel = check(extreme, site_of(op((1, 2), False), [int8((1, 5, 6, 31))], [None], int8(())), *filter(None, [core]))
     assert kernel.overlap == {0: 0}
+
+
+def test_extremes_of_any_width_compile_without_warnings() -> None:
+    """GCC 12 saw undefined behaviour in a loop for single columns that never runs: behind some eights and a four."""
+    for width in (28, 60):
+        kernel = extreme(site_of(ReduceMax((1,), False), [int8((1, 5, width))], [None], int8(())), M3)
+        assert kernel is not None
+        compile_for_arm(kernel, "cortex-m3", "-O2")
 
 
 @pytest.mark.parametrize("op", [ReduceAll, ReduceAny])

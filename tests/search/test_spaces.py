@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 import tinycompile
 from tinycompile.costing import cost_of
-from tinycompile.errors import UsageError
+from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import load
 from tinycompile.options import Options
 from tinycompile.passes.io import int8_io
@@ -166,6 +167,32 @@ def test_networks_near_enough_to_the_limits_are_measured(
     found = Prices(space, (1, 4, 4), 3, "stm32f103", Limits(instructions=limit), measure=True)
     assert found({"a": 1}).fits == (limit is None)
     assert known == asked
+
+
+def test_what_fits_nowhere_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def priced(proto: Any, *_: Any) -> Any:
+        size = proto.graph.initializer[0].dims[0]
+        if size == 9:
+            raise DoesNotFitError("no room")
+        names = (
+            "ram_bytes",
+            "flash_bytes",
+            "instructions",
+            "ram_limit_bytes",
+            "flash_limit_bytes",
+            "macs",
+            "weights_bytes",
+        )
+        return SimpleNamespace(**{name: 1000 * (size + place) for place, name in enumerate(names)})
+
+    monkeypatch.setattr("tinycompile.search.prices.price", priced)
+    values = (4, 5, 9)
+    space = Space("s", {"a": values}, lambda config, shape, _: Network(shape).dense(config["a"]), "mine.py")
+    prices = Prices(space, (3,), 3, "stm32f103", Limits(instructions=1))
+    assert "why" not in str(prices.nothing_fits())
+    assert not any(prices({"a": value}).fits for value in values)
+    least = "the least of 2 networks: 4,000 bytes of RAM, 5,000 of flash, 6,000 instructions; no room for the values of 1"
+    assert least in str(prices.nothing_fits())
 
 
 def test_a_build_may_do_with_its_choice_what_it_likes() -> None:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from tinycompile.errors import UsageError
 from tinycompile.progress import step
 from tinycompile.search.architecture import Choice
 from tinycompile.search.cluster import Cluster, opened
@@ -70,8 +69,6 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
         progress(Data.read(search.data, search.folds).line())
         candidates = _searched(search, study, pool, progress)
         front = front_of(candidates)
-        if not front:
-            raise _nothing_fits(search)
         progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
         best = finished(front[: search.finalists], search, pool, progress)
         outcome = Outcome(candidates, front, best)
@@ -92,14 +89,6 @@ def _slimmed(search: Search, best: Finished) -> Slimmed:
     return slimmed(space, best.finalist.candidate.config, *how)
 
 
-def _nothing_fits(search: Search) -> UsageError:
-    return UsageError(
-        f"nothing in the space fits {search.target} within the limits",
-        where=search.space,
-        hint="larger --ram, --flash or --instructions, or smaller values of the space's parameters",
-    )
-
-
 def searched(search: Search, progress: Callable[[str], None] = step) -> list[Candidate]:
     """All candidates of a search, trained; arguments and errors as of `run`."""
     with search.begun() as study, opened(search.engine, search.setup, search.workers) as pool:
@@ -117,7 +106,10 @@ def _searched(search: Search, name: str, pool: Pool | Cluster, progress: Callabl
     while found := study.round(search.trials):
         _train(search, study, found, pool, progress)
         save_page(search, _candidates(search, study), None)
-    return _candidates(search, study)
+    found = _candidates(search, study)
+    if not found:
+        raise prices.nothing_fits()
+    return found
 
 
 def _share(search: Search, data: Data, prices: Prices, pool: Pool | Cluster, progress: Callable[[str], None]) -> None:
@@ -126,7 +118,7 @@ def _share(search: Search, data: Data, prices: Prices, pool: Pool | Cluster, pro
     missing = [fold for fold in folds if not Shared.path(search.output, fold).exists()]
     population = tuple(prices.population(POPULATION, search.seed)) if missing else ()
     if missing and not population:
-        raise _nothing_fits(search)
+        raise prices.nothing_fits()
     if missing:
         progress(f"training {len(missing)} supernets for {len(population)} networks that fit ...")
     for _ in pool.run([Shared(fold, population) for fold in missing]):
@@ -144,7 +136,7 @@ def _chosen(search: Search, prices: Prices, pool: Pool | Cluster, progress: Call
             cost_table(space, prices.shape, prices.classes, search.target, limits, search.seed).save(path)
         population = tuple(prices.population(POPULATION, search.seed))
         if not population:
-            raise _nothing_fits(search)
+            raise prices.nothing_fits()
         progress(f"training the choice for {search.direct_epochs} epochs ...")
         how = search.direct_epochs, limits.instructions, search.cost_weight
         for _ in pool.run([Direct(population, CostTable.read(path), *how)]):

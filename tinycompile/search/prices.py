@@ -10,7 +10,7 @@ import numpy as np
 
 from tinycompile.copy_choice import STACK_BYTES
 from tinycompile.costing import OTHER_RAM_BYTES, Cost
-from tinycompile.errors import DoesNotFitError
+from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.options import Options
 from tinycompile.search.pricing import price
 from tinycompile.search.resolution import sample_shape
@@ -121,6 +121,30 @@ class Prices:
             if len(found) == count:
                 break
         return found
+
+    def nothing_fits(self) -> UsageError:
+        """For people: how far from the limits the networks are that were priced."""
+        seen = [each.figures for each in self._known.values() if each.figures is not None]
+        least = ", ".join(
+            f"{min(each[key] for each in seen):,} {name}"
+            for key, name in (
+                ("ram_bytes", "bytes of RAM"),
+                ("flash_bytes", "of flash"),
+                ("instructions", "instructions"),
+            )
+            if seen
+        )
+        crowded = len(self._known) - len(seen)
+        facts = [
+            *([f"the least of {len(seen)} networks: {least}"] if seen else []),
+            *([f"no room for the values of {crowded}"] if crowded else []),
+        ]
+        return UsageError(
+            f"nothing in the space fits {self.target} within the limits",
+            where=self.space.where,
+            why="; ".join(facts),
+            hint="larger --ram, --flash or --instructions, or smaller values of the space's parameters",
+        )
 
     def _priced(self, proto: Any, key: str, where: str) -> Priced:
         ends = (1, *self.shape), (1, self.classes)

@@ -54,6 +54,17 @@ def test_functions_of_one_value(kind: str, options: dict[str, float]) -> None:
             exact_or_too_large(lambda b=b, x=x, y=y: check(b, [y], {x: ALL}), exponent)
 
 
+@pytest.mark.parametrize(("kind", "options"), [("ELU", {}), ("GELU", {"Approximate": False}), ("EXP", {})])
+@pytest.mark.parametrize(("x_scale", "y_scale"), [(1e37, 1.0), (0.1, 1e-40)])
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_what_is_no_number_in_a_table(kind: str, options: dict[str, bool], x_scale: float, y_scale: float) -> None:
+    """Infinity times 0: an entry as LiteRT's, and no word of NumPy's to who compiles the model."""
+    b = TfliteBuilder()
+    x, y = b.tensor((256,), x_scale, 0), b.tensor((256,), y_scale, 3)
+    b.op(kind, [x], [y], **options)
+    check(b, [y], {x: ALL})
+
+
 @pytest.mark.parametrize(("kind", "y_scale"), [("HARD_SWISH", 0.7), ("LOGISTIC", 1 / 256), ("TANH", 1 / 128)])
 def test_functions_of_tiny_and_huge_values(kind: str, y_scale: float) -> None:
     for exponent in EXPONENTS:

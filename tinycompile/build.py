@@ -23,7 +23,6 @@ from tinycompile.staging import MARKER
 from tinycompile.targets import Board, behind_bootloader, load_board, strict
 from tinycompile.toolchain import make
 from tinycompile.trace import TraceRecord
-from tinycompile.widths import label_of
 
 
 class Build:
@@ -135,15 +134,8 @@ class Build:
             weights=self.weights,
             label=self.label,
             steps=self.report.get("steps") is not None,
-            beside=self._lent,
+            unit=None if self.report.get("width") is None else self.report["width"]["of"],
         )
-
-    @property
-    def _lent(self) -> list[str]:
-        """The file of the widest network's weights, which the others of its widths read."""
-        width = self.report.get("width")
-        widest = None if width is None else f"{width['of']}_w{label_of(1.0)}"
-        return [] if widest in (None, self.model) else [f"{widest}_weights.c"]
 
     @property
     def weights(self) -> Path | None:

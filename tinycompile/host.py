@@ -128,7 +128,7 @@ class HostModel:
         weights: Path | None = None,
         label: TensorType | None = None,
         steps: bool = False,
-        beside: Sequence[str] = (),
+        unit: str | None = None,
     ) -> None:
         """Compile `folder`/`model`.c.
 
@@ -137,14 +137,19 @@ class HostModel:
             weights: the file of separate weights.
             label: of a model with a training step: an int32 number of a class, or what the output should be.
             steps: it has <model>_invoke_steps.
-            beside: files with what it reads of other models.
+            unit: the name of the network that it is one width of, whose C file has all of them; they read the widest
+                one's weights.
 
         Raises:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
         """
         self._inputs, self._outputs, self._model, self._label = list(inputs), list(outputs), model, label
         self._temporary = tempfile.TemporaryDirectory(prefix="tinycompile-host-")
-        own = [f"{model}.c", *beside] if weights is not None else [f"{model}.c", f"{model}_weights.c", *beside]
+        own = [f"{unit or model}.c"]
+        if unit is not None:
+            own += sorted(path.name for path in folder.glob(f"{unit}_w*_weights.c"))
+        elif weights is None:
+            own.append(f"{model}_weights.c")
         self._library_file = self._compiled(folder.resolve(), Path(self._temporary.name), cflags, own)
         self._ffi = cffi.FFI()
         self._ffi.cdef(

@@ -123,7 +123,7 @@ def test_every_width_computes_its_own_network_through_one_interface(files: list[
         assert [float.fromhex(value) for value in line.split()] == expected.ravel().tolist()
     graph, arena = lowered[2].planned.graph, lowered[2].planned.arena_bytes
     types = [[graph.types[name] for name in names] for names in (graph.inputs, graph.outputs)]
-    host = HostModel(tmp_path, lowered[2].name, *types, arena, ("-O0",), beside=[f"{lowered[0].name}_weights.c"])
+    host = HostModel(tmp_path, lowered[2].name, *types, arena, ("-O0",), unit="net_100")
     (found,) = host.run([x.reshape(types[0][0].shape)])
     np.testing.assert_array_equal(found.ravel(), expected.ravel())
 

@@ -17,6 +17,7 @@ import tinycompile
 from tests.reliability.programs import STRICT
 from tests.support.full import also
 from tests.support.slimmable_models import Slimmable
+from tinycompile import pipeline
 from tinycompile.build import Build
 from tinycompile.cli import main
 from tinycompile.codegen.emit import emit_project
@@ -31,6 +32,7 @@ from tinycompile.pipeline import FirmwareTooLargeError
 from tinycompile.profile.layers import layer_lines
 from tinycompile.report.widths import width_lines
 from tinycompile.slimmable import check_sharing, flash_bytes, placed_together
+from tinycompile.toolchain import RegionOverflowError
 from tinycompile.verify.compare import verify_build
 
 NET = Slimmable((("conv", 16, 3, 2), ("depthwise", 16, 3, 1), ("conv", 64, 3, 1)), (1, 6, 6))
@@ -157,6 +159,25 @@ def test_where_flash_is_short_narrower_networks_do_with_less_before_the_widest_d
     found, _ = placed_together(stubs, lambda some: ([each.planned for each in some], None))  # type: ignore[arg-type]
     assert [each.constant_bytes for each in found] == sizes
     assert flash_bytes(found) <= flash
+
+
+def test_widths_that_the_linker_has_no_room_for_are_planned_in_less_flash(
+    files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spared = list[int]()
+
+    def too_large_at_first(_board, _layout, _lowered, options: Options, *_others) -> list[Build]:
+        spared.append(options.flash_spare)
+        if len(spared) == 1:
+            raise RegionOverflowError(["ld: region `FLASH' overflowed by 100 bytes"])
+        return []
+
+    monkeypatch.setattr(pipeline, "_build", too_large_at_first)
+    pipeline.compile_together(files[:1], Options.of("stm32f103", widths={0.5: files[1]}))
+    assert spared == [0, 100]
+    spared.clear()
+    with pytest.raises(RegionOverflowError, match="does not fit"):
+        pipeline.compile_together(files[:1], Options.of("stm32f103"))
 
 
 def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:

@@ -191,10 +191,8 @@ def test_what_fits_nowhere_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -
     prices = Prices(space, (3,), 3, "stm32f103", Limits(instructions=1))
     assert "why" not in str(prices.nothing_fits())
     assert not any(prices({"a": value}).fits for value in values)
-    least = (
-        "the least of 2 networks: 4,000 bytes of RAM, 5,000 of flash, 6,000 instructions; no room for the values of 1"
-    )
-    assert least in str(prices.nothing_fits())
+    least = "the least of 2 networks: 4,000 bytes of RAM, 5,000 of flash, 6,000 instructions; no room for the values"
+    assert f"{least} of 1" in str(prices.nothing_fits())
 
 
 def test_a_build_may_do_with_its_choice_what_it_likes() -> None:

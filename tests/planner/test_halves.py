@@ -43,7 +43,9 @@ def residual(rng: np.random.Generator) -> Graph:
 
 def without_blocks(site: Site, core: Core) -> list[Kernel]:
     """Convolutions whose working memory is so large that it pays to have little else."""
-    return [kernel for kernel in OFFER(site, core) if not kernel.variant.startswith("conv2d_block")]
+    return [
+        kernel for kernel in OFFER(site, core) if not kernel.variant.startswith(("conv2d_block", "conv2d_winograd"))
+    ]
 
 
 def planned_for(core: Core, graph: Graph, ram: int | None = None, offer: Offer = OFFER) -> Planned:

@@ -85,7 +85,7 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
 def _slimmed(search: Search, best: Finished) -> Slimmed:
     recipe = replace(search.recipe, epochs=search.final_epochs)
     data, space = Data.read(search.data, search.folds), load_space(search.space, search.resolutions)
-    how = search.widths, data, recipe, search.target, search.limits, search.output / "widths"
+    how = search.widths, data, recipe, search.target, search.limits, search.output / "widths", search.seed
     return slimmed(space, best.finalist.candidate.config, *how)
 
 

@@ -117,6 +117,7 @@ def slimmed(
     target: str,
     limits: Limits,
     folder: Path,
+    seed: int = 0,
 ) -> Slimmed:
     """Train a choice at all widths together, quantise them with the same integers and build one firmware.
 
@@ -132,7 +133,7 @@ def slimmed(
     values = {name: tuple(dict.fromkeys(each[name] for each in configs)) for name in space.parameters}
     elastic = tuple(name for name in space.widths if len(values[name]) > 1)
     together = Space(space.name, values, space.build, space.where, elastic, space.widths)
-    shared = train_supernet(together, configs, data.known, data.classes, recipe, seed=0)
+    shared = train_supernet(together, configs, data.known, data.classes, recipe, seed)
     judged = data.test or data.folds[0][1]
     folder.mkdir(parents=True, exist_ok=True)
     protos = [with_inherited(space.network(each, data.shape, data.classes), shared, data.known) for each in configs]

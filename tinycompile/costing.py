@@ -7,7 +7,7 @@ estimates from what builds take: functions and those that layers share (`CodeSiz
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -18,7 +18,7 @@ from tinycompile.errors import QuantizationNeededError, UsageError
 from tinycompile.frontend import is_onnx
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import CodeSize, Constant, Kernel
+from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.layout import Layout, cold_constants, initial_bytes
 from tinycompile.lowering import imported, place, quantized_sources, ready
 from tinycompile.measuring import Measurement, Measures, measured_network
@@ -186,8 +186,8 @@ def cost(
             and outputs stay as they are. A float `.onnx` file is priced as if it were quantised to int8.
         target: a board's name; or, for a graph, a board, for those who ask often.
         exact: for the weights that there are. False: for any weights of these shapes, by typical ones; channels that
-            happen to be constant stay. Of MLPerf Tiny's size 54 to 150 a second on a Cortex-M3, 40 to 93 on a Cortex-M7,
-            but 11 where stages have to be looked for.
+            happen to be constant stay. Of MLPerf Tiny's size 54 to 150 a second on a Cortex-M3, 40 to 93 on a
+            Cortex-M7, but 11 where stages have to be looked for.
         measure: "all" compiles and executes layers that nobody has measured on this machine, which takes a compiler,
             QEMU and about 0.2 s each; "known" does without what isn't known.
         options: how it would be compiled: `PlanOptions` lists them.
@@ -366,22 +366,22 @@ class _OwnCode:
         return _OwnCode(copies, copied, size, stack, fixed.ram_bytes)
 
 
-def _distinct(planned: Planned, exact: bool) -> list[int]:
-    """Bytes of each constant array of a firmware; of typical ones those that no weights can tell apart are one."""
-    constants = [constant for kernel in planned.kernels for constant in kernel.constants]
-    shared = [constant for constant in constants if exact or constant.of_shapes]
-    once = {(c.ctype, c.layout[1], c.values.tobytes()): c.bytes for c in shared}
-    return [*once.values(), *(c.bytes for c in constants if not (exact or c.of_shapes))]
+def _distinct(planned: Planned, exact: bool, cold: Set[Constant] = frozenset()) -> list[int]:
+    """Bytes of each constant array of a firmware: those with the same content are one, as codegen shares them; of
+    typical ones those that no weights can tell apart.
 
-
-def _weights_bytes(planned: Planned, cold: set[Constant], exact: bool) -> int:
-    """Of all constants; those with the same content count once, as codegen shares them: of typical ones those that no
-    weights can tell apart."""
-    states = sum(state.initial.nbytes for state in planned.graph.states if _differs(state.initial.tobytes()))
-    constants = [constant for kernel in planned.kernels for constant in kernel.constants]
-    shared = [constant for constant in constants if exact or constant.of_shapes]
+    Args:
+        cold: those in another memory than the others.
+    """
+    shared = [constant for constant in planned.constants if exact or constant.of_shapes]
     once = {(c.ctype, c.layout[1], c.values.tobytes(), c in cold): c.bytes for c in shared}
-    return states + sum(once.values()) + sum(c.bytes for c in constants if not (exact or c.of_shapes))
+    return [*once.values(), *(c.bytes for c in planned.constants if not (exact or c.of_shapes))]
+
+
+def _weights_bytes(planned: Planned, cold: Set[Constant], exact: bool) -> int:
+    """Of all constants, and of states' first values."""
+    states = sum(state.initial.nbytes for state in planned.graph.states if _differs(state.initial.tobytes()))
+    return states + sum(_distinct(planned, exact, cold))
 
 
 def _differs(content: bytes) -> bool:
@@ -393,7 +393,7 @@ def _file_bytes(planned: Planned) -> int:
     """Of separate weights: nothing is shared in their file."""
     graph = planned.graph
     states = [state.initial.nbytes for state in graph.states]
-    constants = [constant.bytes for kernel in planned.kernels for constant in kernel.constants]
+    constants = [constant.bytes for constant in planned.constants]
     return HEADER_BYTES + content_bytes(len(graph.inputs) + len(graph.outputs), [*states, *constants])
 
 
@@ -401,7 +401,7 @@ def _code_bytes(kernels: Sequence[Kernel], exact: bool) -> int:
     """Layers with equal functions share one, which of typical weights names and sizes have to tell; and block functions
     of the same name."""
     called = [(kernel.function, kernel) for kernel in kernels if kernel.function is not None]
-    sizes = [(f, kernel.variant, kernel.code or CodeSize(kernel.code_bytes)) for f, kernel in called]
+    sizes = [(f, kernel.variant, kernel.code_size) for f, kernel in called]
     functions = {f if exact else (f.stem, variant): size.own for f, variant, size in sizes}
     blocks = {name: size for _, _, code in sizes for name, size in code.shared.items()}
     return FIRMWARE_CODE_BYTES + LAYER_CODE_BYTES * len(called) + sum(functions.values()) + sum(blocks.values())
@@ -411,8 +411,7 @@ def _own_code_bytes(kernel: Kernel) -> int:
     """Of a layer that shares nothing."""
     if kernel.function is None:
         return 0
-    code = kernel.code or CodeSize(kernel.code_bytes)
-    return LAYER_CODE_BYTES + code.own + sum(code.shared.values())
+    return LAYER_CODE_BYTES + kernel.code_size.own + sum(kernel.code_size.shared.values())
 
 
 def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: Layout, board: Board) -> tuple[int, int]:

@@ -423,7 +423,7 @@ def project_of(
     taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple[Program, ...]()
     for m in models:
-        lent = any(constant.lent for kernel in m.planned.kernels for constant in kernel.constants)
+        lent = any(constant.lent for constant in m.planned.constants)
         program = build_program(
             *(m.name, m.planned, cold),
             separate=separate,

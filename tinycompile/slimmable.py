@@ -11,7 +11,7 @@ import numpy as np
 from tinycompile.errors import TinycompileWarning, UsageError
 from tinycompile.ir import Array, Graph
 from tinycompile.kernels.array_pieces import Lender
-from tinycompile.kernels.base import CodeSize, Constant
+from tinycompile.kernels.base import Constant
 from tinycompile.layout import Layout
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
@@ -25,11 +25,6 @@ WIDTH_CODE_BYTES = 600
 Place = Callable[[Sequence[Plans]], tuple[list[Planned], Layout]]
 
 
-def constants_of(planned: Planned) -> list[Constant]:
-    """All that its kernels read."""
-    return [constant for kernel in planned.kernels for constant in kernel.constants]
-
-
 def placed_together(plans: Sequence[Plans], place: Place) -> tuple[list[Planned], Layout]:
     """The plans of several widths, the widest first: it is planned as if it was alone, as long as flash allows it.
 
@@ -40,10 +35,10 @@ def placed_together(plans: Sequence[Plans], place: Place) -> tuple[list[Planned]
     (widest, *_), _ = place(every[:1])
     short, found = False, None
     for _ in range(ROUNDS):
-        lender = Lender(constants_of(widest))
+        lender = Lender(widest.constants)
         planned, layout = place([every[0], *(each.sharing(lender, widest.arena_bytes) for each in every[1:])])
         most, before, widest = every[0].room_together, widest, planned[0]
-        settled = _same(constants_of(before), constants_of(widest))
+        settled = _same(before.constants, widest.constants)
         found = (planned, layout) if settled else found
         if most is not None and flash_bytes(planned) > most:
             every, short = _in_less(every, planned, most, widest_too=short), True
@@ -75,7 +70,7 @@ def _planned_bytes(planned: Planned) -> int:
 def flash_bytes(planned: Sequence[Planned]) -> int:
     """Of constants and code, estimated: equal functions, and the block functions that they call, are there once."""
     called = {kernel.function: kernel for each in planned for kernel in each.kernels if kernel.function}
-    sizes = [kernel.code or CodeSize(kernel.code_bytes) for kernel in called.values()]
+    sizes = [kernel.code_size for kernel in called.values()]
     blocks = {name: size for each in sizes for name, size in each.shared.items()}
     constants = sum(each.constant_bytes + WIDTH_CODE_BYTES for each in planned)
     return constants + sum(each.own for each in sizes) + sum(blocks.values())
@@ -122,7 +117,7 @@ def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
         UsageError: no layer's weights are a part of the widest one's, as the networks are others.
     """
     for source, each in zip(sources[1:], planned[1:], strict=True):
-        if any(constant.lent for constant in constants_of(each)):
+        if any(constant.lent for constant in each.constants):
             continue
         differences = _differences(planned[0].graph, each.graph)
         why = next(filter(None, differences), None)

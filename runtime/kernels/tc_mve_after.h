@@ -12,6 +12,7 @@
 #include "kernels/tc_inline.h"
 #include "kernels/tc_lookup.h"
 #include "kernels/tc_mve.h"
+#include "kernels/tc_narrow_sum.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -94,18 +95,8 @@ TC_INLINE void tc_mve_after(const int8_t *values, const int8_t *other, int8_t *o
 #endif
 }
 
-/* A sum that is an operator of its own; `form` is data, so that all such operators are one function. */
-typedef struct tc_mve_sum_form {
-    int32_t count;
-    int32_t first;
-    int32_t second;
-    int32_t start;
-    int32_t shift;
-    int32_t low;
-    int32_t high;
-} tc_mve_sum_form;
-
-TC_INLINE void tc_mve_sum_s8(const int8_t *a, const int8_t *b, int8_t *output, const tc_mve_sum_form *form)
+/* A sum that is an operator of its own. */
+TC_INLINE void tc_mve_sum_s8(const int8_t *a, const int8_t *b, int8_t *output, const tc_narrow_sum *form)
 {
     const tc_after after = {TC_AFTER_SUM, form->first, form->second, form->start, form->shift, form->low, form->high, 0};
 #if TC_MVE

@@ -148,7 +148,7 @@ class Stub:
     @property
     def planned(self) -> SimpleNamespace:
         size = max(self.least, min(self.wanted, self.room))
-        return SimpleNamespace(kernels=(), constant_bytes=size, arena_bytes=0)
+        return SimpleNamespace(kernels=(), constants=[], constant_bytes=size, arena_bytes=0)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_one_layer_in_common_is_enough_to_be_a_width(files: list[Path], tmp_path
     partly, other = Slimmable(NET.layers, NET.shape), Slimmable(NET.layers, NET.shape, seed=9)
     partly.weights = [partly.weights[0], *other.weights[1:]]
     sources = [files[0], *(net.saved(tmp_path, (share,))[0] for net, share in ((partly, 0.5), (other, 0.25)))]
-    planned = [SimpleNamespace(graph=imported(source, Options()), kernels=()) for source in sources]
+    planned = [SimpleNamespace(graph=imported(source, Options()), constants=[]) for source in sources]
     with pytest.warns(TinycompileWarning, match=r"that it could share are too few, and \d+% of the weights of layer"):
         check_sharing(sources[:2], planned[:2])
     with pytest.raises(UsageError, match=r"no weights of it are parts of net_100.onnx's"):

@@ -317,6 +317,11 @@ class Kernel:
         return sum(constant.bytes for constant in self.constants if constant.lent is None)
 
     @property
+    def code_size(self) -> CodeSize:
+        """Of its function: `code`, or all of `code_bytes` as its own."""
+        return self.code or CodeSize(self.code_bytes)
+
+    @property
     def read_bytes(self) -> int:
         """Of constants that it reads in flash, its own and lent ones."""
         return sum(constant.bytes for constant in self.constants)

@@ -18,8 +18,8 @@ from tinycompile.kernels.lane_conv2d import PARAMETERS as LANE_PARAMETERS
 from tinycompile.kernels.lane_conv2d import Convolution
 from tinycompile.kernels.lane_pointwise import Pointwise
 from tinycompile.kernels.lane_row_tiles import row_tiles_kernel
-from tinycompile.kernels.lane_tiles import pairs_of_tile, tiles_kernel
-from tinycompile.kernels.staged import copy_work
+from tinycompile.kernels.lane_tiles import bytes_of_tiles, pairs_of_tile, tiles_kernel
+from tinycompile.kernels.staged import filled_otherwise
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -47,7 +47,7 @@ def conv2d_coded(site: Site, core: Core) -> Iterator[Kernel]:
 
 def coded_tiles(layer: Convolution | Pointwise, pairs: int, code: Code) -> Kernel:
     """`pairs`: of channels in a tile, as `pairs_of_tile` finds them."""
-    total, record = (layer.channels + 1) // 2, 8 * layer.lanes.record
+    record = 8 * layer.lanes.record
     copy, size = -(-layer.scratch_bytes // 8) * 2, pairs * record
     tiles = {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": 0, "keeps": 0}
     function = struct_call(
@@ -60,7 +60,7 @@ def coded_tiles(layer: Convolution | Pointwise, pairs: int, code: Code) -> Kerne
         (*names_of(PARAMETERS), *layer.names),
         tuple(layer.definitions),
     )
-    copied = [min(pairs, total - pair) * record for pair in range(0, total, pairs)]
+    copied = bytes_of_tiles((layer.channels + 1) // 2, pairs, record)
     return _decoding(tiles_kernel(layer, pairs, 1), function, code, 4 * copy, size, copied)
 
 
@@ -78,16 +78,12 @@ def _decoding(tiled: Kernel, function: Function, code: Code, before: int, size: 
         before: bytes of scratch in front of the tile. size: of the tile.
         copied: bytes of each tile that the other kernel copies.
     """
-    work = sum((Work(30, 30) + -1 * copy_work(each) for each in copied), code.work)
     return replace(
-        tiled,
+        filled_otherwise(tiled, copied, Work(30, 30), code.work),
         variant=variant_of(tiled.variant, [code]),
         function=function,
         constants=(code.constant,),
         scratch_bytes=before + size + code.table_bytes,
-        instructions=tiled.instructions + work.instructions,
-        cycles=None if tiled.cycles is None else tiled.cycles + work.cycles,
-        copies=None,  # what is decoded saves flash; `tc_fetch.h` has no part in it
         coding=code.coding,
         notes={**tiled.notes, "weights": f"{code.coding}, decoded by way of {size:,} bytes of RAM"},
     )
@@ -131,5 +127,5 @@ def coded_row_tiles(layer: Rows, blocks: int, code: Code) -> Kernel:
         (*names_of(PARAMETERS), layer.block_names[0]),
         layer.definitions,
     )
-    copied = [4 * layer.block_words * min(blocks, layer.blocks - block) for block in range(0, layer.blocks, blocks)]
+    copied = bytes_of_tiles(layer.blocks, blocks, 4 * layer.block_words)
     return _decoding(row_tiles_kernel(layer, blocks, 1), function, code, 4 * copy, size, copied)

@@ -18,9 +18,9 @@ from tinycompile.kernels.lane_conv2d import PARAMETERS as LANE_PARAMETERS
 from tinycompile.kernels.lane_conv2d import Convolution
 from tinycompile.kernels.lane_pointwise import Pointwise
 from tinycompile.kernels.lane_row_tiles import row_tiles_kernel
-from tinycompile.kernels.lane_tiles import pairs_of_tile, tiles_kernel
+from tinycompile.kernels.lane_tiles import bytes_of_tiles, pairs_of_tile, tiles_kernel
 from tinycompile.kernels.shared import Share, share_of
-from tinycompile.kernels.staged import copy_work
+from tinycompile.kernels.staged import filled_otherwise
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -59,13 +59,13 @@ def _share(weights: Constant, lender: Lender) -> Share | None:
 
 def _pixels(layer: Convolution | Pointwise, pairs: int, share: Share) -> Kernel:
     """`pairs`: of channels in a tile, as `pairs_of_tile` finds them."""
-    total, record = (layer.channels + 1) // 2, 8 * layer.lanes.record
+    record = 8 * layer.lanes.record
     copy = -(-layer.scratch_bytes // 8) * 2
     tiles = {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": 0, "keeps": 0}
     function = _function(
         f"conv2d_shared_{layer.stem}", "tc_lane_shared_s8", ("tc_lane_tiles_shape", tiles), share, layer.names
     )
-    copied = [min(pairs, total - pair) * record for pair in range(0, total, pairs)]
+    copied = bytes_of_tiles((layer.channels + 1) // 2, pairs, record)
     function = replace(function, preambles=tuple(layer.definitions))
     return _sharing(tiles_kernel(layer, pairs, 1), function, share, 4 * copy + pairs * record, copied)
 
@@ -81,7 +81,7 @@ def _rows(layer: Rows, blocks: int, share: Share) -> Kernel:
         share,
         layer.block_names[:1],
     )
-    copied = [size * min(blocks, layer.blocks - block) for block in range(0, layer.blocks, blocks)]
+    copied = bytes_of_tiles(layer.blocks, blocks, size)
     function = replace(function, preambles=layer.definitions)
     return _sharing(row_tiles_kernel(layer, blocks, 1), function, share, 4 * copy + blocks * size, copied)
 
@@ -110,20 +110,16 @@ def _sharing(tiled: Kernel, function: Function, share: Share, scratch: int, copi
     own = share.own
     if own is None:
         raise ValueError("there is nothing between the pieces")
-    work = sum((Work(60, 60) + -1 * copy_work(each) for each in copied), share.work)
     whole, shared = share.constant.bytes, share.constant.bytes - own.bytes
     note = (
         f"{shared:,} of {whole:,} bytes are the widest network's, put together in tiles of {max(copied):,} bytes of RAM"
     )
     return replace(
-        tiled,
+        filled_otherwise(tiled, copied, Work(60, 60), share.work),
         variant=f"{tiled.variant}_shared",
         function=function,
         constants=(share.lent, own),
         scratch_bytes=-(-scratch // 8) * 8,
-        instructions=tiled.instructions + work.instructions,
-        cycles=None if tiled.cycles is None else tiled.cycles + work.cycles,
-        copies=None,  # `tc_fetch.h` has no part in it
         code_bytes=tiled.code_bytes + share.table_bytes,
         notes={**tiled.notes, "weights": f"{note}, tile by tile"},
     )

@@ -39,6 +39,11 @@ def pairs_of_tile(channels: int, pair_bytes: int, room: int, together: int = 1) 
     return pairs + 1 if alone and pairs < most else None if alone else pairs
 
 
+def bytes_of_tiles(count: int, together: int, each: int) -> list[int]:
+    """Of each tile, where so many of `count` are in one, but for the last."""
+    return [each * min(together, count - first) for first in range(0, count, together)]
+
+
 @tiling_for(Conv2D, needs={"dsp"})
 def conv2d_tiles(site: Site, core: Core, places: int) -> Iterator[Kernel]:
     """Any window, without groups, two output channels at least; with the block functions of the fastest kernel."""

@@ -36,6 +36,20 @@ def copy_work(size: int) -> Work:
     return Work(25 + size // 8, 25 + size * 22 // 32)
 
 
+def filled_otherwise(tiled: Kernel, copied: Sequence[int], each: Work, work: Work) -> Kernel:
+    """A kernel that copies tiles of its weights to RAM, made one that fills them in another way.
+
+    Args:
+        copied: bytes of each tile that it copies. each: what begins to fill one. work: what fills all of them.
+    """
+    more = sum((each + -1 * copy_work(size) for size in copied), work)
+    return tiled.but(
+        instructions=tiled.instructions + more.instructions,
+        cycles=None if tiled.cycles is None else tiled.cycles + more.cycles,
+        copies=None,  # what fills them reads other constants; `tc_fetch.h` has no part in it
+    )
+
+
 def staged(kernel: Kernel) -> Kernel | None:
     """The kernel with its constants in scratch, copied there when it is called; None where it has none that can be."""
     arrays = [_is_copied(constant) for constant in kernel.constants]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tinycompile.ir import Graph
-from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.kernels.cover import Cover, Group
 from tinycompile.planner.candidates import BandKernels
 from tinycompile.planner.choose import Choice, choose
@@ -103,6 +103,11 @@ class Planned:
     def price(self) -> int:
         """What its kernels are chosen by: instructions or cycles, and what they wait for memories."""
         return total(self.forks, [kernel.price for kernel in self.kernels])
+
+    @property
+    def constants(self) -> list[Constant]:
+        """All that its kernels read."""
+        return [constant for kernel in self.kernels for constant in kernel.constants]
 
     @property
     def constant_bytes(self) -> int:

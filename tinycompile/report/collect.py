@@ -236,7 +236,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         arena=arena_facts(planned),
         graphs=GraphsSection(source_graph(lowered.survey, planned.graph), compiled_graph(program.graph)),
         pareto=None if lowered.front is None else pareto_facts(lowered.front),
-        width=width_section(shared.folder / "firmware.elf", project, program),
+        width=width_section(shared.folder / "firmware.elf", shared.measured.functions, project, program),
     )
 
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.codegen.slimmable import widths_of
-from tinycompile.elf import bytes_with_prefix, sizes
+from tinycompile.elf import bytes_with_prefix
 from tinycompile.object_file import ObjectFile
 from tinycompile.report.evaluation import NAMES
 from tinycompile.report.sections import WidthSection
 from tinycompile.report.summary import work
 
 
-def width_section(image: Path, project: Project, program: Program) -> WidthSection | None:
+def width_section(image: Path, size: Mapping[str, int], project: Project, program: Program) -> WidthSection | None:
     """Of one width; None for a model that isn't one of several.
 
     Args:
-        image: the linked firmware.
+        image: the linked firmware. size: bytes of its functions by name.
     """
     width = next((each for each in widths_of(project) if each.program is program), None)
     if width is None or program.width_of is None:
@@ -33,15 +33,14 @@ def width_section(image: Path, project: Project, program: Program) -> WidthSecti
         percent=float(width.percent),
         constant_bytes=own,
         shared_bytes=sum(constant.bytes for constant in arrays) - sum(_added(kernel.constants) for kernel in kernels),
-        flash_bytes=bytes_with_prefix(image, f"{program.model}_") + _layer_bytes(image, project, program),
+        flash_bytes=bytes_with_prefix(image, f"{program.model}_") + _layer_bytes(image, size, project, program),
         instructions_estimate=sum(kernel.instructions for kernel in kernels),
     )
 
 
-def _layer_bytes(image: Path, project: Project, program: Program) -> int:
+def _layer_bytes(image: Path, size: Mapping[str, int], project: Project, program: Program) -> int:
     """Of the functions that its layers call and those of no wider network do."""
-    size, content = sizes(image, ()).functions, ObjectFile.read(image.parent / "build" / f"{program.unit}.o")
-    taken = set[str]()
+    content, taken = ObjectFile.read(image.parent / "build" / f"{program.unit}.o"), set[str]()
     for each in project.programs:
         called = {name for named in each.functions for name in content.functions(named.name) if name in size}
         if each is program:

@@ -66,8 +66,9 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
     """
     begun = time.monotonic()
     with search.begun() as study, opened(search.engine, search.setup, search.workers) as pool:
-        progress(Data.read(search.data, search.folds).line())
-        candidates = _searched(search, study, pool, progress)
+        data = Data.read(search.data, search.folds)
+        progress(data.line())
+        candidates = _searched(search, study, data, pool, progress)
         front = front_of(candidates)
         progress(f"{len(candidates)} candidates in {time.monotonic() - begun:,.0f} s; {len(front)} on the front")
         best = finished(front[: search.finalists], search, pool, progress)
@@ -76,15 +77,14 @@ def run(search: Search, progress: Callable[[str], None] = step) -> Outcome:
         save_page(search, candidates, best)
         if search.widths:
             progress(f"training the best network at {len(search.widths) + 1} widths together ...")
-            outcome = replace(outcome, slimmed=_slimmed(search, best))
+            outcome = replace(outcome, slimmed=_slimmed(search, data, best))
             outcome.save(search.output)
             save_page(search, candidates, best, outcome.slimmed)
     return outcome
 
 
-def _slimmed(search: Search, best: Finished) -> Slimmed:
-    recipe = replace(search.recipe, epochs=search.final_epochs)
-    data, space = Data.read(search.data, search.folds), load_space(search.space, search.resolutions)
+def _slimmed(search: Search, data: Data, best: Finished) -> Slimmed:
+    recipe, space = replace(search.recipe, epochs=search.final_epochs), load_space(search.space, search.resolutions)
     how = search.widths, data, recipe, search.target, search.limits, search.output / "widths", search.seed
     return slimmed(space, best.finalist.candidate.config, *how)
 
@@ -92,11 +92,13 @@ def _slimmed(search: Search, best: Finished) -> Slimmed:
 def searched(search: Search, progress: Callable[[str], None] = step) -> list[Candidate]:
     """All candidates of a search, trained; arguments and errors as of `run`."""
     with search.begun() as study, opened(search.engine, search.setup, search.workers) as pool:
-        return _searched(search, study, pool, progress)
+        return _searched(search, study, Data.read(search.data, search.folds), pool, progress)
 
 
-def _searched(search: Search, name: str, pool: Pool | Cluster, progress: Callable[[str], None]) -> list[Candidate]:
-    data, space = Data.read(search.data, search.folds), load_space(search.space, search.resolutions)
+def _searched(
+    search: Search, name: str, data: Data, pool: Pool | Cluster, progress: Callable[[str], None]
+) -> list[Candidate]:
+    space = load_space(search.space, search.resolutions)
     prices = Prices(space, data.shape, data.classes, search.target, search.limits, search.measure)
     unmeasured = replace(prices, measure=False)  # many networks that aren't candidates
     likely = _chosen(search, unmeasured, pool, progress).probabilities if search.sampler == "direct" else None

@@ -109,12 +109,12 @@ class Search:
             raise UsageError(f"--instructions {self.limits.instructions} is no limit", hint="500K or 2M")
         check_sampler(self.sampler)
         self.limits.options(self.target).board()
+        space = load_space(self.space, self.resolutions)
         if self.widths:
-            check_widths_of(self.widths, load_space(self.space))
+            check_widths_of(self.widths, space)
             if self.trainer is not None:
                 raise UsageError("--widths trains networks together", hint="without --trainer")
         Data.read(self.data, self.folds)
-        load_space(self.space, self.resolutions)
         load_trainer(self.trainer)
 
     @contextmanager

@@ -225,6 +225,7 @@ def options(seed: int) -> dict[str, Any]:
     later = np.random.default_rng(seed + 217645199)
     if later.random() < 0.5:
         result["target"] = str(later.choice(NEWER))
+        result.pop("flash_offset", None)
         if load_board(result["target"]).cores > 1 and later.random() < 0.8:
             result["cores"] = 2
             for other in ("input_stream", "schedule", "weights", "updatable"):

@@ -73,6 +73,8 @@ def test_a_build_takes_the_file_that_calibrated_it(tmp_path: Path) -> None:
     options = {"target": "host", "output": tmp_path / "out", "calib_method": "minmax"}
     build = tinycompile.compile(tmp_path / "sum.onnx", calib=tmp_path / "calib.npz", **options)
     assert [array.flat[0] for array in build.samples(tmp_path / "calib.npz")] == [1, 2]
+    build.inputs = [TensorType(t.shape, INT8, Quantization.per_tensor(0.5, 3)) for t in build.inputs]  # --io int8
+    assert [array.flat[0] for array in build.samples(tmp_path / "calib.npz")] == [5, 7], "real numbers, as for verify"
 
 
 INTEGERS = TensorType((1, 3, 4, 5), INT8, Quantization.per_tensor(0.25, -3))
@@ -121,6 +123,14 @@ def test_what_a_file_lacks_is_said(tmp_path: Path) -> None:
         with pytest.raises(SamplesError, match=message):
             model_inputs({"input_0": array}, [t], where=where)
     (tmp_path / "text.npz").write_text("text")
-    for name, message in (("text.npz", "neither .npz nor .npy"), ("tset.npz", "in that folder are: text.npz")):
+    ragged = np.array([[1], [2, 3]], object)
+    np.savez(tmp_path / "rows.npz", x=np.zeros(3), lengths=ragged)
+    np.save(tmp_path / "rows.npy", ragged)
+    for name, message in (
+        ("text.npz", "neither .npz nor .npy"),
+        ("rows.npz", "lengths holds Python objects, not numbers"),
+        ("rows.npy", "rows.npy holds Python objects"),
+        ("tset.npz", "in that folder are: rows.npy, rows.npz, text.npz"),
+    ):
         with pytest.raises(SamplesError, match=message):
             load_arrays(tmp_path / name)

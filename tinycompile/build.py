@@ -68,16 +68,15 @@ class Build:
     def samples(self, path: Path, limit: int | None = None) -> list[Array]:
         """The samples of a file, checked: one array (samples, *shape) per input, at most `limit` samples.
 
+        Floats are the real numbers behind integers with a scale.
+
         Raises:
             SamplesError: there is no such file, an input is missing, or its shape or type is another one.
         """
-        names = [entry["name"] for entry in self.report["inputs"]]
-        return model_inputs(load_arrays(path), self.inputs, where=str(path), names=names, limit=limit)
+        return self.real_samples(path, limit)[0]
 
     def real_samples(self, path: Path, limit: int | None = None) -> tuple[list[Array], list[Array] | None]:
-        """As `samples`, but floats are taken as the real numbers behind integers with a scale: (samples as the firmware
-        takes them, the same as real numbers); None for the second where the file has no floats.
-        """
+        """(As `samples`, the same as real numbers); None for the second where the file has no floats."""
         names = [entry["name"] for entry in self.report["inputs"]]
         return real_inputs(load_arrays(path), self.inputs, where=str(path), names=names, limit=limit)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from tinycompile.elf import symbol_values
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
 from tinycompile.targets import Board
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.toolchain import require, run
 from tinycompile.trace import TracePart, TraceRecord, records
 
@@ -69,7 +69,7 @@ def execute(
     if board.qemu is None:
         raise ValueError(f"{board.name} has no QEMU machine")
     samples = len(inputs[0])
-    with tempfile.TemporaryDirectory(prefix="tinycompile-run-") as name:
+    with TemporaryFolder("run") as name:
         folder = Path(name)
         with (folder / f"{prefix}input.bin").open("wb") as file:
             for sample in range(samples):

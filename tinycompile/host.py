@@ -15,6 +15,7 @@ import numpy as np
 from tinycompile.dtypes import INT32
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array, TensorType
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.toolchain import require, run
 from tinycompile.trace import TracePart, TraceRecord, records
 
@@ -144,7 +145,7 @@ class HostModel:
             ToolMissingError, ToolFailedError: no C compiler, or it refused the code.
         """
         self._inputs, self._outputs, self._model, self._label = list(inputs), list(outputs), model, label
-        self._temporary = tempfile.TemporaryDirectory(prefix="tinycompile-host-")
+        self._temporary = TemporaryFolder("host")
         own = [f"{unit or model}.c"]
         if unit is not None:
             own += sorted(path.name for path in folder.glob(f"{unit}_w*_weights.c"))

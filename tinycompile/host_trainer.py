@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from tinycompile.planner import Planned
 from tinycompile.plans import Plans
 from tinycompile.staging import write_files
 from tinycompile.targets import load_board
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.training.federated import GradientExport
 from tinycompile.training.step import TrainingStep
 
@@ -61,7 +61,7 @@ class HostTrainer:
         inputs, outputs = (
             [step.graph.types[name] for name in names] for names in (step.graph.inputs, step.graph.outputs)
         )
-        with tempfile.TemporaryDirectory(prefix="tinycompile-trainer-") as temporary:
+        with TemporaryFolder("trainer") as temporary:
             place = Path(temporary) if folder is None else folder
             self.program = _emitted(step, place, scratch, known, export)
             arena = self.program.arena_bytes

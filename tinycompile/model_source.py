@@ -6,7 +6,6 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.errors import TinycompileError, UsageError
@@ -14,6 +13,7 @@ from tinycompile.frontend.formats import check_model_path
 from tinycompile.frontend.onnx_file import load_proto, static_model
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.tflite_file import read_model
+from tinycompile.temporary import TemporaryFolder
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def assumed_source(
 @contextmanager
 def _saved(proto: Any, model: Path) -> Generator[Path]:
     """What was made of a model as a file; errors are told of the model."""
-    with TemporaryDirectory(prefix="tinycompile-") as folder:
+    with TemporaryFolder() as folder:
         path = Path(folder) / f"{model.stem}.onnx"
         onnx_module().save(proto, str(path))
         try:
@@ -131,7 +131,7 @@ def framed_source(model: Path, front_end: str | None) -> Generator[Path]:
     check_model_path(model)
     read_model(model.read_bytes(), str(model), None)
     content = with_front_end(model.read_bytes(), settings, str(model))
-    with TemporaryDirectory(prefix="tinycompile-") as folder:
+    with TemporaryFolder() as folder:
         path = Path(folder) / model.name
         path.write_bytes(content)
         try:

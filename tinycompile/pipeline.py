@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +32,7 @@ from tinycompile.report.saving import save_report
 from tinycompile.report.sections import as_json
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.toolchain import RegionOverflowError, make, require
 from tinycompile.training.request import read_request
 from tinycompile.with_backends import with_backends
@@ -191,7 +191,7 @@ def _build(
     project = project_of(board, layout, lowered, separate=separate, export=export, cores=options.cores)
     project = with_widths(project, options.width_labels)
     project = with_backends(replace(project, harness=options.harness), lowered, options)
-    temporary = tempfile.TemporaryDirectory(prefix="tinycompile-") if output is None else None
+    temporary = TemporaryFolder() if output is None else None
     folder = Path(temporary.name) / project.programs[0].model if temporary else Path(str(output))
     with staged(folder, force=force) as staging:
         step("printing C")

@@ -26,17 +26,28 @@ def load_arrays(path: Path) -> dict[str, Array]:
     Raises:
         SamplesError: the file is missing or not a NumPy file.
     """
+    name = path.name
     try:
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return {"input_0": content}
         with content:
-            return {name: content[name] for name in content.files}
+            arrays = dict[str, Array]()
+            for name in content.files:
+                arrays[name] = content[name]
+            return arrays
     except FileNotFoundError as error:
         beside = sorted(each.name for kind in ("*.npz", "*.npy") for each in path.parent.glob(kind))[:8]
         hint = f"in that folder are: {', '.join(beside)}" if beside else "an .npz or .npy file"
         raise SamplesError("there is no such file", where=str(path), hint=hint) from error
     except Exception as error:  # zipfile, zlib, pickle, header parser: all mean "not a NumPy file"
+        if "Object arrays" in str(error):
+            raise SamplesError(
+                f"{name} holds Python objects, not numbers",
+                where=str(path),
+                why="its rows have different lengths, or are no numbers",
+                hint="make it an array of numbers before numpy.savez, or leave it out if it is no input",
+            ) from error
         raise SamplesError(
             "not a readable NumPy file",
             where=str(path),

@@ -34,9 +34,10 @@ typedef struct tc_block_conv2d_shape {
 
 /* With the operator behind the layer; `other` is what it reads beside the layer's results. */
 TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, int8_t *output, const uint8_t *weights,
-                                      const int32_t *channels, uint8_t *scratch, const tc_block_conv2d_shape *shape,
+                                      const int32_t *channels, void *scratch, const tc_block_conv2d_shape *shape,
                                       const tc_after *after)
 {
+    uint8_t *const pixel_taps = (uint8_t *)scratch;
     const tc_window *window = &shape->window;
     const int32_t kernel_size = window->kernel_height * window->kernel_width * shape->input_channels;
     const int32_t taps = (kernel_size + 3) / 4 * 4;
@@ -46,14 +47,14 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
     const int32_t added = shape->bits == 0 ? 128 : 1 << (shape->bits - 1); /* to a weight */
     int32_t oy = 0;
     int32_t ox = 0;
-    memset(scratch, 0, (uint32_t)(2 * taps)); /* taps beyond the window multiply zeros */
+    memset(pixel_taps, 0, (uint32_t)(2 * taps)); /* taps beyond the window multiply zeros */
     for (int32_t pixel = 0; pixel < pixels; pixel += 2) {
         const int32_t count = pixels - pixel < 2 ? 1 : 2;
         int32_t starts[2] = {0, 0};
         for (int32_t p = 0; p < count; p++) {
             const uint32_t sum = tc_block_window(input, oy * window->stride_y - window->padding_top,
                                                  ox * window->stride_x - window->padding_left, window,
-                                                 shape->input_channels, shape->input_zero_point, scratch + p * taps);
+                                                 shape->input_channels, shape->input_zero_point, pixel_taps + p * taps);
             starts[p] = -added * (int32_t)sum;
             if (++ox == window->output_width) {
                 ox = 0;
@@ -65,7 +66,7 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
             int32_t sums[4] = {starts[0], starts[0], starts[1], starts[1]};
             (shape->bits == 4   ? tc_block_2x2_4_bits
              : shape->bits == 2 ? tc_block_2x2_2_bits
-                                : tc_block_2x2)(scratch, scratch + taps, pair, (uint32_t)taps, sums);
+                                : tc_block_2x2)(pixel_taps, pixel_taps + taps, pair, (uint32_t)taps, sums);
             const int32_t *requant = channels + channel * words;
             int8_t *result = output + channel;
             const int8_t *beside = tc_after_at(other, channel, after);
@@ -86,7 +87,7 @@ TC_INLINE void tc_block_conv2d_s8_and(const int8_t *input, const int8_t *other, 
 }
 
 TC_INLINE void tc_block_conv2d_s8(const int8_t *input, int8_t *output, const uint8_t *weights,
-                                  const int32_t *channels, uint8_t *scratch,
+                                  const int32_t *channels, void *scratch,
                                   const tc_block_conv2d_shape *shape)
 {
     static const tc_after nothing = TC_NOTHING_AFTER;

@@ -108,20 +108,21 @@ static TC_NOINLINE void tc_block_1x4(const uint8_t *x, const uint8_t *weights, u
 
 /* With the operator behind the layer; `other` is what it reads beside the layer's results. */
 TC_INLINE void tc_block_row_s8_and(const int8_t *input, const int8_t *other, int8_t *output, const uint8_t *weights,
-                                   const int32_t *channels, uint8_t *scratch, const tc_block_row_shape *shape,
+                                   const int32_t *channels, void *scratch, const tc_block_row_shape *shape,
                                    const tc_after *after)
 {
+    uint8_t *const x = (uint8_t *)scratch;
     const int32_t taps = (shape->inputs + 3) / 4 * 4;
     const int32_t words = (int32_t)tc_scalar_requant_words(&shape->requant);
-    memset(scratch + taps - 4, 0, 4);
+    memset(x + taps - 4, 0, 4);
     const int32_t added = shape->bits == 0 ? 128 : 1 << (shape->bits - 1); /* to a weight */
-    const int32_t start = -added * (int32_t)tc_block_copy(input, (uint32_t)shape->inputs, scratch);
+    const int32_t start = -added * (int32_t)tc_block_copy(input, (uint32_t)shape->inputs, x);
     const int32_t four_bytes = shape->bits == 0 ? 4 * taps : taps * shape->bits / 2;
     for (int32_t channel = 0; channel < shape->outputs; channel += 4, weights += four_bytes) {
         int32_t sums[4] = {start, start, start, start};
         (shape->bits == 4   ? tc_block_1x4_4_bits
          : shape->bits == 2 ? tc_block_1x4_2_bits
-                            : tc_block_1x4)(scratch, weights, (uint32_t)taps, sums);
+                            : tc_block_1x4)(x, weights, (uint32_t)taps, sums);
         const int32_t count = tc_min(4, shape->outputs - channel);
         for (int32_t c = 0; c < count; c++, channels += words) {
             const int32_t sum = tc_wrapping_add(sums[c], tc_scalar_start(channels, &shape->requant));
@@ -132,7 +133,7 @@ TC_INLINE void tc_block_row_s8_and(const int8_t *input, const int8_t *other, int
 }
 
 TC_INLINE void tc_block_row_s8(const int8_t *input, int8_t *output, const uint8_t *weights, const int32_t *channels,
-                               uint8_t *scratch, const tc_block_row_shape *shape)
+                               void *scratch, const tc_block_row_shape *shape)
 {
     static const tc_after nothing = TC_NOTHING_AFTER;
     tc_block_row_s8_and(input, NULL, output, weights, channels, scratch, shape, &nothing);

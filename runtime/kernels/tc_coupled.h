@@ -44,9 +44,10 @@ TC_INLINE void tc_coupled_pairs(const float *scores, const float *a, const float
     }
 }
 
-TC_INLINE void tc_coupled(const float *scores, const float *a, const float *b, float *probabilities, float *q,
-                          int32_t classes, int32_t steps, float limit)
+TC_INLINE void tc_coupled(const float *scores, const float *a, const float *b, float *probabilities,
+                          void *scratch, int32_t classes, int32_t steps, float limit)
 {
+    float *const q = (float *)scratch;
     float *qp = q + classes * classes;
     float *p = probabilities;
     tc_coupled_pairs(scores, a, b, q, classes);

@@ -32,12 +32,12 @@ typedef struct tc_lstm_sizes {
     int32_t sequences;
     int32_t inputs;
     int32_t outputs;
-    int32_t cells;
     int32_t x_step;     /* elements from a step of x to the next, */
     int32_t x_sequence; /* and from a sequence to the next */
     int32_t y_step;
     int32_t y_sequence;
     int32_t backward;
+    int32_t cells;
 } tc_lstm_sizes;
 
 typedef struct tc_lstm_shape {

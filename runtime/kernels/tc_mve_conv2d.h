@@ -127,9 +127,10 @@ TC_INLINE void tc_mve_last_pixel(const int8_t *x, const int32_t *stream, int8_t 
 
 /* With the operator behind the layer; `other` is what it reads beside the layer's results. */
 TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, int8_t *output, const int32_t *stream,
-                                    int8_t *scratch, tc_mve_block *pairs, tc_mve_block *row,
+                                    void *scratch, tc_mve_block *pairs, tc_mve_block *row,
                                     const tc_mve_conv2d_shape *shape, const tc_after *after)
 {
+    int8_t *const windows = (int8_t *)scratch;
     const tc_window *window = &shape->window;
     const bool waits = after->kind == TC_AFTER_SUM; /* with a tensor that may be where the output is */
     int32_t oy = 0;
@@ -140,7 +141,7 @@ TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, in
         const bool copies = last_rows || inside < tc_min(left, 2);
         const int32_t most = waits ? tc_min(left, shape->together) : left;
         const int32_t count = copies || inside < 2 ? tc_min(left, 2) : tc_min(inside, most) & ~1;
-        const int8_t *x = scratch;
+        const int8_t *x = windows;
         if (!copies) {
             const int32_t top = oy * window->stride_y - window->padding_top;
             x = input + (top * window->input_width + ox * window->stride_x - window->padding_left) * shape->input_channels;
@@ -148,7 +149,7 @@ TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, in
         for (int32_t i = 0; i < count; i += copies ? 1 : count) {
             if (copies) {
                 tc_mve_window(input, oy * window->stride_y - window->padding_top,
-                              ox * window->stride_x - window->padding_left, scratch + i * shape->window_bytes, shape);
+                              ox * window->stride_x - window->padding_left, windows + i * shape->window_bytes, shape);
             }
             ox += copies ? 1 : count;
             if (ox == window->output_width) {
@@ -156,7 +157,7 @@ TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, in
                 oy++;
             }
         }
-        int8_t *to = !waits ? output : copies ? scratch + shape->results : scratch;
+        int8_t *to = !waits ? output : copies ? windows + shape->results : windows;
         if (count == 1) {
             tc_mve_last_pixel(x, stream, to, pairs, row, shape);
         } else {
@@ -171,7 +172,7 @@ TC_INLINE void tc_mve_conv2d_s8_and(const int8_t *input, const int8_t *other, in
     }
 }
 
-TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int32_t *stream, int8_t *scratch,
+TC_INLINE void tc_mve_conv2d_s8(const int8_t *input, int8_t *output, const int32_t *stream, void *scratch,
                                 tc_mve_block *pairs, tc_mve_block *row, const tc_mve_conv2d_shape *shape)
 {
     static const tc_after nothing = TC_NOTHING_AFTER;

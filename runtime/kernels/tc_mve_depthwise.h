@@ -283,20 +283,21 @@ TC_INLINE void tc_mve_depthwise_strip(int32_t strip, int32_t channel, const int8
 }
 
 TC_INLINE void tc_mve_depthwise_s8(const int8_t *input, int8_t *output, const uint32_t *taps, const int32_t *requant,
-                                   const uint32_t *places, int8_t *scratch, tc_mve_depthwise_block *block,
+                                   const uint32_t *places, void *scratch, tc_mve_depthwise_block *block,
                                    const tc_mve_depthwise_shape *shape)
 {
+    int8_t *const strips = (int8_t *)scratch;
     /* Padding beside the image stays; what is interleaved covers the rest. */
-    tc_mve_fill((int8_t)shape->input_zero_point, (uint32_t)(16 + tc_mve_strip_bytes(shape)), scratch);
+    tc_mve_fill((int8_t)shape->input_zero_point, (uint32_t)(16 + tc_mve_strip_bytes(shape)), strips);
     if (shape->tiles > 1) {
         const int32_t expanded = 16 * shape->tiles * (1 + shape->band_rows);
-        memset(scratch + 16 + tc_mve_strip_bytes(shape) + expanded, 0, (size_t)tc_mve_around_bytes(shape));
+        memset(strips + 16 + tc_mve_strip_bytes(shape) + expanded, 0, (size_t)tc_mve_around_bytes(shape));
     }
     const int32_t groups = (shape->channels + 15) / 16;
     for (int32_t i = 0; i < groups * shape->strips; i++) {
         const int32_t strip = shape->in_place ? i % shape->strips : i / groups;
         const int32_t group = shape->in_place ? i / shape->strips : i % groups;
-        tc_mve_depthwise_strip(strip, 16 * group, input, output, taps, requant, places, scratch, block, shape);
+        tc_mve_depthwise_strip(strip, 16 * group, input, output, taps, requant, places, strips, block, shape);
     }
 }
 

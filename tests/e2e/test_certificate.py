@@ -34,7 +34,7 @@ def verify(folder: Path) -> Result:
     return invoke("verify", folder, "--samples", SAMPLES, "--limit", 2)
 
 
-@pytest.fixture(scope="module", params=["layer", "stream", "patch"])
+@pytest.fixture(scope="module", params=["stream", "patch", *also("layer")])
 def verified(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("certificate") / "out"
     tinycompile.compile(MODEL, output=folder, schedule=request.param, optimize="ram")

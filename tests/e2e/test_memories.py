@@ -13,6 +13,7 @@ from elftools.elf.sections import SymbolTableSection
 import tinycompile
 from tests.conftest import DIGITS
 from tests.e2e.test_golden import inputs_of, same_values
+from tests.support.full import FULL
 from tests.support.random_model import RandomModel
 from tinycompile.build import Build
 from tinycompile.cli import main
@@ -63,9 +64,10 @@ def test_large_cold_weights_are_in_external_flash(shared, tmp_path: Path) -> Non
     assert (tmp_path / "out/firmware.bin").stat().st_size <= 1 << 20
     assert (tmp_path / "out/firmware_qspi.bin").stat().st_size == places["qspi"]["weights"]
     inputs, expected = inputs_of(shared("golden/mobilenet_v2_int8.npz"))
-    assert same_values(build.run(*(x[:2] for x in inputs), on="qemu"), [y[:2] for y in expected])
+    assert same_values(build.run(*(x[:1] for x in inputs), on="qemu"), [y[:1] for y in expected])
 
 
+@pytest.mark.skipif(not FULL, reason="builds 3.8 MB once more; smaller models go by rows in test_streaming")
 def test_row_by_row_a_large_model_fits_internal_ram(shared, tmp_path: Path) -> None:
     """MobileNetV2 1.0 at 224 x 224 on the STM32F746: 320 KiB of RAM, weights in QSPI flash."""
     build = tinycompile.compile(shared("models/mobilenet_v2_int8.tflite"), target="stm32f746", output=tmp_path / "out")

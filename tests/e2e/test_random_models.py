@@ -15,8 +15,8 @@ from tinycompile.verify.compare import verify_build
 pytest.importorskip("ai_edge_litert", reason="needs LiteRT")
 
 
-TARGETS = {"stm32f746": range(4), "mps2-an386": range(8, 11), "mps3-an547": range(12, 16), "rp2040": range(19, 21)}
-MORE = {"stm32f746": range(4, 12), "mps2-an386": (*range(8), 11), "mps3-an547": (16, 17), "rp2040": (18, 21)}
+TARGETS = {"stm32f746": range(3), "mps2-an386": (8, 9), "mps3-an547": range(13, 16), "rp2040": range(19, 21)}
+MORE = {"stm32f746": range(3, 12), "mps2-an386": (*range(8), 10, 11), "mps3-an547": (12, 16, 17), "rp2040": (18, 21)}
 CASES = [
     *((seed, target) for target, seeds in TARGETS.items() for seed in seeds),
     *also(*((seed, target) for target, seeds in MORE.items() for seed in seeds)),

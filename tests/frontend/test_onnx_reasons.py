@@ -114,5 +114,38 @@ def test_an_axis_that_a_tensor_of_computed_shape_lacks():
     batch = b.node("Unsqueeze", b.node("Gather", b.node("Shape", x), b.constant(0, np.int64)), axes)
     flat = b.node("Reshape", x, b.node("Concat", batch, b.constant([-1], np.int64), axis=0))
     b.output(b.node("Flatten", flat, axis=3))
-    with pytest.raises(UnsupportedError, match="axis 3 of 2 dimensions"):
+    with pytest.raises(UnsupportedError, match=r"\[1, 48\] .* Invalid value\(3\) for attribute .axis."):
+        imported(b.model(), floats="all")
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "operands", "attributes", "reason"),
+    [
+        ("Add", (3, 4, 5), [np.ones((3, 4, 5, 5), np.float32)], {}, r"\[3, 4, 5\] and \[3, 4, 5, 5\] don't broadcast"),
+        ("PRelu", (1, 6), [np.ones(5, np.float32)], {}, r"\[1, 6\] and \[5\] don't broadcast"),
+        (
+            "Greater",
+            (3, 4),
+            [np.ones((3, 5), np.float32)],
+            {},
+            r"\[3, 4\] and \[3, 5\] .* Incompatible",
+        ),
+        ("MatMul", (1, 4), [np.ones((5, 3), np.float32)], {}, "Incompatible dimensions for matrix multiplication"),
+        ("Gemm", (1, 4), [np.ones((4, 3), np.float32), np.ones(2, np.float32)], {}, r"bias has shape \[2\]"),
+        ("Pad", (1, 6), [np.ones(3, np.int64)], {}, "Pads has incorrect number of values"),
+        ("Softmax", (1, 6), [], {"axis": 5}, "Its actual value is: 5"),
+    ],
+)
+def test_operands_that_contradict_each_other(kind, shape, operands, attributes, reason):
+    """Not stumbled over, and not called dynamic: onnx's inference leaves such a result without a shape."""
+    b = OnnxBuilder()
+    b.output(b.node(kind, b.input(shape), *map(b.constant, operands), **attributes))
+    with pytest.raises(UnsupportedError, match=reason):
+        imported(b.model(), floats="all")
+
+
+def test_an_input_without_elements_is_not_called_dynamic():
+    b = OnnxBuilder()
+    b.output(b.node("Relu", b.input((1, 0, 4))))
+    with pytest.raises(UnsupportedError, match="its shape 1x0x4 has no elements: give --shape x=1,64,4"):
         imported(b.model(), floats="all")

@@ -333,8 +333,8 @@ COMPILERS = {
     "gcc": ("arm-none-eabi-gcc", *ARM, "-std=c99", "-fsyntax-only"),
     "g++": ("arm-none-eabi-gcc", *ARM, "-xc++", "-std=c++11", "-fsyntax-only"),
     "unoptimized": ("arm-none-eabi-gcc", *ARM, "-std=c99", "-O0", "-fno-inline"),
-    "without DSP": ("arm-none-eabi-gcc", "-mcpu=cortex-m3", "-mthumb", "-std=c99"),
-    "Thumb-1": ("arm-none-eabi-gcc", "-mcpu=cortex-m0", "-mthumb", "-std=c99"),
+    "without DSP": ("arm-none-eabi-gcc", "-mcpu=cortex-m3", "-mthumb", "-std=c99", "-fsyntax-only"),
+    "Thumb-1": ("arm-none-eabi-gcc", "-mcpu=cortex-m0", "-mthumb", "-std=c99", "-fsyntax-only"),
     "reserved r9": ("arm-none-eabi-gcc", *ARM, "-std=c99", "-ffixed-r9", "-DTC_RESERVE_R9"),
     "host C++": ("g++", "-xc++", "-std=c++11", "-fsyntax-only"),
 }
@@ -342,6 +342,6 @@ COMPILERS = {
 
 @pytest.mark.parametrize("command", COMPILERS.values(), ids=COMPILERS)
 def test_they_compile_without_warnings(command: Sequence[str], tmp_path: Path) -> None:
-    """Without code where another test makes that of the same core."""
+    """Without code where another test makes that of the same core, and where none of it is assembly."""
     source = ["-I", str(runtime_dir()), "-c", str(SOURCE), "-o", str(tmp_path / "blocks.o")]
     subprocess.run([*command, *WARNINGS, *source], check=True)

@@ -85,7 +85,7 @@ def random_inputs(graph: Graph, seed: int) -> dict[str, np.ndarray]:
     return {n: rng.integers(-128, 128, graph.types[n].shape).astype(graph.types[n].dtype.carrier) for n in graph.inputs}
 
 
-@settings(max_examples=40 if FULL else 20, deadline=None, derandomize=True)
+@settings(max_examples=40 if FULL else 12, deadline=None, derandomize=True)
 @given(st.integers(0, 10_000), st.integers(2, 9), st.floats(0, 1))
 def test_random_graphs(seed: int, steps: int, squeeze: float) -> None:
     """With a limit anywhere from the smallest arena to that of the fastest kernels."""

@@ -101,7 +101,7 @@ def check_a_stage(seed: int, steps: int, ways: Sequence[Way], data: st.DataObjec
         )
 
 
-@settings(max_examples=25 if FULL else 14, deadline=None)
+@settings(max_examples=25 if FULL else 9, deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 5), st.data())
 def test_any_stage_row_by_row(seed: int, steps: int, data: st.DataObject) -> None:
     check_a_stage(seed, steps, ROWS, data)
@@ -136,7 +136,7 @@ def test_any_stage_in_tiles_of_columns(seed: int, steps: int, rows: int, tiles: 
     check_a_stage(seed, steps, [Way(rows, tiles)], data)
 
 
-@settings(max_examples=25 if FULL else 14, deadline=None)
+@settings(max_examples=25 if FULL else 9, deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4), st.data())
 def test_any_stage_patch_by_patch(seed: int, steps: int, rows: int, columns: int, data: st.DataObject) -> None:
     check_a_stage(seed, steps, [Way(rows, columns, patches=True)], data)

@@ -39,6 +39,8 @@ CORES = {
     "M3": ("mps2-an385",),
     "M4": ("mps2-an386",),
     "M7": ("mps2-an500",),
+    "M33": ("mps2-an505",),
+    "2xM33": ("mps2-an521",),
     "M55": ("mps3-an547",),
     "RV32": ("qemu-riscv32",),
     "RV32V": ("qemu-riscv32v",),
@@ -194,7 +196,7 @@ def _on_core(
     """What differs on the core in QEMU, or in the same C on this machine; in brackets why it didn't run."""
     for board in CORES[core]:
         try:
-            build = tinycompile.compile(case.model, board, output=work / board)
+            build = tinycompile.compile(case.model, board, output=work / board, cores=2 if core.startswith("2x") else 1)
         except DoesNotFitError:
             continue
         emulated = difference(build.execute(list(inputs)).outputs, wanted, tolerance)

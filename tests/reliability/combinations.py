@@ -27,12 +27,18 @@ from tests.support.tflite_builder import SignatureSpec, SubgraphSpec, TfliteBuil
 from tinycompile.build import Build
 from tinycompile.errors import TinycompileError
 from tinycompile.ir import Array
+from tinycompile.targets import load_board
 from tinycompile.verify.compare import verify_build
 
 TARGETS = (
     *("mps2-an500", "mps2-an386", "mps3-an547", "mps2-an505", "mps2-an385", "microbit"),
     *("stm32f746", "stm32h743", "nrf52840", "rp2040", "host"),
 )
+NEWER = (
+    *("qemu-riscv32", "qemu-riscv32v", "esp32c3", "rp2350-riscv", "gd32vf103"),
+    *("mps2-an521", "mps2-an521", "mps2-an505", "rp2350", "nrf5340", "rp2040", "stm32n6", "ra8d1"),
+)
+"""Drawn apart, so that a seed's other options stay: RISC-V, two cores, M33, M85."""
 SAMPLES = 2
 
 
@@ -216,6 +222,14 @@ def options(seed: int) -> dict[str, Any]:
     result |= some(0.2, single_file=True)
     result |= some(0.15, input_stream="rows")
     result |= some(0.15, ram=int(rng.choice([2000, 5000, 20000])))
+    later = np.random.default_rng(seed + 217645199)
+    if later.random() < 0.5:
+        result["target"] = str(later.choice(NEWER))
+        result.pop("flash_offset", None)
+        if load_board(result["target"]).cores > 1 and later.random() < 0.8:
+            result["cores"] = 2
+            for other in ("input_stream", "schedule", "weights", "updatable"):
+                result.pop(other, None)
     return result
 
 

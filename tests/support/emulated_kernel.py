@@ -25,6 +25,11 @@ from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.resources import boards_dir, runtime_dir
 from tinycompile.targets import Board, Core, load_board, strict_flags
 
+CPP = (
+    *("-xc++", "-std=gnu++11", "-fsyntax-only", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Wundef", "-Werror"),
+    "-Wno-missing-field-initializers",  # of designated ones, where C is content
+)
+
 _MAIN = """
 #include <stdint.h>
 #include "board.h"
@@ -61,7 +66,7 @@ def check_emulated(
         isa: what the factories see; None for the board's.
         core: flags that select the core; None for the board's.
         strict: compiled as by `--align strict`, which makes start-up set CCR.UNALIGN_TRP, with the tensors at any
-            address; a plugin sees that vectors are aligned, too.
+            address; a plugin sees that vectors are aligned, too. A C++ compiler reads the kernels as well.
         values_of: makes the operands, each on its own.
         operands_of: has all operands of a node, where they belong together.
         expected_of: makes the result that is compared with, bit for bit; None for the definition.
@@ -191,7 +196,10 @@ def _link_and_run(folder: Path, board: Board, flags: Sequence[str], strict: bool
         raise ValueError(f"{board.name} isn't emulated")
     (folder / "board.ld").write_text(linker_script(board, board))
     toolchain, common = board.toolchain, boards_dir() / "common"
-    command = [toolchain.tool("compiler"), "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
+    compiler = toolchain.tool("compiler")
+    if (folder / "kernels.c").exists() and strict:
+        _tool([compiler, *CPP, *flags, f"-I{runtime_dir()}", "kernels.c"], folder)
+    command = [compiler, "-std=c99", "-O2", "-Wall", "-Wextra", "-Werror", *flags]
     command += [f"-D{define}" for define in board.defines]
     command += [f"-I{runtime_dir()}", f"-I{common}", *toolchain.compile_flags]
     objects = _objects(tuple(command), (*toolchain.startup, *toolchain.semihosting, *board.sources))

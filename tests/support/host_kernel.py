@@ -118,7 +118,8 @@ def programs(kernels: Mapping[str, Kernel]) -> str:
 
 def _entry(name: str, kernel: Kernel, names: Mapping[Function, str]) -> str:
     function = _function_of(kernel)
-    arguments = ", ".join(f"arguments[{index}]" for index in range(len(function.parameters)))
+    types = (re.sub(r"\w+$", "", parameter) for parameter in function.parameters)  # C++ wants them written
+    arguments = ", ".join(f"({kind.strip()})arguments[{index}]" for index, kind in enumerate(types))
     return (
         f"void {name}(void *const *arguments);\n"
         f"void {name}(void *const *arguments)\n{{\n    {names[function]}({arguments});\n}}\n"

@@ -137,10 +137,16 @@ class Scratch:
 
 @dataclass(frozen=True)
 class CallerRows:
-    """What the caller's function for rows of an input is told before where to put them: whose, the first, how many."""
+    """What the caller's function for rows of an input is told before where to put them: whose, the first, how many.
+
+    Attributes:
+        rows: of each turn but the last one, which has `last`. turns: that ask for rows.
+    """
 
     kind: ClassVar[str] = "caller"
     rows: int
+    last: int
+    turns: int
 
 
 Argument = Place | Rows | Patch | Crop | ConstantName | Scratch | CallerRows

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from tinycompile.codegen.layer_names import layer_names, told_apart_by
 from tinycompile.codegen.names import identifier, short_name, unique, words
 from tinycompile.codegen.parts import Layer, NamedConstant, NamedFunction, StateMemory, Tensor
 from tinycompile.codegen.reserved import API, LOCALS, STEP_LOCALS
-from tinycompile.codegen.steps import StepCode, step_codes
+from tinycompile.codegen.steps import PushedRows, StepCode, pushed_rows, step_codes
 from tinycompile.codegen.stream import HEADER as STREAM_HEADER
 from tinycompile.codegen.stream import StageLoop, StageWriter
 from tinycompile.codegen.training import TrainingMemory, training_memory
@@ -96,6 +97,15 @@ class Program:
         """The output whose last axis has as many values as there are labels."""
         ends = (len(self.facts.labels),)
         return next((e for e in self.edges if e.kind == "output" and e.type.shape[-1:] == ends), None)
+
+    @cached_property
+    def pushed(self) -> PushedRows | None:
+        """Which turns ask for rows of the input, where these can be pushed."""
+
+        def asked(layer: int) -> int | None:
+            return next((a.rows for a in self.layers[layer].arguments if isinstance(a, CallerRows)), None)
+
+        return pushed_rows(self.steps, self.stages, asked)
 
     @property
     def weights_crc32(self) -> int:
@@ -309,7 +319,10 @@ class _Binder:
         scratch = planned.scratch_offsets[index] if kernel.scratch_bytes and not planned.scratch_bytes else None
         function = self._names.function(kernel.halves[0].kernel if kernel.halves else kernel)
         if planned.graph.is_given(node) and index in self._streamed:
-            function, arguments = "context->rows", [CallerRows(self._streamed[index][1].rows.size), arguments[-1]]
+            firing = self._streamed[index][1]
+            size = firing.rows.size
+            rows = CallerRows(size, firing.partial or size, firing.firings)
+            function, arguments = "context->rows", [rows, arguments[-1]]
         halves = half_calls(kernel, node, planned.graph, self._names.function, lambda c: self._names.constant(c, name))
         return Layer(index, node, kernel, name, function, tuple(arguments), inputs, outputs, scratch, halves)
 

@@ -92,7 +92,7 @@ def is_reserved_model(name: str) -> bool:
 API = """h abi context status memory quantization rows labels weights init init_with reset infer invoke layers run check
     check_abi read write left firmware train_step predict set_learning_rate execute save load checkpoint
     checkpoint_number accumulate apply evaluate counters gradient gradient_model gradient_memory gradient_begin
-    gradient_export gradient_apply steps steps_left invoke_steps execute_step serve width
+    gradient_export gradient_apply steps steps_left invoke_steps execute_step push_row serve width
     set_width width_choice""".split()
 """What generated code calls `<model>_...`, beside inputs, outputs and constants."""
 

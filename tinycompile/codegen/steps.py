@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from tinycompile.codegen.arguments import Argument, ConstantName, Place, Scratch
+from tinycompile.codegen.stream import StageLoop
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.planner.stage import Stage
@@ -47,6 +48,37 @@ class StepCode:
     piece: PieceCall | None = None
     done: bool = True
     stage: Stage | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PushedRows:
+    """Which turns of a step ask for rows of the input: those at `phase + period * n`.
+
+    Attributes:
+        step: its number. turns: that ask. rows: which each asks for.
+    """
+
+    step: int
+    phase: int
+    period: int
+    turns: int
+    rows: int
+
+
+def pushed_rows(
+    steps: Sequence[StepCode], stages: Sequence[StageLoop], asked: Callable[[int], int | None]
+) -> PushedRows | None:
+    """Of a model in steps that is given the rows of its input; None of another one.
+
+    Args:
+        asked: the rows that a layer asks for in its turn, by its index; None of a layer that doesn't ask.
+    """
+    for number, step in enumerate(steps):
+        for turn in (turn for loop in stages for turn in loop.turns if step.stage and loop.first == step.first):
+            rows = asked(turn.layer)
+            if rows is not None:
+                return PushedRows(number, turn.phase, turn.period, turn.firings, rows)
+    return None
 
 
 def step_codes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -184,7 +184,7 @@ def _import_state(model: OnnxModel, name: str, where: str, layout: str, floats: 
     inputs = {value.name: _import_input(state, value, layout) for value in model.inputs}
     for index, node in enumerate(model.nodes):
         try:
-            with _sound(f"{where}: {label_of(node, index)}"):
+            with _sound(f"{where}: {label_of(node, index)}", lambda node=node: state.contradiction(node)):
                 _import_node(state, node, floats)
         except Rejected as rejected:
             problems.append((label_of(node, index), str(rejected)))
@@ -205,17 +205,21 @@ def _import_state(model: OnnxModel, name: str, where: str, layout: str, floats: 
 
 
 @contextmanager
-def _sound(where: str) -> Generator[None]:
+def _sound(where: str, contradiction: Callable[[], str | None] = lambda: None) -> Generator[None]:
     """onnx's checker lets nodes through whose attributes don't go with their operands; importers stumble over those.
 
     Raises:
-        ModelFileError: for whatever Python and NumPy raise then.
+        Rejected: with what onnx's inference says of such a node.
+        ModelFileError: for whatever else Python and NumPy raise then.
     """
     try:
         yield
     except ImpossibleSizeError as error:
         raise Rejected(str(error)) from error
     except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+        found = contradiction()
+        if found is not None:
+            raise Rejected(found) from error
         raise ModelFileError(
             "its attributes and operands contradict each other",
             where=where,
@@ -312,6 +316,8 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
         return
     if node.op_type == "Concat":
         scope = Scope(state, node := _without_empty(state, node))
+    if _beyond_axes(node, operands) and (reason := state.contradiction(node)):
+        raise Rejected(reason)
     if node.output[0] in state.model.refused:
         raise Rejected(state.model.refused[node.output[0]])
     if node.domain == ML:
@@ -339,6 +345,12 @@ def _import_node(state: State, node: Any, floats: Floats) -> None:
             if floats == "none":
                 raise
             _import_in_float(state, node, str(rejected))
+
+
+def _beyond_axes(node: Any, operands: Mapping[str, Value]) -> bool:
+    """Whether the attribute `axis` is none of the first operand's, which importers don't ask."""
+    rank = len(operands[node.input[0]].shape) if node.input and node.input[0] else 0
+    return any(a.name == "axis" and not -rank <= a.i < rank for a in node.attribute)
 
 
 def _import_ml(state: State, node: Any) -> None:

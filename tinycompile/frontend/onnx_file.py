@@ -290,15 +290,15 @@ def _bind(inputs: list[Any], shapes: dict[str, tuple[int, ...]], where: str) -> 
         if any(dim.dim_value < 1 for dim in dims):
             text = "x".join(_dim_text(d) for d in dims)
             example = ",".join(str(d.dim_value or 64) for d in dims)
-            problems.append(
-                (f"input {value.name!r}", f"its shape {text} is dynamic: give --shape {value.name}={example}")
-            )
+            empty = all(dim.HasField("dim_value") for dim in dims)
+            what = "has no elements" if empty else "is dynamic"
+            problems.append((f"input {value.name!r}", f"its shape {text} {what}: give --shape {value.name}={example}"))
     if problems:
         raise UnsupportedError(problems, where=where)
 
 
 def _dim_text(dim: Any) -> str:
-    return str(dim.dim_value) if dim.dim_value else (dim.dim_param or "?")
+    return str(dim.dim_value) if dim.HasField("dim_value") else (dim.dim_param or "?")
 
 
 def _list_once(graph: Any, others: set[str]) -> None:

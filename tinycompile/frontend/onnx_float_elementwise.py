@@ -18,6 +18,7 @@ from tinycompile.frontend.onnx_values import (
     Placed,
     Real,
     Value,
+    broadcast,
 )
 from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Op
@@ -159,7 +160,7 @@ def _binary(scope: Scope) -> None:
 
 def paired(scope: Scope, op: Op, at: Placed, other: Value) -> Placed:
     """A function of two operands that broadcast."""
-    shape = np.broadcast_shapes(at.shape, other.shape)
+    shape = broadcast(at.shape, other.shape)
     rank = len(shape)
     if isinstance(other, Known):
         order = common_order([at], rank)

@@ -25,6 +25,7 @@ from tinycompile.frontend.onnx_values import (
     Value,
     identity,
 )
+from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Op
 from tinycompile.ops._reduce import Reduction
 from tinycompile.ops.abs import Abs
@@ -121,6 +122,8 @@ def _as_bias(value: Value, columns: int) -> Array | None:
     """A constant that is the same for every row, shape (columns,); None for others."""
     if not isinstance(value, Known) or (value.array.size > 1 and value.shape[-1] != value.array.size):
         return None
+    if value.array.size not in (1, columns):
+        raise Rejected(f"the bias has shape {list(value.shape)}, the product has {columns} columns")
     return np.broadcast_to(value.array.ravel(), (columns,))
 
 

@@ -15,7 +15,7 @@ from tinycompile.frontend.onnx_file import OnnxModel
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.frontend.onnx_rewrite import label_of
 from tinycompile.frontend.onnx_schema import ML, defaults, plain
-from tinycompile.frontend.onnx_shapes import type_names_of
+from tinycompile.frontend.onnx_shapes import contradiction, type_names_of
 from tinycompile.frontend.onnx_values import (
     Arranged,
     Dequantized,
@@ -74,6 +74,20 @@ class State:
     def label(self, node: Any) -> str:
         """What messages call a node."""
         return label_of(node, self._indices.get(node.output[0], -1))
+
+    def contradiction(self, node: Any) -> str | None:
+        """How a node's operands and attributes contradict each other, by onnx's inference; None where they don't."""
+        operands = dict[str, Array | tuple[Shape, str]]()
+        for name in filter(None, node.input):
+            value = self.values[name]
+            operands[name] = (
+                value.array if isinstance(value, Known) else (value.shape, self.type_names.get(name, "float32"))
+            )
+        found = contradiction(node, operands, {o.domain: o.version for o in self.model.proto.opset_import})
+        if found is None:
+            return None
+        shapes = " and ".join(str(list(v[0] if isinstance(v, tuple) else v.shape)) for v in operands.values())
+        return f"with operands of the shapes {shapes} it makes no sense: {found}"
 
     @cached_property
     def _indices(self) -> dict[str, int]:
@@ -268,7 +282,9 @@ class Scope:
         """The static shape of a result."""
         shape = self.state.model.shapes.get(self.node.output[output])
         if shape is None:
-            raise Rejected("the shape of its result is dynamic, supported are static ones")
+            raise Rejected(
+                self.state.contradiction(self.node) or "the shape of its result is dynamic, supported are static ones"
+            )
         if 0 in shape:
             raise Rejected("its result is empty")
         return shape

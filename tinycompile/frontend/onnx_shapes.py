@@ -139,6 +139,36 @@ def _fold(model: Any) -> bool:
     return bool(made)
 
 
+def contradiction(
+    node: Any, operands: Mapping[str, Array | tuple[Shape, str]], domains: Mapping[str, int]
+) -> str | None:
+    """What onnx's strict inference says against a node; None where it says nothing.
+
+    Args:
+        operands: constants, or (shape, NumPy's name of the type), of all operands that there are, by name.
+        domains: with their versions.
+    """
+    onnx = onnx_module()
+    helper, inputs, constants = onnx.helper, list[Any](), list[Any]()
+    try:
+        for name, value in operands.items():
+            if isinstance(value, tuple):
+                shape, kind = value
+                code = helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+                inputs.append(helper.make_tensor_value_info(name, code, shape))
+            else:
+                constants.append(onnx.numpy_helper.from_array(value, name))
+        outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+        graph = helper.make_graph([node], "node", inputs, outputs, constants)
+        opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
+        onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=opsets), strict_mode=True)
+    except onnx.shape_inference.InferenceError as error:
+        return str(error).strip().rpartition("Error] ")[2].rstrip(".")
+    except (KeyError, TypeError, ValueError):  # what onnx can't express isn't its to judge
+        return None
+    return None
+
+
 def _readable(tensor: Any) -> Array | None:
     """The value of a TensorProto; None of a damaged one, which is told of where all constants are read."""
     try:

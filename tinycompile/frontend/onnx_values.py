@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tinycompile.dtypes import INT8, UINT8, UINT16, DType
+from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array, Quantization
 from tinycompile.ops._elementwise import INT8_VALUES
 from tinycompile.ops.layer_normalization import LayerNormalization
@@ -65,6 +66,14 @@ def moves_nothing(shape: Shape, order: tuple[int, ...]) -> bool:
 
 def identity(rank: int) -> tuple[int, ...]:
     return tuple(range(rank))
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """The shape of what is computed from operands of these, as in NumPy. Raises Rejected where they don't fit."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError as error:
+        raise Rejected(f"operands of the shapes {' and '.join(map(str, map(list, shapes)))} don't broadcast") from error
 
 
 @dataclass(frozen=True, eq=False)

@@ -151,9 +151,8 @@ class _Plan:
         next_pixel, several = self.window["stride_x"] * self.depth, self.rows.rows > 1
         row = self.window["dilation_y"] * self.window["input_width"] * self.depth
         pair = [pixel * channels + channel for channel in range(4) for pixel in range(2)]
-        end = {"output_advance": 2 * channels - 4 * self.blocks}
-        lanes = {"offsets": pair, "lanes": 2 * channels}
-        image = {"next": next_pixel, "step": row - self.rows.filled if several else 0, "advance": 2 * next_pixel}
+        lanes, end = {"lanes": 2 * channels}, {"output_advance": 2 * channels - 4 * self.blocks}
+        image = {"step": row - self.rows.filled if several else 0, "advance": 2 * next_pixel}
         eight = [0, 4, 1, 5, 2, 6, 3, 7]
         rest = {"offsets": [i // 2 for i in range(8)], "lanes": 2 * (channels - 8 * passes)}
         return {
@@ -169,8 +168,8 @@ class _Plan:
             "together": self.together if waits else 0,
             "passes": passes,
             "rest": 2 * passes * self.block_words,
-            "image": {**lanes, **image, **end},
-            "copy": {**lanes, "next": self.window_bytes, **end},
+            "image": {"offsets": pair, "next": next_pixel, **lanes, **image, **end},
+            "copy": {"offsets": pair, "next": self.window_bytes, **lanes, **end},
             "row": {"offsets": eight, "next": 4 * self.block_words},
             "single": rest,
         }

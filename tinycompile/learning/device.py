@@ -6,7 +6,6 @@ Both do what `templates/c/main_training.c.j2` says of a list of commands, and gi
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -20,6 +19,7 @@ from tinycompile.dtypes import INT8
 from tinycompile.emulator import emulate
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.ir import Array, TensorType
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.toolchain import make
 
 BATCH_BYTES = 1 << 24
@@ -207,7 +207,7 @@ class InQemu:
     def _executed(self, commands: Sequence[Command]) -> list[Answer]:
         before = [Command(Kind.LOAD), *([self._rate] if self._rate is not None else [])]
         whole = [*before, *commands, Command(Kind.SAVE)]
-        with tempfile.TemporaryDirectory(prefix="tinycompile-train-") as name:
+        with TemporaryFolder("train") as name:
             folder = Path(name)
             with (folder / "commands.bin").open("wb") as file:
                 for command in whole:

@@ -4,7 +4,6 @@ the old one.
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from tinycompile.options import Options
 from tinycompile.passes import optimize
 from tinycompile.pipeline import compile_together
 from tinycompile.predecessor import options_of_build
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.training.model_file import trained_tflite
 from tinycompile.training.request import learnable_part, read_request
 from tinycompile.written import TFLITE
@@ -36,7 +36,7 @@ def build_trained(build: Build, training: Training, output: Path, *, force: bool
     Raises:
         UsageError: the output folder holds what would be overwritten.
     """
-    with tempfile.TemporaryDirectory(prefix="tinycompile-trained-") as name:
+    with TemporaryFolder("trained") as name:
         folder = Path(name)
         arrays: dict[str, Any] = dict(training.parameters)
         np.savez(folder / "parameters.npz", **arrays)

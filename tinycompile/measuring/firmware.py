@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from tinycompile.report.collect import stack_from
 from tinycompile.samples import pattern
 from tinycompile.staging import write_files
 from tinycompile.targets import Board
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.toolchain import make
 
 
@@ -73,7 +73,7 @@ def measured(units: Sequence[Unit], board: Board) -> list[Measured]:
     programs = [each.program(f"layer_{i}", room) for i, each in enumerate([*units, nothing(room.core)])]
     origin = Provenance("layer", "0" * 64)
     project = Project(room, Layout.simple(room), tuple(programs), (origin,) * len(programs))
-    with tempfile.TemporaryDirectory(prefix="tinycompile-layers-") as name:
+    with TemporaryFolder("layers") as name:
         folder = Path(name)
         write_files(folder, _files(project, units))
         make(folder, "firmware.elf", toolchain=room.toolchain)

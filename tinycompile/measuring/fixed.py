@@ -6,7 +6,6 @@ A firmware whose model computes nothing is linked for the board, with the same l
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from tinycompile.measuring.unit import nothing
 from tinycompile.report.collect import firmware_stack, stack_from
 from tinycompile.staging import write_files
 from tinycompile.targets import Board, Memory
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.toolchain import make
 
 CONSTANT_TABLE_BYTES = 8
@@ -100,7 +100,7 @@ def fixed(printed: Firmware) -> Fixed:
         ToolMissingError: no compiler. ToolFailedError: it failed.
     """
     board, named = printed.board, printed.program.constants
-    with tempfile.TemporaryDirectory(prefix="tinycompile-fixed-") as name:
+    with TemporaryFolder("fixed") as name:
         folder = Path(name)
         write_files(folder, printed.files)
         make(folder, "firmware.elf", toolchain=board.toolchain)

@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import ceil, isfinite
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.costing import Cost, cost_of
@@ -37,6 +36,7 @@ from tinycompile.mixed_precision.tflite_file import TfliteFile
 from tinycompile.options import Options
 from tinycompile.progress import step
 from tinycompile.quantize import Form, Quantized, calibrated_for_few_bits, quantize
+from tinycompile.temporary import TemporaryFolder
 
 POINTS = 7
 """Of the front that is shown."""
@@ -352,7 +352,7 @@ def _board(target: str) -> tuple[Any, Options]:
 def _graph_of(content: bytes, form: Form) -> Graph:
     if form == "tflite":
         return import_tflite(content, "model", "model")
-    with TemporaryDirectory(prefix="tinycompile-") as folder:
+    with TemporaryFolder() as folder:
         path = Path(folder) / "model.onnx"
         path.write_bytes(content)
         return load(path)

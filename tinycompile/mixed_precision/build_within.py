@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.build import Build
@@ -20,6 +19,7 @@ from tinycompile.options import Options
 from tinycompile.pipeline import FirmwareTooLargeError, compile_together
 from tinycompile.progress import step
 from tinycompile.quantize import Form
+from tinycompile.temporary import TemporaryFolder
 
 ATTEMPTS = 3
 """How often bits are chosen: the code's size is an estimate before the firmware is there. Then the fewest are tried."""
@@ -72,7 +72,7 @@ def build_within(
     chooser = Chooser.of(model, samples, options.target, evaluation, form, freedom, with_code=True, **given)
 
     def built(content: bytes) -> Build:
-        with TemporaryDirectory(prefix="tinycompile-") as folder:
+        with TemporaryFolder() as folder:
             source = Path(folder) / f"{model.stem}.{form}"
             source.write_bytes(content)
             try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tinycompile.errors import QuantizationNeededError, UsageError
@@ -22,6 +21,7 @@ from tinycompile.mixed_precision.qdq_file import QdqFile
 from tinycompile.mixed_precision.tflite_file import TfliteFile
 from tinycompile.progress import step
 from tinycompile.quantize import Form, Quantized, quantize
+from tinycompile.temporary import TemporaryFolder
 
 FEWEST, MOST = 2, 16
 
@@ -76,7 +76,7 @@ def cluster(
         why = "a build has indices of 2 and 4 bits"
         raise UsageError(f"--cluster {values} is out of range", why=why, hint=f"{FEWEST} to {MOST} values")
     content, quantized = _in_8_bits(model, calib, evaluation, form, description, options)
-    with TemporaryDirectory(prefix="tinycompile-") as folder:
+    with TemporaryFolder() as folder:
         path = Path(folder) / f"model.{form}"
         path.write_bytes(content)
         try:

@@ -18,6 +18,7 @@ from tinycompile.emulator import Execution, execute
 from tinycompile.errors import ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.profile.waiting import Simulation, options_of, parse, regions_of
+from tinycompile.temporary import TemporaryFolder
 from tinycompile.toolchain import require, run, version
 
 _SOURCE, CACHES = Path(__file__).with_name("plugin.c"), Path(__file__).with_name("caches.c")
@@ -78,7 +79,7 @@ def count(build: Build, elf: Path, function: str, samples: Sequence[Array], inne
     qemu = require(build.emulated.toolchain.emulator, build.emulated.toolchain)
     places = [f"range={begin:#x}-{end:#x}" for begin, end in ranges]
     regions = () if build.board.memory_system.is_free else regions_of(build)
-    with tempfile.TemporaryDirectory(prefix="tinycompile-profile-") as name:
+    with TemporaryFolder("profile") as name:
         out, caches = Path(name) / "counts.txt", Path(name) / "caches.txt"
         plugins = [_argument(plugin(qemu), places, out)]
         if regions:

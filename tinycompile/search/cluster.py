@@ -21,6 +21,7 @@ from typing import Any
 from tinycompile.errors import ToolFailedError, UsageError
 from tinycompile.search.pool import ATTEMPTS, Pool
 from tinycompile.search.tasks import AnyTask, Bench, Done, Setup, Shared
+from tinycompile.temporary import TemporaryFolder
 
 Files = Mapping[str, bytes]
 """By their place in a worker's folder."""
@@ -73,7 +74,7 @@ def executed(setup: Setup, files: Files, task: AnyTask) -> tuple[Done, dict[str,
 
 
 def _unpacked(setup: Setup, files: Files) -> _Ready:
-    folder = tempfile.TemporaryDirectory(prefix="tinycompile-search-")
+    folder = TemporaryFolder("search")
     for name, content in files.items():
         path = Path(folder.name) / name
         path.parent.mkdir(exist_ok=True)

@@ -22,6 +22,7 @@ from tinycompile.kernels.plain_sum import plain_sum
 from tinycompile.kernels.plane_depthwise import depthwise_plane
 from tinycompile.kernels.winograd4 import winograd4_halves
 from tinycompile.kernels.woven import FIVES, THREES, Weave, channel_blocks, run_count, run_taps, woven_stream
+from tinycompile.kernels.woven_winograd import woven_winograd
 from tinycompile.numerics.latitude import Latitude
 from tinycompile.ops.add import Add
 from tinycompile.ops.conv2d import Conv2D
@@ -67,10 +68,19 @@ PLANES = (
 )
 BEHIND = np.arange(-128, 120, 31, dtype=np.int8)
 TILES = layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 0)), (1, 7, 13, 8), (3, 3, 3, 8), 0, 4)
+STRIDED = layer(Conv2D((2, 2), (1, 1), (0, 1, 1, 1)), (1, 8, 18, 40), (6, 3, 3, 40), 0, 6)
+WOVEN_TILES = (
+    TILES,
+    layer(Conv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 8, 8, 3), (7, 3, 3, 3), 0, 7),
+    _with_weights(layer(Conv2D((1, 1)), (1, 6, 6, 24), (2, 3, 3, 24), 0, 8), -128),
+    STRIDED,
+    _with_weights(STRIDED, 127),
+)
 CASES: tuple[tuple[Factory, Site], ...] = (
     *((factory, site) for site in WOVEN for factory in (threes, fives)),
     (winograd4_halves, TILES),
     (winograd4_halves, layer(Conv2D((1, 1), (1, 1), (0, 0, 0, 0), (-128, 127)), (1, 6, 18, 4), (2, 3, 3, 4), 0, 5)),
+    *((woven_winograd, site) for site in WOVEN_TILES),
     *((depthwise_plane, site) for site in PLANES),
     (plain_sum, site_of(Add(), [int8((3, 13), 0.025, 5), int8((3, 13), 0.05, -9)], [None, None], int8((), 0.05, 3))),
     (
@@ -98,6 +108,8 @@ def extremes(t: TensorType, rng: np.random.Generator) -> Array:
 def test_the_definition_on_the_host() -> None:
     for factory, site in (CASES[2], CASES[5], (winograd4_halves, TILES), (depthwise_plane, PLANES[2]), CASES[-1]):
         check(factory, site, RV32)
+    for site in (WOVEN_TILES[2], STRIDED):
+        check(woven_winograd, site, RV32)
 
 
 def test_the_definition_in_assembly() -> None:
@@ -132,7 +144,7 @@ def test_channels_are_woven_by_three_and_by_two() -> None:
 
 def test_where_it_is_offered() -> None:
     """Where there are registers for it, and to layers whose weights stay; there it takes the fewest instructions."""
-    site = layer(Conv2D((2, 2), (1, 1), (1, 1, 1, 1)), (1, 12, 12, 16), (16, 3, 3, 16), 0, 1)
+    site = layer(Conv2D((2, 2), (1, 1), (1, 1, 1, 1)), (1, 12, 12, 16), (16, 5, 5, 16), 0, 1)
     assert min(kernels_of(site, RV32), key=lambda kernel: kernel.instructions).variant == "conv2d_woven"
     assert "conv2d_woven" not in {kernel.variant for kernel in kernels_of(site, M7)}
     assert woven.conv2d(replace(site, latitude=Latitude()), RV32) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +24,14 @@ class ProductRequant:
     plan: RequantPlan
 
     @staticmethod
-    def of(layer: LinearLayer, extra: Array | int = 0) -> ProductRequant | None:
+    def of(layer: LinearLayer, extra: Array | int = 0, shifts: Sequence[int] = _PRE) -> ProductRequant | None:
         """None where no form of it is exact.
 
         Args:
             extra: what the kernel's sum has beside acc_raw, per channel.
+            shifts: left shifts of the sum that are tried, in this order.
         """
-        for pre in _PRE:
+        for pre in shifts:
             if layer.fits(pre):
                 plan = layer.solve(pre, np.asarray(extra) << pre)
                 if plan.form != "exact":

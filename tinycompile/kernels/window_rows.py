@@ -60,7 +60,7 @@ class PairRows:
         pixels, depth: of a row of one window, and of a pixel.
         direct: rows that are read from the image. many: whether a window has several.
         copied: rows that are copied before, with their padding.
-        inside, outside: pixels of these, of both windows, that are in the image, and that aren't.
+        inside, outside: pixels of these, of all their windows, that are in the image, and that aren't.
     """
 
     pixels: int
@@ -83,18 +83,18 @@ class PairRows:
 
 
 @lru_cache
-def pair_rows(window: Window, image: tuple[int, ...], outputs: tuple[int, ...]) -> PairRows:
-    """As `tc_packed_windows` goes through them; arguments as of `window_rows`."""
-    (height, width), pairs = window.kernel, -(-outputs[1] * outputs[2] // 2)
+def pair_rows(window: Window, image: tuple[int, ...], outputs: tuple[int, ...], together: int = 2) -> PairRows:
+    """As `tc_packed_windows` goes through them, or so many `together` as pairs; other arguments as of `window_rows`."""
+    (height, width), pairs = window.kernel, -(-outputs[1] * outputs[2] // together)
     if not any(window.padding) and window.dilation[1] == 1:
         return PairRows(width, image[3], pairs * height, height > 1)
     y, x = (taps_held(outputs[1 + axis], window, axis, image[1 + axis]) for axis in (0, 1))
     inside = np.outer(y.sum(axis=1), x.sum(axis=1)).ravel()
     whole = np.outer(y.all(axis=1), x.all(axis=1)).ravel() & (window.dilation[1] == 1)
-    again = inside.size % 2  # the last pixel, which stands twice
-    inside, whole = (np.concatenate([each, each[each.size - again :]]).reshape(-1, 2) for each in (inside, whole))
+    again = -inside.size % together  # the last pixel, which stands for those that there aren't
+    inside, whole = (np.pad(each, (0, again), "edge").reshape(-1, together) for each in (inside, whole))
     direct = whole.all(axis=1)
     copied, held = int(np.count_nonzero(~direct)), int(inside[~direct].sum())
-    outside = 2 * copied * height * width - held
+    outside = together * copied * height * width - held
     direct_rows = (pairs - copied) * height
     return PairRows(width, image[3], direct_rows, height > 1, copied * height, held, outside)

@@ -171,7 +171,7 @@ def steps(op: Conv2D, x: tuple[int, ...], y: tuple[int, ...], rows: int, columns
             last = column >= out_width
             lower = min(row + rows, out_height)
             written = lower * out_width if last else (lower - 1) * out_width + column
-            first_row = max(0, (row + rows if last else row) - op.padding[0])
-            first_column = 0 if last else max(0, column - op.padding[2])
+            first_row = max(0, (row + rows if last else row) * op.stride[0] - op.padding[0])
+            first_column = 0 if last else max(0, column * op.stride[1] - op.padding[2])
             if not last or row + rows < out_height:
                 yield (first_row * width + first_column) * depth, written * channels

@@ -15,6 +15,8 @@ from tinycompile.kernels.generic_c import Fields, Struct
 from tinycompile.kernels.linear_layer import KEPT_LAYERS, LinearLayer
 from tinycompile.kernels.pixel_layer import PixelLayer, pixel_layer
 from tinycompile.kernels.product_requant import ProductRequant
+from tinycompile.kernels.window_rows import pair_rows
+from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
@@ -133,10 +135,10 @@ def woven_kernel(site: Site, core: Core, weave: Weave, after: After | None = Non
     found = pixel_layer(site, core, "woven", weave.together, comment)
     if found is None or not isinstance(found.requant.way, ProductRequant):
         return None
-    layer, runs = found.layer, _run_count(found.layer, weave)
+    layer, runs, requant = found.layer, _run_count(found.layer, weave), found.requant.way
     words = min(WORDS, weave.words * -(-found.pixels // weave.pixels))
     taps = STEP * -(-layer.taps // STEP)
-    fields, definitions = _functions(found, weave, runs, found.requant.way)
+    fields, definitions = _functions(found, weave, runs, requant)
     shape = {
         "layer": found.shape.fields,
         "fives": int(weave is FIVES),
@@ -153,7 +155,7 @@ def woven_kernel(site: Site, core: Core, weave: Weave, after: After | None = Non
         found.function,
         (Constant("stream", "int8_t", stream, "weights of three channels, then of two"), found.requant.channels()),
         scratch_bytes=-(-(4 * words * (taps + 3 * runs) + copied) // 8) * 8,
-        instructions=_instructions(found, weave, runs),
+        instructions=_instructions(found, weave, runs, _copied(site, weave), requant),
         code_bytes=1500,
         sweeps=Sweeps(-(-found.pixels // weave.together), between=4 * words * taps),
         overlap={0: found.distance},
@@ -183,10 +185,20 @@ def _functions(found: PixelLayer, weave: Weave, runs: int, requant: ProductRequa
     return {**names, "finish": finish}, tuple(dict.fromkeys(definitions))
 
 
-def _instructions(found: PixelLayer, weave: Weave, runs: int) -> int:
+def _copied(site: Site, weave: Weave) -> float:
+    """Instructions for copies of windows that reach beyond the image or have gaps, pixel by pixel."""
+    op, sig = site.node.op, site.sig
+    if not isinstance(op, Convolution):
+        return 0
+    rows = pair_rows(op.window_of(sig), sig.input.shape, sig.output.shape, weave.pixels)
+    return (rows.inside + rows.outside) * (22 + 3.4 * rows.depth)
+
+
+def _instructions(found: PixelLayer, weave: Weave, runs: int, copied: float, requant: ProductRequant) -> int:
     """Of all blocks: taps, and for some channels a call and the results."""
     layer, taps = found.layer, STEP * -(-found.layer.taps // STEP)
-    total, copied, rows = 30.0, found.copied, layer.taps // found.rows.bytes
+    total, rows = 30 + copied, layer.taps // found.rows.bytes
+    result = 6.3 + 2.7 * (requant.plan.form != "smmla") + (weave is FIVES) + 2.2 * (runs > 1)
     around = 25 * weave.pixels * rows if rows > 1 else 60  # rows of windows: pointers and calls
     for count, blocks in ((weave.together, found.pixels // weave.together), (found.pixels % weave.together, 1)):
         words = weave.words * -(-count // weave.pixels)
@@ -198,7 +210,7 @@ def _instructions(found: PixelLayer, weave: Weave, runs: int) -> int:
             each += calls * (taps * tap + runs * 60 + 20)
         weaves = words // weave.words
         take = weave.words + weave.taken + (weave.pixels + 3) * (runs > 1)
-        each += layer.channels * (30 + weaves * runs * take + count * 9)
-        each += weaves * (60 + around + layer.taps * weave.expanded + copied * 3.5)
+        each += layer.channels * (30 + weaves * runs * take + count * result)
+        each += weaves * (60 + around + layer.taps * weave.expanded)
         total += blocks * each
     return int(total)

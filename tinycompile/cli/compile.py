@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from tinycompile.lowered import Lowered
     from tinycompile.options import Options
     from tinycompile.profile.calibrated import Calibration
-    from tinycompile.targets import Board
 
 
 @command(short_help="Compile models to C, firmware and a report.")
@@ -175,24 +174,24 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
                 fronts = pareto_fronts(sources, board, chosen)
                 print_json([{"model": name, "pareto": [asdict(p) for p in pareto_facts(ps)]} for name, ps in fronts])
             else:
-                print_json(plan_facts(*_planned(sources, board, chosen)))
+                print_json(plan_facts(*_planned(sources, chosen)))
             return
         if pareto:
             lines = (
                 line for name, points in pareto_fronts(sources, board, chosen) for line in front_lines(name, points)
             )
         else:
-            lines = plan_lines(*_planned(sources, board, chosen))
+            lines = plan_lines(*_planned(sources, chosen))
         for line in lines:
             say(line)
 
 
-def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout, Estimate]:
+def _planned(sources: Sequence[Path], options: Options) -> tuple[list[Lowered], Layout, Estimate]:
     """Models with their plans, and what start-up would copy."""
     from tinycompile.copy_choice import Estimate
-    from tinycompile.lowering import lower
+    from tinycompile.core_choice import lower_for_cores
 
-    lowered, layout = lower(sources, board, options)
+    options, board, lowered, layout = lower_for_cores(sources, options)
     return lowered, layout, Estimate.of([each.planned for each in lowered], layout, board, options)
 
 

@@ -456,6 +456,7 @@ class Options:
             raise TargetError(
                 f"{board.name} has no second core that computes with the first",
                 where=str(board.folder / "board.toml"),
+                why=board.alone,
                 hint=f"--cores 1, or a board that has two: {', '.join(boards_with_cores(self.board_path))}",
             )
         return strict(board) if self.align == "strict" else board

@@ -110,6 +110,7 @@ class Board:
         caches: those in front of its memories.
         fetch: None where the core copies constants itself.
         cores: that can compute a model together: they have the same memories and instructions, and second_core.h.
+        alone: why a second core that the chip has doesn't compute with the first.
         second: a second core that is another one than the first; code for both is for `with_both_cores`.
         power: None where nobody has said.
     """
@@ -137,6 +138,7 @@ class Board:
     fetch: Fetch | None = None
     link_flags: tuple[str, ...] = ()
     cores: int = 1
+    alone: str = ""
     second: SecondCore | None = None
     power: Power | None = None
 
@@ -433,6 +435,7 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         caches=caches,
         fetch=_fetch(folder, data["fetch"], memories) if "fetch" in data else None,
         cores=int(data.get("cores", 1)),
+        alone=str(data.get("alone", "")),
         second=_second(folder, data, toolchain) if "second_core" in data else None,
         power=_power(data["power"]) if "power" in data else None,
     )

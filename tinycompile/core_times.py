@@ -5,9 +5,8 @@ and what each waits for the memories; and where they wait for each other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from tinycompile.ir import Node
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.fetching import CodePlaces
 from tinycompile.layout import Layout
@@ -15,7 +14,7 @@ from tinycompile.memory_time import layers_waiting
 from tinycompile.planner import Planned
 from tinycompile.planner.meetings import Meeting, Span, all_meetings
 from tinycompile.planner.pace import Pace
-from tinycompile.targets import Board, Memory, seen_by_second
+from tinycompile.targets import Board, Memory
 
 
 @dataclass(frozen=True)
@@ -66,26 +65,31 @@ def _size(span: Span) -> int:
 
 
 def _layers(planned: Planned, layout: Layout, board: Board) -> list[tuple[float, float]]:
+    """Kernels say what they wait for constants and code, those for two cores what they wait for tensors as well."""
     found = [[0.0, 0.0] for _ in planned.kernels]
-    for core in range(board.cores if board.second is not None else 1):
-        parts = list(_of_core(planned, core))
-        there = seen_by_second(board) if core else board
-        placed = _seen(layout, there)
-        waits = layers_waiting(
-            planned.graph,
-            [(node, kernel) for _, node, kernel, _ in parts],
-            [dict[Memory, int]()] * len(parts),  # what it waits for constants and code its kernel says
-            [CodePlaces(placed.flash)] * len(parts),
-            placed,
-            there,
-            planned.offsets,
-            [planned.scratch_offsets[step] for step, *_ in parts],
-        )
-        for (step, _, kernel, part), waiting in zip(parts, waits, strict=True):
-            cycles = _cycles(kernel, board, core) + kernel.stalls + kernel.fetches
-            cycles += part * waiting["activations"].middle
+    both = board.second is not None and board.cores > 1
+    waits = [0.0] * len(planned.kernels) if both else _waiting_for_tensors(planned, layout, board)
+    for core in range(1 + both):
+        for step, kernel in _of_core(planned, core):
+            cycles = _cycles(kernel, board, core) + kernel.stalls + kernel.fetches + waits[step]
             found[step][core] = 1000 * cycles / _clock(board, core)
     return [(first, second) for first, second in found]
+
+
+def _waiting_for_tensors(planned: Planned, layout: Layout, board: Board) -> list[float]:
+    """Cycles of each layer where one core computes."""
+    count = len(planned.kernels)
+    waits = layers_waiting(
+        planned.graph,
+        list(zip(planned.graph.nodes, planned.kernels, strict=True)),
+        [dict[Memory, int]()] * count,
+        [CodePlaces(layout.flash)] * count,
+        layout,
+        board,
+        planned.offsets,
+        planned.scratch_offsets,
+    )
+    return [waiting["activations"].middle for waiting in waits]
 
 
 def _clock(board: Board, core: int) -> int:
@@ -102,25 +106,13 @@ def _cycles(kernel: Kernel, board: Board, core: int) -> float:
     return kernel.instructions * (low + high) / 2
 
 
-def _of_core(planned: Planned, core: int) -> Iterator[tuple[int, Node, Kernel, float]]:
-    """(layer, node, its kernel there, which part of the result it makes) of the layers that a core computes."""
-    for step, (node, kernel) in enumerate(zip(planned.graph.nodes, planned.kernels, strict=True)):
+def _of_core(planned: Planned, core: int) -> Iterator[tuple[int, Kernel]]:
+    """The layers that a core computes, each with its kernel there."""
+    for step, kernel in enumerate(planned.kernels):
         if kernel.halves:
-            half = kernel.halves[core]
-            size = max(1, planned.graph.types[node.outputs[0]].bytes)
-            yield step, node, half.kernel, (half.writes[1] - half.writes[0]) / size
+            yield step, kernel.halves[core].kernel
         elif kernel.function is not None and kernel.core == core:
-            yield step, node, kernel, 1.0
-
-
-def _seen(layout: Layout, board: Board) -> Layout:
-    """With the memories as a core sees them."""
-    own = {memory.name: memory for memory in board.memories}
-
-    def there(memory: Memory) -> Memory:
-        return own.get(memory.name, memory)
-
-    return replace(layout, system=there(layout.system), arena=there(layout.arena), flash=there(layout.flash))
+            yield step, kernel
 
 
 def total_times(planned: Sequence[Planned], layout: Layout, board: Board) -> float:

@@ -31,6 +31,7 @@ from tinycompile.planner.steps import Limit, Steps, in_steps
 from tinycompile.targets import Board, seen_by_second
 from tinycompile.training.recompute import recomputed, repeatable
 from tinycompile.training.step import first_of_training
+from tinycompile.with_arena import WithArena
 from tinycompile.with_codes import WithCodes
 from tinycompile.with_memories import CodePrice, WithMemories
 from tinycompile.with_shared import WithShared
@@ -87,7 +88,8 @@ class Plans:
         self._second: Offer = self._offer
         if self._pace is not None:
             there = WithMemories.of(offer, graph, seen_by_second(board), self.code, in_ram=in_ram)
-            self._second = WithControlFlow(there, options.optimize)
+            self._second = WithControlFlow(WithArena(there, seen_by_second(board), board), options.optimize)
+            self._offer = WithControlFlow(WithArena(waiting, board, board), options.optimize)
         if options.cores > 1:
             self._offer = WithHalves(self._offer, self._second, self._pace)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule

@@ -37,19 +37,31 @@ def lower_for_cores(sources: Sequence[Path], options: Options) -> tuple[Options,
             )
     both = replace(options, fast_code=0, fast_weights=0)
     lowered, layout = lower(sources, board, both)
+    time = _time(lowered, layout, board)
     alone = replace(options, cores=1)
     one = alone.board()
     with suppress(DoesNotFitError):
-        single, place = lower(sources, one, replace(alone, schedule="layer", pareto=False))
-        times = [
-            total_times([each.planned for each in models], at, where)
-            for models, at, where in ((lowered, layout, board), (single, place, one))
-        ]
-        if times[1] <= times[0]:
+        other, place = lower(sources, one, replace(alone, schedule="layer", pareto=False))
+        limit = _time(other, place, one)
+        if options.ram is None and options.optimize == "balanced":
+            faster = replace(both, optimize="speed")
+            more, there = lower(sources, board, faster)
+            found = _time(more, there, board)
+            if found < limit and (limit <= time or found <= WORTH_MORE_RAM * time):
+                return faster, board, more, there
+        if limit <= time:
             text = (
-                f"--cores 2: both cores of {board.name} would take about {times[0]:.2f} ms, the {one.core.name} takes "
-                f"{times[1]:.2f} ms alone, with kernels and memories of its own: it computes alone (estimates)"
+                f"--cores 2: both cores of {board.name} would take about {time:.2f} ms, the {one.core.name} takes "
+                f"{limit:.2f} ms alone, with kernels and memories of its own: it computes alone (estimates)"
             )
             warnings.warn(text, TinycompileWarning, stacklevel=2)
             return alone, one, *lower(sources, one, alone)
     return both, board, lowered, layout
+
+
+WORTH_MORE_RAM = 0.95
+"""Times the time of a plan for both in little more RAM than one core needs, for which all RAM is taken."""
+
+
+def _time(models: Sequence[Lowered], layout: Layout, board: Board) -> float:
+    return total_times([each.planned for each in models], layout, board)

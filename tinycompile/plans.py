@@ -123,11 +123,6 @@ class Plans:
         given = graph, board, replace(options, cores=1), *self._arguments[3:]
         return Plans(*given, in_ram=self._in_ram, code=self.code)
 
-    def alone(self, board: Board) -> Plans:
-        """Those of the same model for a board of which one core computes."""
-        graph, _, options, offer, share, spare = self._arguments
-        return Plans(graph, board, replace(options, cores=1), offer, share, spare)
-
     def priced(self, byte: float) -> Plans:
         """Those of the same model where a byte of RAM for code costs so many cycles."""
         return Plans(*self._arguments, code=replace(self.code, byte=byte), forks=self._forks)

@@ -96,6 +96,13 @@ def autoencoder(size: int = 640) -> bytes:
     return net.builder.build([first.index], [x.index])
 
 
+def averages(size: int = 8) -> bytes:
+    """Nothing that can be divided."""
+    net = _Network(6)
+    x = net.image(size, size, 8)
+    return net.builder.build([x.index], [net.mean(x).index])
+
+
 def pictures(size: int = 16) -> bytes:
     """Convolutions of all sizes and a fork, whose result is an image, so that each pixel of each layer counts."""
     net = _Network(4)

@@ -20,7 +20,7 @@ from tinycompile.report.document import load_report, not_a_folder
 from tinycompile.report.saving import update_report
 from tinycompile.samples import drop_batch, in_steps, load_arrays, model_inputs, real_inputs
 from tinycompile.staging import MARKER
-from tinycompile.targets import Board, behind_bootloader, load_board, strict
+from tinycompile.targets import Board, behind_bootloader, load_board, strict, with_both_cores
 from tinycompile.toolchain import make
 from tinycompile.trace import TraceRecord
 
@@ -59,6 +59,7 @@ class Build:
         path = options.get("board_path")
         board = load_board(self.report["target"], None if path is None else self.folder / path)
         board = behind_bootloader(board, options.get("flash_offset", 0))
+        board = with_both_cores(board) if options.get("cores", 1) > 1 else board
         return strict(board) if options.get("align") == "strict" else board
 
     @cached_property

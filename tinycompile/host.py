@@ -114,6 +114,10 @@ int tc_export(void *, void *, uint8_t *, uint32_t, uint32_t *); int tc_apply(voi
 """
 
 
+LINE_BYTES = 32
+"""Where a context begins at a multiple of the most bytes: for two cores of which one has a cache."""
+
+
 class HostModel:
     """A model compiled for this machine. Not thread-safe: it has one context."""
 
@@ -183,7 +187,9 @@ class HostModel:
         """With a context that is ready."""
         self._library: Any = self._ffi.dlopen(str(library))
         self._image = b""
-        self._context: Any = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8))
+        self._memory: Any = self._ffi.new("uint64_t[]", -(-self._library.tc_context_bytes // 8) + LINE_BYTES // 8)
+        address = int(self._ffi.cast("uintptr_t", self._memory))
+        self._context: Any = self._memory + -address % LINE_BYTES // 8
         self._initialise(None if self._weights_file is None else self._weights_file.read_bytes())
         self._rows: Any = self._ffi.callback("void(void *, int32_t, int32_t, void *)", self._give_rows)
         self._connect_rows()

@@ -192,8 +192,10 @@ class _Search:
 
 
 def _system_memory(board: Board, arena: Memory) -> Memory:
-    """The cheapest internal memory that is large enough, or the arena's where they would overlap."""
-    internal = [m for m in ram_choices(board.memories) if not m.external and m.bytes >= SYSTEM_BYTES]
+    """The cheapest internal memory that is large enough, or the arena's where they would overlap. Start-up writes to it
+    before the board's code sets anything up."""
+    ready = [m for m in board.memories if not m.external and not m.setup]
+    internal = [m for m in ram_choices(ready) if m.bytes >= SYSTEM_BYTES]
     cheapest = internal[0] if internal else board.ram
     overlap = cheapest.origin < arena.end and arena.origin < cheapest.end
     return arena if overlap else cheapest

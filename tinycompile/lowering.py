@@ -432,6 +432,7 @@ def project_of(
             facts=m.facts,
             steps=m.steps,
             cores=cores,
+            line=board.second.line if board.second is not None and cores > 1 else 0,
             wider=programs if lent else (),
         )
         programs = (*programs, program)

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, factorial, prod
 
-from tinycompile.ir import Graph, Node
+from tinycompile.ir import Graph, Node, Site, TensorType
 from tinycompile.kernels.base import Kernel, Sweeps
 from tinycompile.kernels.fetching import CodePlaces, fetch_waits
 from tinycompile.kernels.waiting import sweeps_of
@@ -139,6 +139,14 @@ def _tensors(kernel: Kernel, tensors: Tensors, arena: Memory, system: MemorySyst
     return each * (reads / cache.line) + Cycles(0, stores.high)
 
 
+def tensors_waiting(kernel: Kernel, site: Site, arena: Memory, system: MemorySystem) -> Cycles:
+    """Cycles of waiting for a layer's operands and results, and for its working memory, all in this memory."""
+    pairs = zip(site.sig.inputs, site.constants, strict=True)
+    tensors = _tensors_of_types([t for t, constant in pairs if constant is None], site.sig.outputs, {arena: 1.0})
+    sweeps = sweeps_of(kernel, site.node.op.macs(site.sig))
+    return _tensors(kernel, tensors, arena, system) + _scratch(kernel, sweeps, tensors.made, arena, system)
+
+
 WINDOW = 3
 """Rows of the windows of kernels with several sweeps, of which a call reads again all but one."""
 
@@ -228,7 +236,12 @@ def _tensors_of(node: Node, graph: Graph, zones: Zones) -> Tensors:
     for name in (*names, *node.outputs):
         size = graph.types[name].bytes
         parts[zones.of(name, size)] += size / whole
-    written = [graph.types[name] for name in node.outputs]
+    return _tensors_of_types(read, [graph.types[name] for name in node.outputs], dict(parts))
+
+
+def _tensors_of_types(
+    read: Sequence[TensorType], written: Sequence[TensorType], parts: Mapping[Memory, float]
+) -> Tensors:
     largest = max((t.shape for t in read), key=prod, default=())
     return Tensors(
         sum(t.bytes for t in read),
@@ -236,7 +249,7 @@ def _tensors_of(node: Node, graph: Graph, zones: Zones) -> Tensors:
         largest[-1] if largest else 1,
         max((t.shape[-1] for t in written if t.shape), default=1),
         largest[1] if len(largest) == IMAGE_AXES else 1,
-        dict(parts),
+        parts,
     )
 
 

@@ -35,7 +35,7 @@ from tinycompile.passes.camera import Camera
 from tinycompile.passes.keep_tokens import Keep
 from tinycompile.planner.steps import Limit, read_limit
 from tinycompile.settings import READERS, read_options
-from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict
+from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict, with_both_cores
 from tinycompile.training.federated import GradientExport, read_export
 from tinycompile.widths import Width, check_widths, label_of, read_widths
 
@@ -450,11 +450,14 @@ class Options:
             raise UsageError("--align strict is for microcontrollers", hint="--target with a board, or no --align")
         if self.optimize == "size":
             board = compact(board)
+        if self.cores > 1:
+            board = with_both_cores(board)
         if self.cores > board.cores and not board.is_host:
             raise TargetError(
                 f"{board.name} has no second core that computes with the first",
                 where=str(board.folder / "board.toml"),
-                hint=f"--cores 1, or a board that says `cores = 2`: {', '.join(boards_with_cores(self.board_path))}",
+                why=board.alone,
+                hint=f"--cores 1, or a board that has two: {', '.join(boards_with_cores(self.board_path))}",
             )
         return strict(board) if self.align == "strict" else board
 
@@ -468,4 +471,4 @@ class Options:
 
 def boards_with_cores(path: Path | None) -> list[str]:
     """Those whose second core computes with the first."""
-    return [name for name, board in all_boards(path).items() if board.cores > 1]
+    return [name for name, board in all_boards(path).items() if board.cores > 1 or board.second is not None]

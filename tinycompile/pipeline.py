@@ -13,12 +13,13 @@ from tinycompile.codegen.linker import region_name
 from tinycompile.codegen.project import Project
 from tinycompile.codegen.slimmable import with_widths
 from tinycompile.contribution.automatic import automatic
+from tinycompile.core_choice import lower_for_cores
 from tinycompile.elf import check_machine
 from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.fast_memory import with_copies
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
-from tinycompile.lowering import lower, lower_like, project_of, quantized_sources, with_sources
+from tinycompile.lowering import lower_like, project_of, quantized_sources, with_sources
 from tinycompile.model_source import save_source
 from tinycompile.objects import make_objects
 from tinycompile.options import CompileOptions, Options
@@ -104,7 +105,7 @@ def compile_together(
             options = automatic(files[0], options).applied(options)
         for attempt in range(ATTEMPTS):
             if predecessor is None:
-                lowered, layout = lower(files, board, options)
+                options, board, lowered, layout = lower_for_cores(files, options)
             else:
                 lowered, layout = lower_like(predecessor, files, board, options)
             lowered = [

@@ -24,11 +24,14 @@ from tinycompile.planner import Flash, LayerPlanner, Planned, StagePlanner, stat
 from tinycompile.planner.branches import branching
 from tinycompile.planner.forks import Fork
 from tinycompile.planner.halves import WithHalves
+from tinycompile.planner.pace import Pace
+from tinycompile.planner.problem import UNIT
 from tinycompile.planner.stages import WAYS
 from tinycompile.planner.steps import Limit, Steps, in_steps
-from tinycompile.targets import Board
+from tinycompile.targets import Board, seen_by_second
 from tinycompile.training.recompute import recomputed, repeatable
 from tinycompile.training.step import first_of_training
+from tinycompile.with_arena import WithArena
 from tinycompile.with_codes import WithCodes
 from tinycompile.with_memories import CodePrice, WithMemories
 from tinycompile.with_shared import WithShared
@@ -81,8 +84,14 @@ class Plans:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
         self._offer: Offer = WithControlFlow(waiting, options.optimize)
+        self._pace = Pace.of(board) if options.cores > 1 else None
+        self._second: Offer = self._offer
+        if self._pace is not None:
+            there = WithMemories.of(offer, graph, seen_by_second(board), self.code, in_ram=in_ram)
+            self._second = WithControlFlow(WithArena(there, seen_by_second(board), board), options.optimize)
+            self._offer = WithControlFlow(WithArena(waiting, board, board), options.optimize)
         if options.cores > 1:
-            self._offer = WithHalves(self._offer)
+            self._offer = WithHalves(self._offer, self._second, self._pace)
         self._graph, self._core, self._optimize, self._schedule = graph, board.core, options.optimize, options.schedule
         flash = replace(flash_for(board, options, share), until=first_of_training(graph))
         self._flash = flash.beside(sum(map(_initial_bytes, graph.states)))
@@ -95,7 +104,7 @@ class Plans:
     @property
     def state_bytes(self) -> int:
         """Of the model's states, beside the arena."""
-        return states_of(self._graph)[1]
+        return states_of(self._graph, self._unit)[1]
 
     @cached_property
     def in_ram(self) -> Plans:
@@ -131,11 +140,16 @@ class Plans:
                 self._known[node] = self._kernels_of(planned.graph.site(node))
             return self._known[node]
 
-        def single(node: Node) -> Kernel | None:
-            return min(_in_a_fork(all_of(node)), key=lambda kernel: kernel.price, default=None)
+        def single(node: Node, core: int = 0) -> Kernel | None:
+            found = self._in_a_fork(node, all_of(node), core, planned.graph)
+            return min(found, key=lambda kernel: kernel.price, default=None)
 
         self._known.update(zip(self._graph.nodes, self._kernels, strict=True))
-        found = branching(planned, single, ram_limit)
+
+        def second(node: Node) -> Kernel | None:
+            return single(node, 1)
+
+        found = branching(planned, single, ram_limit, None if self._pace is None else second)
         if found is None:
             return None
         graph = found.of(planned.graph)
@@ -256,10 +270,21 @@ class Plans:
         found = kernels_for(self._graph, self._core, self._latitude, self._offer, self._known)
         for fork in self._forks:
             for step in range(fork.first, fork.last):
-                core = fork.core(step)
+                core, node = fork.core(step), self._graph.nodes[step]
+                kernels = self._in_a_fork(node, found[step], core, self._graph)
                 notes = {"cores": f"core {core} of those that compute layers {fork.first} to {fork.last - 1}"}
-                found[step] = [k.but(core=core, notes={**k.notes, **notes}) for k in _in_a_fork(found[step])]
+                found[step] = [k.but(core=core, notes={**k.notes, **notes}) for k in kernels]
         return found
+
+    def _in_a_fork(self, node: Node, kernels: Iterable[Kernel], core: int, graph: Graph) -> list[Kernel]:
+        """Those for one core beside the other, priced as it computes them; copies are made where a layer is alone."""
+        pace = self._pace
+        if pace is not None and core:
+            kernels = self._second(replace(graph.site(node), latitude=self._latitude), self._core)
+        alone = [kernel for kernel in kernels if not kernel.halves and not is_copying(kernel)]
+        if pace is None:
+            return alone
+        return [pace.in_fork(kernel, core, graph.types[node.outputs[0]].bytes) for kernel in alone]
 
     @cached_property
     def _covers(self) -> Covers:
@@ -268,7 +293,7 @@ class Plans:
     @cached_property
     def _layers(self) -> LayerPlanner:
         covers = self._covers
-        return LayerPlanner(self._graph, self._kernels, covers, self._flash, covers.groups, self._forks)
+        return LayerPlanner(self._graph, self._kernels, covers, self._flash, covers.groups, self._forks, self._unit)
 
     @property
     def _copies(self) -> bool:
@@ -284,7 +309,13 @@ class Plans:
     @cached_property
     def _without_copies(self) -> LayerPlanner:
         kernels = self._leaner(self._kernels)
-        return LayerPlanner(self._graph, kernels, self._leaner_covers, self._flash, self._covers.groups, self._forks)
+        covers = self._covers.groups
+        return LayerPlanner(self._graph, kernels, self._leaner_covers, self._flash, covers, self._forks, self._unit)
+
+    @property
+    def _unit(self) -> int:
+        """Bytes, of which places in memory are multiples."""
+        return UNIT if self._pace is None else max(UNIT, self._pace.line)
 
     @cached_property
     def _split(self) -> tuple[Graph, list[list[Kernel]]]:
@@ -325,11 +356,6 @@ class Plans:
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
         return self._offer(replace(site, latitude=self._latitude), self._core)
-
-
-def _in_a_fork(kernels: Iterable[Kernel]) -> list[Kernel]:
-    """Those for one core beside the other; copies are made where a layer is alone."""
-    return [kernel for kernel in kernels if not kernel.halves and not is_copying(kernel)]
 
 
 def is_copying(kernel: Kernel) -> bool:

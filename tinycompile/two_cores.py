@@ -33,13 +33,14 @@ Place = Callable[[Sequence[Plans], Board, Options], Placed]
 
 def on_two_cores(place: Place, plans: Sequence[Plans], board: Board, options: Options) -> Placed:
     """Halves of layers can seldom take an operand's place: within little more RAM than one core needs, if that costs
-    little. Branches are computed at the same time where that is faster.
+    little; but for time alone where the second core is another one, which saves little. Branches are computed at the
+    same time where that is faster.
     """
     free = place(plans, board, options)
     if options.optimize == "ram":
         return free
     found = [free, *_with_branches(place, plans, free, board, options)]
-    if options.ram is None:
+    if options.ram is None and not (board.second is not None and options.optimize == "speed"):
         with suppress(DoesNotFitError):
             single, _ = place([each.on_one_core for each in plans], board, options)
             within = replace(options, ram=int(SPARE_FOR_CORES * max(each.arena_bytes for each in single)))

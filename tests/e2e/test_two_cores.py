@@ -162,3 +162,5 @@ def test_boards_with_one_core_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="no second core") as error:
         tinycompile.compile(model, "mps2-an385", output=tmp_path / "out", cores=2)
     assert "mps2-an521" in str(error.value)
+    with pytest.raises(TargetError, match=r"network core .* 1\.35 to 1\.93 times as long"):
+        Options.of("nrf5340", cores=2).board()

@@ -7,6 +7,7 @@ import pytest
 
 from tests.planner.test_poison import random_inputs
 from tests.planner.test_stream import run_planned
+from tests.support.full import also
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Quantization, Site, TensorType
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
@@ -16,7 +17,8 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.planner import LayerPlanner, Planned
 from tinycompile.planner.halves import WithHalves
-from tinycompile.planner.meetings import Accesses, Span, accesses, meetings
+from tinycompile.planner.meetings import Accesses, Span, accesses, all_meetings, meetings
+from tinycompile.planner.pace import Pace
 from tinycompile.targets import Core, load_board
 
 QUANT = Quantization.per_tensor(0.05, 3)
@@ -39,6 +41,38 @@ def residual(rng: np.random.Generator) -> Graph:
         Node("y", Add(), ("e", "d"), ("y",)),
     )
     return Graph("residual", ("x",), ("y",), nodes, types, constants)
+
+
+def uneven(line: int) -> Offer:
+    """A second core that takes three times as long."""
+    return WithHalves(kernels_of, None, Pace(3.0, 3.0, line))
+
+
+@pytest.mark.parametrize("line", [32, *also(0)])
+def test_shares_are_by_speed_and_end_with_a_line(line: int) -> None:
+    graph, offer, core = residual(np.random.default_rng(5)), uneven(line), load_board("mps2-an500").core
+    covers = Covers(core, None, offer)
+    kernels = kernels_for(graph, core, None, offer)
+    planned = LayerPlanner(graph, kernels, covers, groups=covers.groups, unit=max(8, line)).plan(
+        ram_limit=None, optimize="speed"
+    )
+    halves = [kernel.halves for kernel in planned.kernels if kernel.halves]
+    assert halves
+    for first, second in halves:
+        sizes = [half.writes[1] - half.writes[0] for half in (first, second)]
+        assert 2 * sizes[1] <= sizes[0]
+        assert not line or second.writes[0] % line == 0
+    assert all_meetings(planned, line)[-1].layer == len(planned.graph.nodes)
+    if line:
+        assert all(at % line == 0 for at in planned.offsets.values())
+    run_planned(planned, random_inputs(graph, 1), cores=2)
+
+
+def test_two_cores_that_write_into_a_line_meet() -> None:
+    one, other = Accesses(writes=[Span("arena", 0, 24)]), Accesses(writes=[Span("arena", 24, 40)])
+    assert not one.disturbs(other)
+    assert one.disturbs(other, 32)
+    assert not one.disturbs(Accesses(reads=[Span("arena", 24, 40)]), 32)  # what is read stays as it is
 
 
 def without_blocks(site: Site, core: Core) -> list[Kernel]:

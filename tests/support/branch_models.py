@@ -87,6 +87,33 @@ def heads(size: int = 8, channels: int = 16) -> bytes:
     return net.builder.build([first.index], [y.index for y in found])
 
 
+def autoencoder(size: int = 640) -> bytes:
+    """Rows times matrices, of which each weight is read once."""
+    net = _Network(5)
+    x = first = net.value((1, size), 0.05, 3)
+    for channels in (128, 128, 128, size):
+        x = net.dense(x, channels)
+    return net.builder.build([first.index], [x.index])
+
+
+def averages(size: int = 8) -> bytes:
+    """Nothing that can be divided."""
+    net = _Network(6)
+    x = net.image(size, size, 8)
+    return net.builder.build([x.index], [net.mean(x).index])
+
+
+def pictures(size: int = 16) -> bytes:
+    """Convolutions of all sizes and a fork, whose result is an image, so that each pixel of each layer counts."""
+    net = _Network(4)
+    x = first = net.image(size, size, 8)
+    for window in (3, 1, 3):
+        x = net.conv(x, 16, window)
+    x = net.conv(x, 16, 3, 2)
+    y = net.joined(net.conv(net.pointwise(x, 8), 8), net.pointwise(x, 16))
+    return net.builder.build([first.index], [y.index])
+
+
 def late_fusion(size: int = 8, channels: int = 8) -> bytes:
     """Two inputs, a network for each, whose features are joined."""
     net = _Network(3)

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
     from tinycompile.targets import Board
 
 
+cores_option = click.option(
+    "--cores", type=int, default=1, help="2: the board's second core computes a part of each layer."
+)
+
+
 @command(short_help="Compile models to C, firmware and a report.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
@@ -55,7 +60,7 @@ if TYPE_CHECKING:
     help="A narrower network that reads the model's weights, chosen at run time: 0.5=half.onnx.",
 )
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
-@click.option("--cores", type=int, default=1, help="2: the board's second core computes a part of each layer.")
+@cores_option
 @click.option(
     "--steps",
     is_flag=False,
@@ -152,6 +157,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @command(short_help="Print where everything would be in memory.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
+@cores_option
 @click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
@@ -175,25 +181,25 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
                 fronts = pareto_fronts(sources, board, chosen)
                 print_json([{"model": name, "pareto": [asdict(p) for p in pareto_facts(ps)]} for name, ps in fronts])
             else:
-                print_json(plan_facts(*_planned(sources, board, chosen)))
+                print_json(plan_facts(*_planned(sources, chosen)))
             return
         if pareto:
             lines = (
                 line for name, points in pareto_fronts(sources, board, chosen) for line in front_lines(name, points)
             )
         else:
-            lines = plan_lines(*_planned(sources, board, chosen))
+            lines = plan_lines(*_planned(sources, chosen))
         for line in lines:
             say(line)
 
 
-def _planned(sources: Sequence[Path], board: Board, options: Options) -> tuple[list[Lowered], Layout, Estimate]:
+def _planned(sources: Sequence[Path], options: Options) -> tuple[list[Lowered], Layout, Estimate, Board]:
     """Models with their plans, and what start-up would copy."""
     from tinycompile.copy_choice import Estimate
-    from tinycompile.lowering import lower
+    from tinycompile.core_choice import lower_for_cores
 
-    lowered, layout = lower(sources, board, options)
-    return lowered, layout, Estimate.of([each.planned for each in lowered], layout, board, options)
+    options, board, lowered, layout = lower_for_cores(sources, options)
+    return lowered, layout, Estimate.of([each.planned for each in lowered], layout, board, options), board
 
 
 @command(short_help="Print RAM, flash, instructions and time, by estimates.")

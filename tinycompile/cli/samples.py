@@ -94,7 +94,8 @@ def run(
     spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     of = "inference" if prediction_layers(result.report) is None else "prediction"
     where = f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}"
-    click.echo(f"{where}: {spread} instructions per {of}{bytes_of}")
+    together = " of both cores together" if result.report["options"].get("cores", 1) > 1 else ""
+    click.echo(f"{where}: {spread} instructions per {of}{together}{bytes_of}")
     if in_steps is not None:
         longest, more = in_steps["longest"] / counts[0], in_steps["instructions"] / counts[0] - 1
         click.echo(

@@ -45,7 +45,7 @@ def linker_script(
     Raises:
         TargetError: the variant has no memory for one that `board` uses.
     """
-    layout = layout or Layout.simple(board)
+    layout, second = layout or Layout.simple(board), board.second if cores > 1 else None
     regions = regions_of(board, variant, layout)
     names = {memory: region.name for memory, region in regions.items()}
     regions, placed = _with_copies(regions, copies, code_bus=variant is board)
@@ -71,6 +71,8 @@ def linker_script(
         weights=weights or {},
         copies=placed,
         cores=cores,
+        line=second.line if second else 0,
+        second_vectors=second.vectors if second and variant is board else None,
         **sections,
     )
 

@@ -31,7 +31,7 @@ from tinycompile.ir import Array, Graph
 from tinycompile.kernels.base import Constant, Function, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner import Planned
-from tinycompile.planner.meetings import meetings
+from tinycompile.planner.meetings import Meeting, all_meetings
 from tinycompile.planner.steps import Steps
 from tinycompile.targets import Alignment
 from tinycompile.training.federated import GradientExport
@@ -45,6 +45,7 @@ EDGE_HEADER = "kernels/tc_edge.h"
 DESCENT_HEADER = "kernels/tc_descent.h"
 CHECKPOINT_HEADER = "kernels/tc_checkpoint.h"
 MEETING_HEADER = "kernels/tc_meeting.h"
+CACHED_MEETING_HEADER = "kernels/tc_meeting_cached.h"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,9 @@ class Program:
         backends: what its outputs are turned into, in a header of its own.
         lender: the model whose constants some of its arrays are parts of; None if it needs no other.
         width_of: what the network is called of which it is one width; None for a model of its own.
-        steps: of one that returns between them. meetings: the layers before which two cores meet; None for one core.
+        steps: of one that returns between them.
+        meetings: where two cores meet, by the layer behind; None for one core.
+        line: bytes of the lines of a cache that only the first of them has; 0 for none.
     """
 
     model: str
@@ -88,7 +91,8 @@ class Program:
     gradient: GradientExport | None = None
     backends: tuple[Backend, ...] = ()
     steps: tuple[StepCode, ...] = ()
-    meetings: frozenset[int] | None = None
+    meetings: Mapping[int, Meeting] | None = None
+    line: int = 0
     lender: str | None = None
     width_of: str | None = None
 
@@ -133,6 +137,7 @@ class Program:
             facts += [tensor.offset, str(tensor.type)]
         facts += ["training"] if self.training else []
         facts += ["steps"] if self.steps else ["cores"] if self.meetings is not None else []
+        facts += [self.line] if self.line else []
         return zlib.crc32(" ".join(map(str, facts)).encode())
 
     @property
@@ -155,7 +160,8 @@ class Program:
     def interface_headers(self) -> list[str]:
         """What the public header includes."""
         edges = [EDGE_HEADER] if any(edge.quantized for edge in self.edges) else []
-        edges += [MEETING_HEADER] if self.meetings is not None else []
+        if self.meetings is not None:
+            edges += [CACHED_MEETING_HEADER if self.line else MEETING_HEADER]
         return edges + ([CHECKPOINT_HEADER] if self.training else [])
 
     @property
@@ -354,6 +360,11 @@ class _Binder:
         return found
 
 
+def _meetings(planned: Planned, line: int) -> dict[int, Meeting]:
+    found = all_meetings(planned, line)
+    return {each.layer: each.lines(line) if line else each for each in found}
+
+
 def build_program(
     model: str,
     planned: Planned,
@@ -365,6 +376,7 @@ def build_program(
     facts: SourceFacts = NO_FACTS,
     steps: Steps | None = None,
     cores: int = 1,
+    line: int = 0,
     wider: Sequence[Program] = (),
 ) -> Program:
     """Name everything and bind every call to its memory.
@@ -376,7 +388,7 @@ def build_program(
         taken: names that other models of the firmware have; this one's join them.
         alignment: see `Program`.
         facts: what the model's file says of inputs and outputs.
-        steps: of an inference that returns between them. cores: that compute it.
+        steps: of an inference that returns between them. cores: that compute it. line: see `Program`.
         wider: the same network at other widths, in the same C file; kernels read parts of the first one's arrays.
     """
     lent = {_key(named.constant, ""): named for each in wider[:1] for named in each.constants}
@@ -400,7 +412,8 @@ def build_program(
         stages=tuple(writer.loop() for writer in binder.writers),
         functions=functions,
         steps=step_codes(steps, graph, names.function, lambda c, i: names.constant(c, layers[i].name)),
-        meetings=meetings(planned) if cores > 1 else None,
+        meetings=_meetings(planned, line) if cores > 1 else None,
+        line=line,
         constants=tuple(names.constants.values()),
         layers=tuple(layers),
         inputs=inputs,

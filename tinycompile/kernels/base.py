@@ -249,6 +249,8 @@ class Kernel:
         halves: on two cores, what each computes, one behind the other in scratch; all other figures are those of the
             slower one. Empty where one core computes everything.
         core: which one that is, where there are two.
+        lag: cycles beyond all of these, in the price: a core that is slower than the first one, and what cores wait for
+            each other where they differ.
     """
 
     variant: str
@@ -282,6 +284,7 @@ class Kernel:
     codable: int = 0
     halves: tuple[Half, ...] = ()
     core: int = 0
+    lag: int = 0
 
     @property
     def distances(self) -> dict[int, int]:
@@ -293,7 +296,7 @@ class Kernel:
         """What kernels of one board are compared by: cycles where they are known, which on the cores that state them
         are about as many as other kernels' instructions, and what they wait for the board's memories.
         """
-        return (self.instructions if self.cycles is None else self.cycles) + self.stalls + self.fetches
+        return (self.instructions if self.cycles is None else self.cycles) + self.stalls + self.fetches + self.lag
 
     def but(self, **fields: Any) -> Kernel:
         """With these fields; `dataclasses.replace` takes ten times as long, and prices make kernels of kernels."""

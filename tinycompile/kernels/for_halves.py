@@ -31,15 +31,16 @@ def channels_for(op: type[Op], unless: Collection[str] = ()) -> Callable[[OfChan
     return register
 
 
-def channel_halves(site: Site, core: Core) -> Iterator[tuple[Half, Half]]:
-    """All pairs of kernels of `channels_for`, each for half of the channels."""
+def channel_halves(site: Site, core: Core, share: float | None = None) -> Iterator[tuple[Half, Half]]:
+    """All pairs of kernels of `channels_for`, each for half of the channels, or the first one for its share."""
     channels = site.sig.output.shape[-1] if site.sig.output.shape else 0
     if channels < 2 or not site.sig.inputs or site.sig.input.dtype != INT8:
         return
+    begin = channels // 2 if share is None else min(channels - 1, max(1, round(share * channels / 4) * 4))
     for unless, of_channels in _OF_CHANNELS.get(type(site.node.op), ()):
         if core.features.isdisjoint(unless):
-            first = of_channels(site, core, range(channels // 2))
-            second = of_channels(site, core, range(channels // 2, channels))
+            first = of_channels(site, core, range(begin))
+            second = of_channels(site, core, range(begin, channels))
             if first is not None and second is not None:
                 yield first, second
 

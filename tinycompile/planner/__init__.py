@@ -19,7 +19,7 @@ from tinycompile.planner.covering import least_peak
 from tinycompile.planner.flash import Flash
 from tinycompile.planner.forks import Fork, total
 from tinycompile.planner.order import reordered
-from tinycompile.planner.problem import Plan, Problem, whole_units
+from tinycompile.planner.problem import UNIT, Plan, Problem, whole_units
 from tinycompile.planner.reason import Reason
 from tinycompile.planner.shortage import does_not_fit
 from tinycompile.planner.stage import Stage, stage_macs
@@ -165,6 +165,7 @@ class LayerPlanner:
         candidates: the kernels of each node.
         flash: for constants and code.
         forks: of the order that the graph has, which it then keeps, without covers of several nodes.
+        unit: bytes, of which places in memory are multiples.
     """
 
     def __init__(
@@ -175,8 +176,9 @@ class LayerPlanner:
         flash: Flash = LARGE,
         groups: FindGroups = none_grouped,
         forks: Sequence[Fork] = (),
+        unit: int = UNIT,
     ) -> None:
-        self._flash, self._forks = flash, forks
+        self._flash, self._forks, self._unit = flash, forks, unit
         self._graph, self._candidates, self._order_optimal = graph, candidates, False
         if not forks:
             self._graph, self._candidates, self._order_optimal = reordered(graph, candidates, groups(graph))
@@ -216,16 +218,16 @@ class LayerPlanner:
     def _values_with(self, scratch_limit: int | None) -> tuple[Values, Mapping[Kernel, Kernel]]:
         originals = dict[Kernel, Kernel]()
         if self._forks:  # each core needs scratch of its own: in the arena
-            return Values(self._graph, self._candidates, forks=self._forks), originals
+            return Values(self._graph, self._candidates, forks=self._forks, unit=self._unit), originals
         if scratch_limit is None:
-            return Values(self._graph, self._candidates, fused=self._fused), originals
+            return Values(self._graph, self._candidates, fused=self._fused, unit=self._unit), originals
         candidates = [_without_scratch(kernels, scratch_limit, originals) for kernels in self._candidates]
         if not all(candidates):  # some node's working memory is larger than that
             return self._values(None)
         fitting = [cover for cover in self._fused if cover.kernel.scratch_bytes <= scratch_limit]
         lean = _without_scratch([cover.kernel for cover in fitting], scratch_limit, originals)
         fused = [replace(cover, kernel=kernel) for cover, kernel in zip(fitting, lean, strict=True)]
-        return Values(self._graph, candidates, fused=fused), originals
+        return Values(self._graph, candidates, fused=fused, unit=self._unit), originals
 
 
 class StagePlanner:
@@ -340,7 +342,7 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
     graph, problem = values.graph, values.problem(choice.kernels)
     validate(problem, placement)
     validate_states(graph, values.kept)
-    state_offsets, state_bytes = states_of(graph)
+    state_offsets, state_bytes = states_of(graph, values.unit)
     places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
     firings = [firing for stage in values.stages for firing in stage.firings]
     parts = [copy_name(f.step, s.operand) for f in firings for s in f.sources] + [put_name(f.step) for f in firings]
@@ -400,12 +402,12 @@ def replaced(planned: Planned, placement: Plan) -> Planned:
     )
 
 
-def states_of(graph: Graph) -> tuple[dict[str, int], int]:
+def states_of(graph: Graph, unit: int = UNIT) -> tuple[dict[str, int], int]:
     """Offset of each state in the memory of all, and its size, in bytes."""
     offsets, end = dict[str, int](), 0
     for state in graph.states:
         offsets[state.name] = end
-        end += whole_units(graph.types[state.name].bytes)
+        end += whole_units(graph.types[state.name].bytes, unit)
     return offsets, end
 
 

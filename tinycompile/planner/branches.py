@@ -48,14 +48,17 @@ Single = Callable[[Node], Kernel | None]
 """What one core computes a layer with in a fork; None where it can't be in one."""
 
 
-def branching(planned: Planned, single: Single, ram_limit: int | None) -> Branching | None:
+def branching(
+    planned: Planned, single: Single, ram_limit: int | None, on_second: Single | None = None
+) -> Branching | None:
     """The cheapest stages; None where no fork is worth it.
 
     Args:
         planned: layer by layer, for two cores.
+        on_second: `single` of the second core, where that is another one than the first.
         ram_limit: bytes that a fork may need, by a bound that knows of no memory that results share with operands.
     """
-    layers = _Layers(planned, single)
+    layers = _Layers(planned, single, on_second)
     order, forks = list[int](), list[Fork]()
     for stretch in layers.stretches():
         for stage in _Search(layers, stretch, ram_limit).stages() if len(stretch) > 1 else ():
@@ -74,11 +77,11 @@ Stage = tuple[Sequence[int], ...]
 class _Layers:
     """What is known of each, sets of them as bit masks."""
 
-    def __init__(self, planned: Planned, single: Single) -> None:
+    def __init__(self, planned: Planned, single: Single, second: Single | None) -> None:
         graph = planned.graph
         self.together = [kernel.price for kernel in planned.kernels]
-        self._nodes, self._single = graph.nodes, single
-        self._known = dict[int, Kernel | None]()
+        self._nodes, self._single, self._second = graph.nodes, single, second
+        self._known, self._known_of_second = dict[int, Kernel | None](), dict[int, Kernel | None]()
         self._live = dict[int, tuple[set[str], int]]()
         values = Values(graph, [[kernel] for kernel in planned.kernels])
         self.before = _direct(graph, values)
@@ -96,6 +99,14 @@ class _Layers:
         if step not in self._known:
             self._known[step] = self._single(self._nodes[step])
         return self._known[step]
+
+    def on_second(self, step: int) -> Kernel | None:
+        """The same for the second core."""
+        if self._second is None:
+            return self.single(step)
+        if step not in self._known_of_second:
+            self._known_of_second[step] = self._second(self._nodes[step])
+        return self._known_of_second[step]
 
     def stretches(self) -> Iterator[list[int]]:
         """Of layers between those that all others come before or after, and each of these alone."""
@@ -169,7 +180,9 @@ class _Search:
         self._units = [1 << step for step in stretch]
         self._coarsen()
         self._before = self._dependencies()
-        self._work_alone = [self._alone(unit) for unit in self._units]
+        self._work_alone = [
+            (self._alone(unit, layers.single), self._alone(unit, layers.on_second)) for unit in self._units
+        ]
         self._fork = cache(self._forked)
 
     def stages(self) -> list[Stage]:
@@ -207,12 +220,12 @@ class _Search:
     def _forked(self, units: int) -> tuple[int, Stage] | None:
         """Shared so that the core that takes longer takes least."""
         groups = self._groups(units)
-        if len(groups) < 2 or any(self._work_alone[unit] is None for unit in _steps(units)):
+        if len(groups) < 2 or any(None in self._work_alone[unit] for unit in _steps(units)):
             return None
-        figures = [sum(self._work_alone[unit] or 0 for unit in _steps(group)) for group in groups]
-        first = _balanced(figures)
+        one, two = ([sum(self._work_alone[u][core] or 0 for u in _steps(each)) for each in groups] for core in (0, 1))
+        first = _balanced(one) if one == two else _shared(one, two)
         sides = [sum(each for i, each in enumerate(groups) if (i in first) == mine) for mine in (True, False)]
-        most = max(sum(figures[i] for i in first), sum(figures) - sum(figures[i] for i in first))
+        most = max(sum(one[i] for i in first), sum(two) - sum(two[i] for i in first))
         return most + MEETING_INSTRUCTIONS, tuple(_steps(self._steps_of(side)) for side in sides)
 
     def _groups(self, units: int) -> list[int]:
@@ -228,8 +241,9 @@ class _Search:
             found = [*apart, joined]
         return found
 
-    def _alone(self, unit: int) -> int | None:
-        kernels = [self._layers.single(step) for step in _steps(unit)]
+    @staticmethod
+    def _alone(unit: int, single: Callable[[int], Kernel | None]) -> int | None:
+        kernels = [single(step) for step in _steps(unit)]
         return None if None in kernels else sum(kernel.price for kernel in kernels if kernel)
 
     def _steps_of(self, units: int) -> int:
@@ -297,6 +311,20 @@ def _balanced(figures: Sequence[int]) -> set[int]:
         set(rest) for count in range(1, len(figures)) for rest in combinations(range(len(figures)), count) if 0 in rest
     )
     return min(ways, key=lambda way: max(own := sum(figures[i] for i in way), whole - own))
+
+
+def _shared(first: Sequence[int], second: Sequence[int]) -> set[int]:
+    """The indices of what the first core computes, of groups that take each core another time; neither has nothing."""
+    if len(first) > SHARED_EXACTLY:
+        own, ends = set[int](), [0, 0]
+        for i in sorted(range(len(first)), key=lambda i: -first[i]):
+            core = 0 if ends[0] + first[i] <= ends[1] + second[i] else 1
+            ends[core] += (first, second)[core][i]
+            own |= {i} if core == 0 else set()
+        return own if 0 < len(own) < len(first) else {max(range(len(first)), key=lambda i: first[i])}
+    ways = (set(way) for count in range(1, len(first)) for way in combinations(range(len(first)), count))
+    whole = sum(second)
+    return min(ways, key=lambda way: max(sum(first[i] for i in way), whole - sum(second[i] for i in way)))
 
 
 def _closed(before: Sequence[int], most: int | None) -> set[int]:

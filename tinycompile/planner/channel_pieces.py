@@ -5,6 +5,7 @@ Whether a kernel's constants are those of some channels one behind the other, th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,12 @@ from tinycompile.planner.pieces import Memory, NotDivisible, Offer, Part, Piece,
 
 
 def divided_by_channels(site: Site, channels: int, kernel: Kernel, memory: Memory, offer: Offer) -> list[Piece]:
-    """A layer in pieces of so many channels each (`cuts`), computed by the layer's own technique; fit for where it is.
+    """A layer in pieces of so many channels each (`cuts`), as `in_channels`."""
+    return in_channels(site, cuts(site.sig.output.elements, channels), kernel, memory, offer)
+
+
+def in_channels(site: Site, channels: Sequence[range], kernel: Kernel, memory: Memory, offer: Offer) -> list[Piece]:
+    """A layer in pieces of these channels, one behind the other, computed by its own technique; fit for where it is.
 
     Raises:
         NotDivisible: it can't be.
@@ -27,7 +33,7 @@ def divided_by_channels(site: Site, channels: int, kernel: Kernel, memory: Memor
     if any(by < output.bytes and -site.sig.inputs[operand].bytes < by for operand, by in memory.operands.items()):
         raise NotDivisible("the result is where the operand is")
     found = list[Piece]()
-    for cut in cuts(output.elements, channels):
+    for cut in channels:
         part = channel_part(site, cut)
         if part is None:
             raise NotDivisible("its channels aren't divided")

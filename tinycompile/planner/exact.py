@@ -20,7 +20,7 @@ from typing import Any
 from tinycompile.kernels.cover import Cover, Fused
 from tinycompile.planner.cp_sat import cp_model
 from tinycompile.planner.flash import Price
-from tinycompile.planner.problem import UNIT, Buffer, Overlap, whole_units
+from tinycompile.planner.problem import Buffer, Overlap, whole_units
 from tinycompile.planner.values import Values, scratch_name
 
 EFFORT = 2.0
@@ -61,7 +61,7 @@ def smallest(
     """
     program = _Program(values, covers, most)
     program.model.minimize(program.height)
-    return program.solve(hint, UNIT)
+    return program.solve(hint, values.unit)
 
 
 def cheapest(
@@ -80,7 +80,7 @@ def cheapest(
 
 
 class _Program:
-    """In units of `UNIT` bytes."""
+    """In units of `Values.unit` bytes."""
 
     def __init__(
         self, values: Values, covers: Iterable[Cover], most: int, flash: Callable[[Cover], int] | None = None
@@ -88,7 +88,7 @@ class _Program:
         """`flash`: the bytes of a cover, where that matters beside its instructions; None for its constants."""
         self._cp = cp_model()
         self.model = self._cp.CpModel()
-        self._values, self._most = values, most // UNIT
+        self._values, self._unit, self._most = values, values.unit, most // values.unit
         self.height: Any = self.model.new_int_var(0, self._most, "height")
         self._used = self._each_step_in_one(_useful(values, covers, most, flash or _constants))
         self._address: dict[str, Any] = {}
@@ -104,10 +104,10 @@ class _Program:
         self._separate()
         needs = defaultdict[tuple[int, int], list[Any]](list)
         for cover, x in self._used:
-            needs[cover.first, cover.last].append(values.bytes_of(cover) // UNIT * x)
+            needs[cover.first, cover.last].append(values.bytes_of(cover) // self._unit * x)
         for each in needs.values():
             self.model.add(self.height >= sum(each))
-        self.model.add(self.height >= values.bytes_at_end // UNIT)
+        self.model.add(self.height >= values.bytes_at_end // self._unit)
 
     def total(self, figure: Callable[[Cover], int]) -> Any:
         """Of the covers that are used."""
@@ -119,7 +119,7 @@ class _Program:
         """
         for name, offset in (hint or {}).items():
             if name in self._address:
-                self.model.add_hint(self._address[name], offset // UNIT)
+                self.model.add_hint(self._address[name], offset // self._unit)
         solver = self._cp.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.catch_sigint_signal = False  # else Ctrl-C would kill the process from then on
@@ -132,11 +132,11 @@ class _Program:
             return None
         used = sorted((cover for cover, x in self._used if solver.value(x)), key=lambda cover: cover.first)
         there = [b for b in self._buffers if not any(solver.value(x) for x in self._absent.get(b.name, ()))]
-        offsets = {b.name: UNIT * solver.value(self._address[b.base]) + b.displacement for b in there}
+        offsets = {b.name: self._unit * solver.value(self._address[b.base]) + b.displacement for b in there}
         for position, cover in enumerate(used):
             if cover.kernel.scratch_bytes:
                 address, _ = self._scratch[cover.first, cover.last]
-                offsets[scratch_name(position)] = UNIT * solver.value(address)
+                offsets[scratch_name(position)] = self._unit * solver.value(address)
         bound = unit * ceil(solver.best_objective_bound - 1e-6)
         return Solution(tuple(used), offsets, bound, status == self._cp.OPTIMAL)
 
@@ -158,9 +158,9 @@ class _Program:
     def _contain(self, buffer: Buffer) -> None:
         if buffer.base not in self._address:
             self._address[buffer.base] = self.model.new_int_var(0, self._most, buffer.base)
-        start = self._address[buffer.base] + buffer.displacement // UNIT
+        start = self._address[buffer.base] + buffer.displacement // self._unit
         there = self._none_of(self._absent.get(buffer.name, ()))
-        for bound in (start >= 0, start + buffer.size // UNIT <= self.height):
+        for bound in (start >= 0, start + buffer.size // self._unit <= self.height):
             if there is not None:
                 self._only_if(there, bound)
 
@@ -168,7 +168,9 @@ class _Program:
         """Address and size of the scratch for the nodes [first, last); the size depends on the kernel."""
         sizes = defaultdict[tuple[int, int], list[tuple[int, Any]]](list)
         for cover, x in self._used:
-            sizes[cover.first, cover.last].append((whole_units(cover.kernel.scratch_bytes) // UNIT, x))
+            sizes[cover.first, cover.last].append(
+                (whole_units(cover.kernel.scratch_bytes, self._unit) // self._unit, x)
+            )
         scratch = dict[tuple[int, int], tuple[Any, Any]]()
         for span, each in sizes.items():
             if any(bytes_ for bytes_, _ in each):
@@ -219,13 +221,13 @@ class _Program:
             free = {overlap.upper for overlap in self._values.other_overlaps if overlap.lower == own}
             for buffer in buffers:
                 if buffer.name not in free:
-                    self._apart(*self._scratch[span], self._start(buffer), buffer.size // UNIT, [])
+                    self._apart(*self._scratch[span], self._start(buffer), buffer.size // self._unit, [])
 
     def _apart_unless(
         self, a: Buffer, b: Buffer, shareable: Mapping[tuple[str, str], Any], otherwise: list[Any]
     ) -> None:
         shares = [*self._shares(a, b, shareable), *self._shares(b, a, shareable), *otherwise]
-        self._apart(self._start(a), a.size // UNIT, self._start(b), b.size // UNIT, shares)
+        self._apart(self._start(a), a.size // self._unit, self._start(b), b.size // self._unit, shares)
 
     def _none_of(self, literals: Sequence[Any]) -> Any:
         """A literal that holds where none of these does, which can't be together; None where one always does."""
@@ -238,7 +240,7 @@ class _Program:
         return none
 
     def _start(self, buffer: Buffer) -> Any:
-        return self._address[buffer.base] + buffer.displacement // UNIT
+        return self._address[buffer.base] + buffer.displacement // self._unit
 
     def _shares(self, upper: Buffer, lower: Buffer, shareable: Mapping[tuple[str, str], Any]) -> list[Any]:
         """A literal for each kernel that lets the two share memory; if it holds, they keep their distance."""
@@ -248,7 +250,7 @@ class _Program:
             if not isinstance(x, int):
                 self.model.add_implication(literal, x)
             distance = self._start(upper) - self._start(lower)
-            least = overlap.distance // UNIT
+            least = overlap.distance // self._unit
             self._only_if(literal, distance == least if overlap.exact else distance >= least)
             literals.append(literal)
         return literals

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from tinycompile.ir import Site
+from tinycompile.ir import Site, TensorType
 from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel
 from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
-from tinycompile.planner.channel_pieces import divided_by_channels
+from tinycompile.planner.channel_pieces import in_channels
 from tinycompile.planner.forks import MEETING_INSTRUCTIONS
-from tinycompile.planner.pieces import WORD, Memory, NotDivisible, Part, Region, axis_of, part
+from tinycompile.planner.pace import Pace
+from tinycompile.planner.pieces import WORD, Memory, NotDivisible, Part, Region, axis_of, cuts, part
 from tinycompile.planner.problem import whole_units
 from tinycompile.targets import Core
 
@@ -30,63 +31,107 @@ STEPS = (1, 2, 4)
 class WithHalves:
     """See the module.
 
+    Where the second core is another one than the first, each gets as much as takes both as long.
+
     Args:
         offer: the kernels of a node, for one core.
+        second: the same with what the second core waits for the memories.
+        pace: how fast that one is; None where they are alike.
     """
 
-    def __init__(self, offer: Offer) -> None:
-        self._offer = offer
+    def __init__(self, offer: Offer, second: Offer | None = None, pace: Pace | None = None) -> None:
+        self._offer, self._second, self._pace = offer, second or offer, pace
 
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Those for one core last: where the estimates are equal, both compute."""
         whole = self._offer(site, core)
-        channels = [*channel_halves(site, core), *self._of_one_position(site, core, whole)]
-        return [*self._pairs(site, core), *(_pair_of_channels(*halves) for halves in channels), *whole]
+        share = None if self._pace is None else self._share(site, core, whole, self._pace)
+        apart = self._pace is None or not self._pace.line  # or both would write into all lines
+        channels = [
+            *(channel_halves(site, core, share) if apart else ()),
+            *self._of_one_position(site, core, whole, share),
+        ]
+        pairs = [_pair_of_channels(*halves, self._pace) for halves in channels]
+        return [*self._pairs(site, core, share), *pairs, *whole]
 
-    def _of_one_position(self, site: Site, core: Core, whole: Sequence[Kernel]) -> Iterator[tuple[Half, Half]]:
-        """Each with half of the channels, which read all of the operand."""
+    def _share(self, site: Site, core: Core, whole: Sequence[Kernel], pace: Pace) -> float:
+        """Of the first core, by the kernel that is fastest there."""
+        best = min((k for k in whole if k.function), key=lambda kernel: kernel.price, default=None)
+        if best is None:
+            return 1.0
+        there = [k for k in self._second(site, core) if k.variant == best.variant]
+        return pace.share(best.price, min((pace.price(k) for k in there), default=pace.price(best)))
+
+    def _of_one_position(
+        self, site: Site, core: Core, whole: Sequence[Kernel], share: float | None
+    ) -> Iterator[tuple[Half, Half]]:
+        """Each with half of the channels, or the first with its share, which read all of the operand."""
         output = site.sig.outputs[0]
         if len(site.sig.outputs) > 1 or output.elements < LEAST_CHANNELS:
             return
         for kernel in whole:
             if kernel.function is None or kernel.copies is not None:
                 continue
-            try:
-                pieces = divided_by_channels(
-                    *(site, -(-output.elements // 2), kernel, Memory({}, kernel.scratch_bytes)),
-                    lambda part: self._usable(part, core),
+            for channels in self._channels(output, share):
+                try:
+                    pieces = in_channels(
+                        *(site, channels, kernel, Memory({}, kernel.scratch_bytes)),
+                        lambda part: self._usable(part, core, self._offer),
+                    )
+                except NotDivisible:
+                    continue
+                first, second = (
+                    Half(self._in_lines(piece.kernel), {}, piece.part.writes, None, piece.offsets) for piece in pieces
                 )
-            except NotDivisible:
-                continue
-            first, second = (Half(piece.kernel, {}, piece.part.writes, None, piece.offsets) for piece in pieces)
-            yield first, second
+                yield first, second
 
-    def _pairs(self, site: Site, core: Core) -> list[Kernel]:
+    def _channels(self, output: TensorType, share: float | None) -> list[list[range]]:
+        if self._pace is None or share is None:
+            return [cuts(output.elements, -(-output.elements // 2))]
+        found = self._pace.first_parts(output.elements, max(1, output.dtype.bits // 8), share, (4,))
+        return [[range(first), range(first, output.elements)] for first in found]
+
+    def _in_lines(self, kernel: Kernel) -> Kernel:
+        return kernel if self._pace is None else self._pace.whole_lines(kernel)
+
+    def _pairs(self, site: Site, core: Core, share: float | None) -> list[Kernel]:
         """Of each technique the pair whose slower half is fastest."""
         best = dict[tuple[str, int], Kernel]()
         try:
             size = site.sig.output.shape[axis_of(site.sig.output)]
         except NotDivisible:
             return []
-        for rows in _upper_rows(size):
+        for rows in self._upper_rows(site.sig.output, size, share):
             try:
                 upper, lower = part(site, range(rows)), part(site, range(rows, size))
             except NotDivisible:
                 continue
             if any(begin % WORD for begin, _ in (lower.writes, *lower.reads.values())):
                 continue
-            for first in self._usable(upper.site, core):
-                for second in self._usable(lower.site, core):
+            for first in self._usable(upper.site, core, self._offer):
+                for second in self._usable(lower.site, core, self._second):
                     if first.variant == second.variant and _layouts(first) == _layouts(second):
-                        pair = _pair((upper, first), (lower, second))
+                        pair = self._pair((upper, self._in_lines(first)), (lower, self._in_lines(second)))
                         key = pair.variant, pair.scratch_bytes
                         if key not in best or pair.price < best[key].price:
                             best[key] = pair
         return list(best.values())
 
-    def _usable(self, site: Site, core: Core) -> list[Kernel]:
+    def _upper_rows(self, output: TensorType, size: int, share: float | None) -> list[int]:
+        if self._pace is None or share is None:
+            return _upper_rows(size)
+        return self._pace.first_parts(size, output.bytes // size, share, STEPS)
+
+    def _pair(self, *halves: tuple[Part, Kernel]) -> Kernel:
+        pair = _pair(*halves)
+        if self._pace is None:
+            return pair
+        return _uneven(pair, self._pace, [kernel for _, kernel in halves], [each.writes for each, _ in halves])
+
+    @staticmethod
+    def _usable(site: Site, core: Core, offer: Offer) -> list[Kernel]:
         """But for those that copy constants, which one channel of a DMA controller may do."""
-        found = [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
+        found = [k for k in offer(site, core) if k.function and k.alias_of is None and not k.parts]
         return [*(k for k in found if k.copies is None), *covers_for_halves(site, core)]
 
 
@@ -120,12 +165,27 @@ def _pair(*halves: tuple[Part, Kernel]) -> Kernel:
     )
 
 
-def _pair_of_channels(first: Half, second: Half) -> Kernel:
+def _uneven(pair: Kernel, pace: Pace, kernels: Sequence[Kernel], writes: Sequence[Region]) -> Kernel:
+    """The figures of the first core, which waits for the other one where that takes longer."""
+    first, second = kernels
+    waits = max(0, pace.price(second) - first.price)
+    one, two = (end - begin + k.scratch_bytes for (begin, end), k in zip(writes, kernels, strict=True))
+    return replace(
+        pair,
+        instructions=first.instructions + MEETING_INSTRUCTIONS,
+        cycles=first.cycles,
+        stalls=first.stalls,
+        fetches=first.fetches,
+        lag=waits + pace.meeting((one, two)),
+    )
+
+
+def _pair_of_channels(first: Half, second: Half, pace: Pace | None = None) -> Kernel:
     """Where one core may write in place, both may: they touch other channels."""
     one, two = first.kernel, second.kernel
     slower = max(one, two, key=lambda kernel: kernel.price)
     whose = [range(*half.writes) if half.channels is None else half.channels for half in (first, second)]
-    return replace(
+    pair = replace(
         slower,
         scratch_bytes=whole_units(one.scratch_bytes) + whole_units(two.scratch_bytes),
         instructions=slower.instructions + MEETING_INSTRUCTIONS,
@@ -134,6 +194,7 @@ def _pair_of_channels(first: Half, second: Half) -> Kernel:
         notes={**slower.notes, "cores": f"channels {len(whose[0])} and {len(whose[1])}"},
         halves=(first, second),
     )
+    return pair if pace is None else _uneven(pair, pace, [one, two], [first.writes, second.writes])
 
 
 def _in_place(parts: Sequence[Part], kernels: Sequence[Kernel]) -> int | None:

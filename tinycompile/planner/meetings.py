@@ -4,8 +4,8 @@ they met, or writes what the other has read or written.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from tinycompile.planner import Planned
 from tinycompile.planner.forks import fork_of
@@ -23,6 +23,10 @@ class Span:
     pixel: int = 0
     channels: range = range(0)
 
+    def in_lines(self, line: int) -> Span:
+        """All bytes of the cache lines that it touches."""
+        return Span(self.memory, self.first // line * line, -(-self.last // line) * line)
+
     def meets(self, other: Span) -> bool:
         """Whether a byte is in both."""
         if self.memory != other.memory or self.first >= other.last or other.first >= self.last:
@@ -39,21 +43,62 @@ class Accesses:
     reads: list[Span] = field(default_factory=list[Span])
     writes: list[Span] = field(default_factory=list[Span])
 
-    def disturbs(self, other: Accesses) -> bool:
-        """Whether something was written that the other one has read or written."""
-        return any(one.meets(two) for one in self.writes for two in (*other.reads, *other.writes))
+    def disturbs(self, other: Accesses, line: int = 0) -> bool:
+        """Whether something was written that the other one has read or written; or a line, of a cache that only one of
+        them has, to which the other one has written."""
+        if any(one.meets(two) for one in self.writes for two in (*other.reads, *other.writes)):
+            return True
+        return line > 0 and any(a.in_lines(line).meets(b.in_lines(line)) for a in self.writes for b in other.writes)
 
     def with_(self, other: Accesses) -> Accesses:
         return Accesses([*self.reads, *other.reads], [*self.writes, *other.writes])
 
 
+@dataclass(frozen=True)
+class Meeting:
+    """Where they meet: in front of a layer; behind the last one at the end.
+
+    Attributes:
+        written: by each core since they met before.
+    """
+
+    layer: int
+    written: tuple[tuple[Span, ...], tuple[Span, ...]]
+
+    def lines(self, line: int) -> Meeting:
+        """What was written as runs of whole cache lines, no byte twice."""
+        first, second = (tuple(_runs(span.in_lines(line) for span in spans)) for spans in self.written)
+        return replace(self, written=(first, second))
+
+
+def _runs(spans: Iterable[Span]) -> Iterator[Span]:
+    last = None
+    for span in sorted(set(spans), key=lambda span: (span.memory, span.first, span.last)):
+        if last is not None and span.memory == last.memory and span.first <= last.last:
+            last = replace(last, last=max(last.last, span.last))
+            continue
+        if last is not None:
+            yield last
+        last = span
+    if last is not None:
+        yield last
+
+
 def meetings(planned: Planned) -> frozenset[int]:
-    """The layers in front of which they meet; never inside of a fork.
+    """The layers in front of which they meet, as `all_meetings` says."""
+    return frozenset(each.layer for each in all_meetings(planned)[:-1])
+
+
+def all_meetings(planned: Planned, line: int = 0) -> list[Meeting]:
+    """Where they meet, the end of the inference included; never inside of a fork.
+
+    Args:
+        line: bytes of a line of the cache that core 0 alone has; 0 for none.
 
     Raises:
         ValueError: the halves of a layer, or the sides of a fork, disturb each other, which takes a defect of ours.
     """
-    found, since = set[int](), (Accesses(), Accesses())
+    found, since = list[Meeting](), (Accesses(), Accesses())
     for layer in range(len(planned.graph.nodes)):
         fork = fork_of(planned.forks, layer)
         if fork is not None and layer > fork.first:
@@ -62,18 +107,22 @@ def meetings(planned: Planned) -> frozenset[int]:
         for other in range(layer + 1, layer + 1 if fork is None else fork.last):
             more = accesses(planned, other)
             own = own[0].with_(more[0]), own[1].with_(more[1])
-        if _conflict(own):
+        if _conflict(own, line):
             raise ValueError(f"the cores disturb each other in {planned.graph.nodes[layer].name}")
         joined = since[0].with_(own[0]), since[1].with_(own[1])
-        if _conflict(joined):
-            found.add(layer)
+        if _conflict(joined, line):
+            found.append(_meeting(layer, since))
             joined = own
         since = joined
-    return frozenset(found)
+    return [*found, _meeting(len(planned.graph.nodes), since)]
 
 
-def _conflict(cores: tuple[Accesses, Accesses]) -> bool:
-    return cores[0].disturbs(cores[1]) or cores[1].disturbs(cores[0])
+def _meeting(layer: int, cores: tuple[Accesses, Accesses]) -> Meeting:
+    return Meeting(layer, (tuple(cores[0].writes), tuple(cores[1].writes)))
+
+
+def _conflict(cores: tuple[Accesses, Accesses], line: int) -> bool:
+    return cores[0].disturbs(cores[1], line) or cores[1].disturbs(cores[0])
 
 
 def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:

@@ -13,9 +13,9 @@ UNIT = 8
 """Alignment of every buffer, in bytes: that of the widest C type in the arena."""
 
 
-def whole_units(size: int) -> int:
-    """The next multiple of `UNIT`."""
-    return -(-size // UNIT) * UNIT
+def whole_units(size: int, unit: int = UNIT) -> int:
+    """The next multiple of `unit`."""
+    return -(-size // unit) * unit
 
 
 def covered(spans: Iterable[tuple[int, int]]) -> int:

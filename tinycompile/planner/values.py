@@ -66,7 +66,7 @@ class _Storage:
                 if base == operand:
                     self.group[member] = (result, own + displacement)
 
-    def may_join(self, node: Node, kernel: Kernel) -> bool:
+    def may_join(self, node: Node, kernel: Kernel, unit: int) -> bool:
         """Whether every part has a buffer of its own, which isn't fixed to another one yet, at an aligned place."""
         names = [node.inputs[operand] for operand in kernel.parts]
         roots = [self.of[name][0] for name in names if name in self.of and self.is_whole(name)]
@@ -74,7 +74,7 @@ class _Storage:
         return (
             len(roots) == len(names)
             and all(everything.count(root) == 1 and self.group.get(root) == (root, 0) for root in roots)
-            and all(displacement % UNIT == 0 for displacement in kernel.parts.values())
+            and all(displacement % unit == 0 for displacement in kernel.parts.values())
         )
 
 
@@ -99,9 +99,11 @@ class Values:
         stages: Sequence[Stage] = (),
         fused: Sequence[Cover] = (),
         forks: Sequence[Fork] = (),
+        unit: int = UNIT,
     ) -> None:
         """`candidates`: per node; in a stage those for some rows. `fused`: covers of several nodes, where there are no
-        forks."""
+        forks. `unit`: where buffers begin and end at multiples of more bytes."""
+        self.unit = unit
         self.graph, self.stages, self.forks = graph, tuple(stages), tuple(forks)
         self._stage_of = {step: stage for stage in stages for step in range(stage.first, stage.last)}
         self._lines = {name: lines for stage in stages for name, lines in stage.lines.items()}
@@ -158,7 +160,7 @@ class Values:
         new_step = {cover.first: position for position, cover in enumerate(covers)}
         graph = contracted(self.graph, [cover.node for cover in covers])
         stages = [moved(stage, new_step[stage.first] - stage.first) for stage in self.stages]
-        return Values(graph, [[cover.kernel] for cover in covers], stages)
+        return Values(graph, [[cover.kernel] for cover in covers], stages, unit=self.unit)
 
     def beside(self, first: int, last: int, without: Iterable[str]) -> int:
         """Bytes of the buffers in use during the steps [first, last), but for those of some values."""
@@ -194,7 +196,7 @@ class Values:
         return Problem((*self.buffers, *needed), (*overlaps, *self.other_overlaps))
 
     def _scratch(self, step: int, size: int) -> Buffer:
-        return Buffer(scratch_name(step), whole_units(size), step, step + 1)
+        return Buffer(scratch_name(step), whole_units(size, self.unit), step, step + 1)
 
     def overlaps(self, step: int, kernel: Kernel) -> list[Overlap]:
         """What a kernel for one node allows."""
@@ -219,9 +221,10 @@ class Values:
             if in_stage and not self._passes(upper):
                 continue
             if dies_here and shift == 0 and self._readings(node, upper) == 1 and self._group_of_one(upper, lower):
-                found.append(
-                    Overlap(upper, lower, distance if kernel.in_place else whole_units(distance), kernel.in_place)
-                )
+                if not kernel.in_place:
+                    found.append(Overlap(upper, lower, whole_units(distance, self.unit)))
+                elif self.unit == UNIT or distance % self.unit == 0:
+                    found.append(Overlap(upper, lower, distance, exact=True))
         return found
 
     def need(self, step: int, kernel: Kernel) -> int:
@@ -240,7 +243,7 @@ class Values:
         if key not in self._shared:
             self._shared[key] = self._shared_bytes(cover)
         live = self._live[cover.first] if cover.is_trivial else self._live_during[cover.first, cover.last]
-        return live + whole_units(kernel.scratch_bytes) - self._shared[key]
+        return live + whole_units(kernel.scratch_bytes, self.unit) - self._shared[key]
 
     def _shared_bytes(self, cover: Cover) -> int:
         saved: dict[str, int] = defaultdict(int)
@@ -321,7 +324,7 @@ class Values:
         for name in node.outputs:
             if name not in self._next:
                 self._new_buffer(name)
-        joins = [kernel for kernel in kernels if kernel.parts and self._storage.may_join(node, kernel)]
+        joins = [kernel for kernel in kernels if kernel.parts and self._storage.may_join(node, kernel, self.unit)]
         if joins:
             joined = min(joins, key=lambda kernel: kernel.instructions)
             parts = [(self._storage.of[node.inputs[operand]][0], at) for operand, at in joined.parts.items()]
@@ -374,9 +377,11 @@ class Values:
                 touch(value, stage.last - 1)
         grouped = Counter(group for group, _ in self._storage.group.values())
         return tuple(
-            Buffer(name, whole_units(size[name]), self._first[name], self._last[name] + 1, group, displacement)
+            Buffer(
+                name, whole_units(size[name], self.unit), self._first[name], self._last[name] + 1, group, displacement
+            )
             if grouped[group := self._storage.group[name][0]] > 1
-            else Buffer(name, whole_units(size[name]), self._first[name], self._last[name] + 1)
+            else Buffer(name, whole_units(size[name], self.unit), self._first[name], self._last[name] + 1)
             for name in self._first
             for displacement in (self._storage.group[name][1],)
             if size[name]

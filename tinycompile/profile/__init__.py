@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,7 +25,7 @@ from tinycompile.profile.cortex_m85 import CORTEX_M85
 from tinycompile.profile.counter import Block, Counts, Pair, count
 from tinycompile.profile.helium import instructions_of
 from tinycompile.profile.instructions import KINDS, Decoder, Instruction
-from tinycompile.profile.layers import layers_of
+from tinycompile.profile.layers import cores_of, layers_of
 from tinycompile.profile.single_issue import CORTEX_M0, CORTEX_M0PLUS, CORTEX_M3, CORTEX_M4
 from tinycompile.profile.waiting import Waiting, waiting_of
 from tinycompile.report.saving import update_report
@@ -128,6 +128,7 @@ def profile_build(build: Build, samples: Sequence[Array] | None = None) -> dict[
         "outside_layers": {**works[OUTSIDE].as_dict(models, mixed), "waiting": _of(waiting, OUTSIDE)},
         "waiting": None if waiting is None else _sum(waiting).as_dict(),
         "waiting_assumes": _assumes(build),
+        "cores": _cores(counts, elf, build, decoder),
     }
     build.report["profile"] = profile
     update_report(build.folder, build.report)
@@ -180,6 +181,27 @@ def _estimate(build: Build, total: Work, waiting: dict[int, Waiting] | None) -> 
         "total_cycles": as_bounds(with_waiting),
         "total_milliseconds": {"low": round(milliseconds.low, 3), "high": round(milliseconds.high, 3)},
     }
+
+
+def _cores(counts: Counts, elf: Path, build: Build, decoder: Decoder | None) -> list[dict[str, Any]]:
+    """Of a build for two cores what each computes, without waiting; what both execute counts for both."""
+    board = build.board
+    if build.report["options"].get("cores", 1) == 1:
+        return []
+    places = {_place(pair) for pair in counts.pairs}
+    core_of = cores_of(elf, build.folder, build.model, places, board.toolchain)
+    first = board.core.name, board.core.pipeline, board.clock_hz
+    second = first if board.second is None else (board.second.name, board.second.pipeline, board.second.clock_hz)
+    found = list[dict[str, Any]]()
+    for core, (name, pipeline, clock_hz) in enumerate((first, second)):
+        model = MODELS.get(pipeline) if decoder is not None else None
+        own = tuple(pair for pair in counts.pairs if core_of.get(_place(pair), core) == core)
+        work = _works(replace(counts, pairs=own), dict.fromkeys(places, 0), [model] if model else [], decoder)[0]
+        cycles = None if model is None else round(work.cycles[model.name])
+        time = None if cycles is None else round(1000 * cycles / clock_hz, 3)
+        figures = {"instructions": work.instructions, "cycles": cycles, "milliseconds": time}
+        found.append({"core": name, "clock_hz": clock_hz, **figures})
+    return found
 
 
 def _layer_of(counts: Counts, elf: Path, build: Build) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from tinycompile.errors import ToolFailedError
@@ -12,6 +12,7 @@ from tinycompile.toolchain import require, run
 
 _LAYER = re.compile(r"\s*/\* (\d+): [\w ]+(?: \+ [\w ]+)* \"")
 _STAGE = re.compile(r"\s*/\* Layers \d+ to \d+, ")
+_CORE = re.compile(r"(\s*)if \(core (!=|==) ([01])\) {")
 _CHUNK = 2000
 
 
@@ -35,6 +36,23 @@ def layer_lines(source: str, model: str) -> dict[int, int]:
     return found
 
 
+def core_lines(source: str, model: str) -> dict[int, int]:
+    """Line number (from 1) to the core that alone executes it where there are two, inside `<model>_infer`."""
+    found, inside, block = dict[int, int](), False, None
+    for number, line in enumerate(source.splitlines(), 1):
+        if line.startswith(f"static {model}_status {model}_infer("):
+            inside = True
+        elif inside and line.startswith("}"):
+            break
+        elif inside and (match := _CORE.match(line)):
+            block = match[1] + "}", int(match[3]) if match[2] == "==" else 1 - int(match[3])
+        elif block is not None and line.startswith(block[0]):
+            block = None
+        if block is not None:
+            found[number] = block[1]
+    return found
+
+
 def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int], toolchain: Toolchain) -> dict[int, int]:
     """Address to layer, for addresses of `<model>_invoke` and `<model>_infer`; those of no layer are left out.
 
@@ -46,22 +64,39 @@ def layers_of(elf: Path, folder: Path, model: str, addresses: Collection[int], t
     Raises:
         ToolFailedError: the firmware has no line numbers.
     """
-    files = (folder / f"{model}{end}" for end in (".c", "_inference.h"))  # the latter of one width of a network
-    source = next(file for file in files if file.exists())
-    lines = layer_lines(source.read_text(), model)
-    found, ordered = dict[int, int](), sorted(addresses)
-    for start in range(0, len(ordered), _CHUNK):
-        for address, chain in _lines(elf, source.name, ordered[start : start + _CHUNK], toolchain).items():
-            layers = [lines[line] for line in chain if line in lines]
-            if layers:
-                found[address] = layers[-1]
-    if ordered and not found:
+    found = _by_line(layer_lines, elf, folder, model, addresses, toolchain)
+    if addresses and not found:
         raise ToolFailedError(
             "no layer was recognised in the firmware",
             where=str(elf),
             why="its debugging information has no line of the layers' calls",
             hint="compile it with -g, as the generated Makefile does",
         )
+    return found
+
+
+def cores_of(elf: Path, folder: Path, model: str, addresses: Collection[int], toolchain: Toolchain) -> dict[int, int]:
+    """Address to the core that alone executes it, as `layers_of`."""
+    return _by_line(core_lines, elf, folder, model, addresses, toolchain)
+
+
+def _by_line(
+    lines_of: Callable[[str, str], dict[int, int]],
+    elf: Path,
+    folder: Path,
+    model: str,
+    addresses: Collection[int],
+    toolchain: Toolchain,
+) -> dict[int, int]:
+    files = (folder / f"{model}{end}" for end in (".c", "_inference.h"))  # the latter of one width of a network
+    source = next(file for file in files if file.exists())
+    lines = lines_of(source.read_text(), model)
+    found, ordered = dict[int, int](), sorted(addresses)
+    for start in range(0, len(ordered), _CHUNK):
+        for address, chain in _lines(elf, source.name, ordered[start : start + _CHUNK], toolchain).items():
+            layers = [lines[line] for line in chain if line in lines]
+            if layers:
+                found[address] = layers[-1]
     return found
 
 

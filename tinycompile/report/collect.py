@@ -49,7 +49,7 @@ from tinycompile.report.sections import (
     TensorSection,
     WeightsFileSection,
 )
-from tinycompile.report.timing import as_bounds, program_waiting, time_section
+from tinycompile.report.timing import as_bounds, core_times_section, program_waiting, time_section
 from tinycompile.report.training import phase_of, training_section
 from tinycompile.report.weights import layer_weights
 from tinycompile.report.widths import width_section
@@ -233,6 +233,7 @@ def _model(shared: _Shared, program: Program, lowered: Lowered, origin: Provenan
         requantisation=dict(sorted(forms.items())),
         layers=layers,
         time=time_section(project, waiting),
+        core_times=core_times_section(planned, project.layout, project.board),
         arena=arena_facts(planned),
         graphs=GraphsSection(source_graph(lowered.survey, planned.graph), compiled_graph(program.graph)),
         pareto=None if lowered.front is None else pareto_facts(lowered.front),

@@ -13,10 +13,13 @@ from tinycompile.lowered import Lowered
 from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.planner.draw import ascii_map
 from tinycompile.report.facts import arena_facts
+from tinycompile.report.sections import CoreTimesSection
+from tinycompile.report.timing import core_times_section
 from tinycompile.report.weights import by_bits, layer_weights
+from tinycompile.targets import Board
 
 
-def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> Iterator[str]:
+def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate, board: Board) -> Iterator[str]:
     """What `plan` prints: per model its figures and its map, then where everything goes."""
     for model in models:
         planned = model.planned
@@ -32,6 +35,7 @@ def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> I
         begin = [step for step, node in enumerate(planned.graph.nodes) if isinstance(node.op, BeginBackward)]
         of = "training step" if begin else "inference"
         yield f"  about {planned.instructions:,} instructions per {of} (an estimate)"
+        yield from _cores(model, layout, board)
         if begin:
             yield f"  a prediction ends with step {begin[0]}, the backward pass begins with step {begin[0] + 1}"
         layers = zip(planned.graph.nodes, planned.kernels, strict=True)
@@ -50,11 +54,19 @@ def plan_lines(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> I
         yield f"start-up copies about {_bytes(size)} of {kind} to {memory.name} (an estimate)"
 
 
-def plan_facts(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> dict[str, Any]:
+def _cores(model: Lowered, layout: Layout, board: Board) -> Iterator[str]:
+    """What two cores take that aren't alike."""
+    times = core_times_section(model.planned, layout, board)
+    if times is not None:
+        each = ", ".join(f"{core.name} computes for {core.milliseconds:.2f} ms" for core in times.cores)
+        yield f"  about {times.milliseconds:.2f} ms on two cores: {each} (an estimate)"
+
+
+def plan_facts(models: Sequence[Lowered], layout: Layout, copies: Estimate, board: Board) -> dict[str, Any]:
     """For `plan --json`: bytes, estimated instructions, and every block of each arena with its place and lifetime."""
     memories = {"arena": layout.arena, "stack": layout.system, "scratch": layout.scratch}
     return {
-        "models": [_facts(model) for model in models],
+        "models": [_facts(model, core_times_section(model.planned, layout, board)) for model in models],
         "memories": {
             what: {"name": memory.name, "origin": memory.origin, "bytes": memory.bytes}
             for what, memory in memories.items()
@@ -66,7 +78,7 @@ def plan_facts(models: Sequence[Lowered], layout: Layout, copies: Estimate) -> d
     }
 
 
-def _facts(model: Lowered) -> dict[str, Any]:
+def _facts(model: Lowered, cores: CoreTimesSection | None) -> dict[str, Any]:
     planned = model.planned
     return {
         "model": model.name,
@@ -76,6 +88,7 @@ def _facts(model: Lowered) -> dict[str, Any]:
         "state_bytes": planned.state_bytes,
         "order": "optimal" if planned.order_optimal else "best found",
         "instructions_estimate": planned.instructions,
+        "core_times": None if cores is None else asdict(cores),
         "macs": planned.macs,
         "layers": [
             {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -68,6 +68,7 @@ def profile_lines(report: dict[str, Any]) -> list[str]:
     """What the figures are."""
     profile = report["profile"]
     lines = [f"instructions: {profile['instructions']:,}, exact, in QEMU's {profile['machine']}"]
+    lines += _core_lines(profile)
     for core, cycles in profile["cycles"].items():
         lines.append(f"estimate: {cycles:,} cycles on a {core} without wait states ({_error(profile, core)})")
     lines += _waiting_lines(profile)
@@ -76,10 +77,22 @@ def profile_lines(report: dict[str, Any]) -> list[str]:
         time = duration(report)
         total = f"{estimate['milliseconds']:,.3f} ms" if time is None else time.text()
         waits = " with waiting" if profile.get("waiting") is not None else ""
-        lines.append(f"estimate: {total}{waits} on {report['target']} at {clock:g} MHz ({error})")
+        who = ", if core 0 computed all of it" if profile.get("cores") else ""
+        lines.append(f"estimate: {total}{waits} on {report['target']} at {clock:g} MHz{who} ({error})")
     if profile["note"]:
         lines.append(f"no estimate of cycles: {profile['note']}")
     return lines
+
+
+def _core_lines(profile: dict[str, Any]) -> Iterator[str]:
+    """Of a build for two cores."""
+    cores = profile.get("cores", ())
+    if cores:
+        yield "these are those of both cores together; each, without waiting for memories or for the other one:"
+    for number, each in enumerate(cores):
+        time = "" if each["milliseconds"] is None else f", about {each['milliseconds']:,.3f} ms"
+        clock = each["clock_hz"] / 1e6
+        yield f"core {number}: {each['instructions']:,} instructions on a {each['core']} at {clock:g} MHz{time}"
 
 
 def _waiting_lines(profile: dict[str, Any]) -> list[str]:

@@ -342,6 +342,35 @@ class TimeSection:
 
 
 @dataclass(frozen=True)
+class CoreSection:
+    """One of two cores that aren't alike, by estimates.
+
+    Attributes:
+        milliseconds: that it computes in an inference, waiting for memories included.
+    """
+
+    name: str
+    clock_hz: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class CoreTimesSection:
+    """What two cores that aren't alike take, by estimates.
+
+    Attributes:
+        meetings_milliseconds: of the first core's, for its cache.
+        milliseconds: of an inference, with what they wait for each other.
+        layers: what each core takes for each layer.
+    """
+
+    cores: Sequence[CoreSection]
+    meetings_milliseconds: float
+    milliseconds: float
+    layers: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
 class BufferSection:
     """A block of the arena with its lifetime [first, last), in steps; shape and dtype None where it is no tensor."""
 
@@ -484,6 +513,7 @@ class Report:
     requantisation: Mapping[str, int]
     layers: Sequence[LayerSection]
     time: TimeSection | None
+    core_times: CoreTimesSection | None
     arena: ArenaSection
     graphs: GraphsSection
     pareto: Sequence[PointSection] | None

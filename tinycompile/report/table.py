@@ -80,6 +80,15 @@ def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str
         yield "", f"{memory['name']}{' (external)' if memory in external else ''}: {held or 'nothing'}"
 
 
+def _cores(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Of two cores that aren't alike."""
+    times = report.get("core_times")
+    if times is not None:
+        yield "cores", f"about {times['milliseconds']:.2f} ms together (estimate)"
+        for each in times["cores"]:
+            yield "", f"{each['name']} at {each['clock_hz'] / 1e6:g} MHz computes for {each['milliseconds']:.2f} ms"
+
+
 def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     macs, done, of = executed_macs(report), work(report), counted_as(report)
     ahead = prediction_layers(report)
@@ -101,6 +110,7 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "time", f"about {time.text()} at {clock} (estimate)"
         for line in (*time.how().split("; "), *(f"assumed: {line}" for line in time.assumes)):
             yield "", line
+    yield from _cores(report)
     joules = energy(report)
     if joules is not None:
         yield "energy", f"about {joules.text()} (estimate)"

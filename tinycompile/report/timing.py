@@ -7,13 +7,15 @@ from pathlib import Path
 
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
+from tinycompile.core_times import core_times
 from tinycompile.elf import Sizes
 from tinycompile.kernels.fetching import CodePlaces
+from tinycompile.layout import Layout
 from tinycompile.memory_time import layers_waiting, total
 from tinycompile.object_file import ObjectFile
 from tinycompile.planner import Planned
-from tinycompile.report.sections import TimeSection
-from tinycompile.targets import Cycles, Memory, MemorySystem
+from tinycompile.report.sections import CoreSection, CoreTimesSection, TimeSection
+from tinycompile.targets import Board, Cycles, Memory, MemorySystem
 
 Waiting = Mapping[str, Cycles]
 """By what is waited for."""
@@ -70,6 +72,17 @@ def time_section(project: Project, waiting: Sequence[Waiting]) -> TimeSection | 
         waiting_total=as_bounds(sum(found.values(), Cycles())),
         assumes=list(assumptions(board.memory_system, parts_in_use(project.layout.used, board.memories))),
     )
+
+
+def core_times_section(planned: Planned, layout: Layout, board: Board) -> CoreTimesSection | None:
+    """None where one core computes, or two that are alike."""
+    if board.second is None or board.cores == 1:
+        return None
+    times = core_times(planned, layout, board)
+    names = (board.core.name, board.clock_hz), (board.second.name, board.second.clock_hz)
+    cores = [CoreSection(*each, round(busy, 4)) for each, busy in zip(names, times.busy, strict=True)]
+    layers = [(round(first, 5), round(second, 5)) for first, second in times.layers]
+    return CoreTimesSection(cores, round(times.meetings, 4), round(times.total, 4), layers)
 
 
 def as_bounds(cycles: Cycles) -> dict[str, int]:

@@ -14,12 +14,15 @@ from tinycompile.targets.board import (
     compact,
     copy_boards,
     load_board,
+    seen_by_second,
     strict,
     strict_flags,
+    with_both_cores,
 )
 from tinycompile.targets.core import FEATURES, Core
 from tinycompile.targets.memory import Memory
 from tinycompile.targets.memory_system import Cache, MemorySystem
+from tinycompile.targets.second_core import SecondCore
 from tinycompile.targets.toolchain import Toolchain, load_toolchain
 
 __all__ = [
@@ -37,6 +40,7 @@ __all__ = [
     "MemorySystem",
     "Power",
     "Qemu",
+    "SecondCore",
     "Toolchain",
     "all_boards",
     "behind_bootloader",
@@ -44,6 +48,8 @@ __all__ = [
     "copy_boards",
     "load_board",
     "load_toolchain",
+    "seen_by_second",
     "strict",
     "strict_flags",
+    "with_both_cores",
 ]

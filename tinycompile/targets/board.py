@@ -19,6 +19,7 @@ from tinycompile.resources import boards_dir
 from tinycompile.targets.core import Core, core_of
 from tinycompile.targets.memory import Memory, memories_of, ram_choices, weights_place
 from tinycompile.targets.memory_system import Cache, MemorySystem, caches_of, check_accesses, with_costs
+from tinycompile.targets.second_core import SecondCore, second_core_of
 from tinycompile.targets.toolchain import DEFAULT_TOOLCHAIN, Toolchain, load_toolchain
 
 Alignment = Literal["any", "strict", "core"]
@@ -109,6 +110,8 @@ class Board:
         caches: those in front of its memories.
         fetch: None where the core copies constants itself.
         cores: that can compute a model together: they have the same memories and instructions, and second_core.h.
+        alone: why a second core that the chip has doesn't compute with the first.
+        second: a second core that is another one than the first; code for both is for `with_both_cores`.
         power: None where nobody has said.
     """
 
@@ -135,6 +138,8 @@ class Board:
     fetch: Fetch | None = None
     link_flags: tuple[str, ...] = ()
     cores: int = 1
+    alone: str = ""
+    second: SecondCore | None = None
     power: Power | None = None
 
     @cached_property
@@ -245,6 +250,34 @@ def strict(board: Board) -> Board:
     return replace(found, cflags=(*board.cflags, *found.alignment_flags))
 
 
+def with_both_cores(board: Board) -> Board:
+    """The board with code for both of its cores, in the memories that both see."""
+    second = board.second
+    if second is None:
+        return board
+    own = board.flash  # behind a bootloader, if there is one
+    memories = tuple(
+        replace(m, origin=own.origin, bytes=own.bytes) if m.name == own.name else m for m in second.memories
+    )
+    return replace(
+        board,
+        core=replace(second.common, strict=board.core.strict, compact=board.core.compact),
+        cflags=(*second.cflags, *(board.alignment_flags if board.core.strict else ())),
+        memories=memories,
+        caches=second.caches,
+        sources=(*board.sources, *second.sources),
+        weights=None,
+        fetch=None,
+        cores=2,
+    )
+
+
+def seen_by_second(board: Board) -> Board:
+    """A board for both of its cores, with what the second one waits for the memories."""
+    second = board.second
+    return board if second is None else replace(board, memories=second.system.memories, caches=second.system.caches)
+
+
 def compact(board: Board) -> Board:
     """The board with code that is short before it is fast."""
     return board if board.is_host else replace(board, core=replace(board.core, compact=True))
@@ -346,6 +379,13 @@ def _qemu(table: Mapping[str, Any]) -> Qemu:
     return Qemu(table["machine"], table["icount_shift"], table["timer_hz"], str(table.get("cpu", "")))
 
 
+def _second(folder: Path, data: Mapping[str, Any], toolchain: Toolchain) -> SecondCore:
+    """The `[second_core]` table; raises as `second_core_of`."""
+    table = data["second_core"]
+    sources = [_source(folder, source) for source in table["sources"]]
+    return second_core_of(table, data["core"], data.get("cache", {}), toolchain, sources)
+
+
 ALIGNMENTS = ("any", "strict")
 """Where words may be: `align` in board.toml."""
 
@@ -395,6 +435,8 @@ def _board(name: str, folder: Path, path: Path | None, data: Mapping[str, Any]) 
         caches=caches,
         fetch=_fetch(folder, data["fetch"], memories) if "fetch" in data else None,
         cores=int(data.get("cores", 1)),
+        alone=str(data.get("alone", "")),
+        second=_second(folder, data, toolchain) if "second_core" in data else None,
         power=_power(data["power"]) if "power" in data else None,
     )
     return strict(board) if align == "strict" else board

@@ -20,9 +20,10 @@ import numpy as np
 
 import tinycompile
 from benchmarks import unlike
-from tinycompile.costing import Cost, Measuring, costs_of_files
+from tinycompile.costing import Cost, costs_of_files
 from tinycompile.errors import DoesNotFitError
 from tinycompile.frontend.onnx_module import onnx_module
+from tinycompile.measuring import Measuring
 from tinycompile.options import Options
 from tinycompile.search.pricing import price
 from tinycompile.search.space import Config, NoNetwork, Space, load_space
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--target", default="stm32f103")
     parser.add_argument("--spaces", nargs="*", default=["mobile", "separable", "hybrid"], help="or unlike, or a file")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--measure", choices=("none", "known", "all"), default="none")
+    parser.add_argument("--measure", choices=("none", "known", "all", "whole"), default="none")
     parser.add_argument("--untrained", action="store_true", help="prices of networks without weights")
     parser.add_argument("--verbose", action="store_true", help="a line for each candidate")
     args = parser.parse_args()

@@ -12,16 +12,18 @@ import tinycompile
 from tests.support.architectures import Net
 from tests.support.full import FULL
 from tests.support.random_model import RandomModel
+from tinycompile import costing
 from tinycompile.errors import UsageError
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.layout import Layout
-from tinycompile.measuring import Measures, known, measured_network
+from tinycompile.measuring import Measures, Whole, known, measured_network, whole
 from tinycompile.measuring.firmware import Measured
 from tinycompile.measuring.fixed import Firmware, Fixed
 from tinycompile.measuring.network import Measurement, _sharing  # pyright: ignore[reportPrivateUsage]
 from tinycompile.measuring.unit import units_of
 from tinycompile.object_file import Section
+from tinycompile.options import Options
 from tinycompile.planner import LayerPlanner, Planned
 from tinycompile.samples import pattern
 from tinycompile.targets import Board, load_board
@@ -144,8 +146,48 @@ def test_a_firmware_without_layers_is_known_by_its_files(
 def test_what_nothing_emulates_is_not_measured(graph: Graph) -> None:
     with pytest.raises(UsageError, match="can't be measured for host"):
         tinycompile.cost(graph, "host", measure="all")
+    with pytest.raises(UsageError, match="the network can't be measured for host"):
+        tinycompile.cost(graph, "host", measure="whole")
     with pytest.raises(UsageError, match="with weights apart"):
         tinycompile.cost(graph, "stm32f103", measure="known", weights="separate")
+
+
+def test_a_network_as_a_whole_is_its_firmware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All bytes of it, whatever functions share; and it is built once."""
+    content, _ = RandomModel(3).build(layers=3)
+    model = tmp_path / "net.tflite"
+    model.write_bytes(content)
+    found = tinycompile.cost(model, "stm32f103", measure="whole")
+    report = tinycompile.compile(model, "stm32f103", output=tmp_path / "out", pareto=False).report
+    ram, flash = report["ram"], report["flash"]
+    assert found.compiled and found.instructions_range == (found.instructions, found.instructions)
+    assert found.instructions != tinycompile.cost(model, "stm32f103").instructions
+    assert (found.ram_bytes, found.flash_bytes) == (ram["total_bytes"], flash["total_bytes"])
+    assert found.weights_bytes == flash["weights_bytes"]
+    assert (found.stack_estimate_bytes, found.other_estimate_bytes) == (ram["stack_bytes"], ram["other_bytes"])
+    copies = ram["fast_code_bytes"], ram["fast_weights_bytes"]
+    assert (found.fast_code_estimate_bytes, found.fast_weights_estimate_bytes) == copies
+    monkeypatch.setattr(whole, "_measured", None)
+    assert tinycompile.cost(model, "stm32f103", measure="whole") == found
+
+
+def test_a_whole_network_in_too_little_flash_is_planned_again(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With less flash for its layers, as a build is; what is larger then still is the last one's."""
+    asked = list[Options]()
+
+    def too_large(_name: str, _planned: Planned, _layout: Layout, _board: Board, options: Options) -> Whole:
+        asked.append(options)
+        return Whole(7, 1, 2, 3, 4, 50, 60_000)
+
+    monkeypatch.setattr(costing, "measured_whole", too_large)
+    found = tinycompile.cost(graph, "stm32f103", measure="whole", flash=60_000)
+    assert [(each.flash_spare, each.optimize) for each in asked] == [
+        (0, "balanced"),
+        (50, "balanced"),
+        (100, "balanced"),
+        (0, "size"),
+    ]
+    assert (found.flash_bytes, found.instructions, found.fits) == (60_050, 7, False)
 
 
 @pytest.mark.skipif(not FULL, reason="builds each layer, and the whole: make test-full")

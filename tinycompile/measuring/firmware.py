@@ -19,7 +19,7 @@ from tinycompile.layout import Layout
 from tinycompile.measuring.unit import Unit, nothing
 from tinycompile.object_file import ObjectFile, Section
 from tinycompile.report.collect import stack_from
-from tinycompile.samples import pattern
+from tinycompile.samples import noise
 from tinycompile.staging import write_files
 from tinycompile.targets import Board
 from tinycompile.toolchain import make
@@ -78,7 +78,7 @@ def measured(units: Sequence[Unit], board: Board) -> list[Measured]:
         write_files(folder, _files(project, units))
         make(folder, "firmware.elf", toolchain=room.toolchain)
         for program in programs:
-            content = b"".join(pattern(tensor.type).tobytes() for tensor in program.inputs)
+            content = b"".join(noise(tensor.type).tobytes() for tensor in program.inputs)
             (folder / f"{program.model}_input.bin").write_bytes(content)
         emulate(folder / "firmware.elf", room, folder)
         return [_read(folder, program, room) for program in programs[: len(units)]]

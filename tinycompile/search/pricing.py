@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinycompile.costing import Cost, Measuring, cost_of
+from tinycompile.costing import Cost, cost_of
 from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx import import_model
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Graph
+from tinycompile.measuring import Measuring
 from tinycompile.options import Options
 from tinycompile.passes.io import int8_io
 from tinycompile.quantize.assumed import assumed_qdq

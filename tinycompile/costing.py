@@ -316,7 +316,7 @@ def _cost(
     internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
     external = sum(memory.bytes for memory in {layout.arena, layout.system} if memory.external)
     flash = sum(memory.bytes for memory in (board.flash, board.external_flash if cold else None) if memory)
-    layers = _layers(planned, macs, exact, measurement)
+    layers = _layers(planned, macs, exact, measurement, own.copies)
     instructions = sum(layer.instructions for layer in layers)
     instructions += 0 if measurement is None else measurement.base.instructions
     unsure = round(ESTIMATE_ERROR * sum(layer.instructions for layer in layers if not layer.measured))
@@ -372,8 +372,8 @@ class _OwnCode:
         fixed = measurement.fixed(layout, None)
         stack = max(fixed.stack_bytes, fixed.above_bytes + measurement.stack_bytes)
         copies = Estimate.of([planned], layout, board, options, measurement.code_sizes, stack)
-        code = {item.symbol: memory for item, memory in copies.chosen if item.kind == "code"}
-        calls, calls_back = measurement.far_calls(code.keys()) if code else (0, 0)
+        code = copies.code
+        calls, calls_back = measurement.far_calls(code) if code else (0, 0)
         if copies.chosen:
             fixed = measurement.fixed(layout, next(memory for _, memory in copies.chosen))
         copied = sum(size for name, size in measurement.sizes.items() if name in code) + calls_back
@@ -448,11 +448,11 @@ def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: La
 
 
 def _layers(
-    planned: Planned, macs: Sequence[int], exact: bool, measurement: Measurement | None
+    planned: Planned, macs: Sequence[int], exact: bool, measurement: Measurement | None, copies: Estimate
 ) -> tuple[LayerCost, ...]:
     estimates = [kernel.instructions for kernel in planned.kernels]
     known = [False] * len(estimates) if measurement is None else measurement.known
-    instructions = estimates if measurement is None else measurement.instructions
+    instructions = estimates if measurement is None else measurement.instructions(copies.code)
     return tuple(
         LayerCost(
             node.name,

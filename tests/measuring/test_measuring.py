@@ -12,20 +12,25 @@ import tinycompile
 from tests.support.architectures import Net
 from tests.support.full import FULL
 from tests.support.random_model import RandomModel
-from tinycompile import costing
+from tinycompile import costing, interpreter
+from tinycompile.dtypes import INT8
 from tinycompile.errors import UsageError
-from tinycompile.ir import Graph
+from tinycompile.ir import Graph, Quantization, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.layout import Layout
 from tinycompile.measuring import Measures, Whole, known, measured_network, whole
 from tinycompile.measuring.firmware import Measured
 from tinycompile.measuring.fixed import Firmware, Fixed
-from tinycompile.measuring.network import Measurement, _sharing  # pyright: ignore[reportPrivateUsage]
+from tinycompile.measuring.network import (
+    Measurement,
+    _sharing,  # pyright: ignore[reportPrivateUsage]
+    _with_values,  # pyright: ignore[reportPrivateUsage]
+)
 from tinycompile.measuring.unit import units_of
 from tinycompile.object_file import Section
 from tinycompile.options import Options
 from tinycompile.planner import LayerPlanner, Planned
-from tinycompile.samples import pattern
+from tinycompile.samples import noise, pattern
 from tinycompile.targets import Board, load_board
 from tinycompile.typical import typical_kernels_of
 
@@ -74,8 +79,8 @@ def test_what_is_not_known_stays_an_estimate(measures: Measures, board: Board, g
     found = measured_network(plan, measures, missing=False)
     assert found is not None
     assert found.known == (True, False) and not found.complete
-    assert found.instructions[0] != plan.kernels[0].instructions
-    assert found.instructions[1] == plan.kernels[1].instructions
+    assert found.instructions()[0] != plan.kernels[0].instructions
+    assert found.instructions()[1] == plan.kernels[1].instructions
 
 
 def test_keys_tell_apart_what_decides(board: Board, graph: Graph) -> None:
@@ -100,14 +105,32 @@ def test_functions_are_there_once(measures: Measures, board: Board, graph: Graph
     again = replace(second, stem=first.stem)  # another function with the same name, as two layers for one shape have
     kernels = plan.kernels[0], replace(plan.kernels[1], function=again), plan.kernels[0]
     shared, own = Section("tc_block_copy", 10, "a", True), Section(first.stem, 6, "b", True)
-    layer = Measured(
-        base.instructions + 5, 40, base.caller_bytes + 20, (first.stem, "tc_block_copy"), (own, shared), ("memcpy",)
-    )
+    facts = (first.stem, "tc_block_copy"), (own, shared), ("memcpy",), True, base.instructions + 7
+    layer = Measured(base.instructions + 5, 40, base.caller_bytes + 20, *facts)
     found = Measurement(replace(plan, kernels=kernels), (layer,) * 3, base, measures)
     assert found.sizes == {first.stem: 8, f"{first.stem}.1": 8, "tc_block_copy": 12}
     assert [names[0] for names in found.functions] == [first.stem, f"{first.stem}.1", first.stem]
-    assert found.instructions == (5, 5, 5) and found.library == {"memcpy"}
+    assert found.instructions() == (5, 5, 5) and found.instructions({first.stem}) == (7, 5, 7)
+    assert found.library == {"memcpy"}
     assert found.far_calls({first.stem}) == (8, 8) and found.far_calls(set()) == (0, 0)
+
+
+def test_what_follows_from_values_is_measured_with_those_of_the_model(board: Board, graph: Graph) -> None:
+    """Of weights that there are; of typical ones half of what is behind a ReLU is zero."""
+    plan = planned(graph, board)
+    units, (first, second) = units_of(plan), graph.nodes
+    measured = Measured(9, 40, 20, ("f",), (), ("__aeabi_fadd",))
+    assert _with_values(units, [measured, None], plan, typical=False) == units
+    varying = replace(measured, varies=True)
+    found = _with_values(units, [measured, varying], plan, typical=False)
+    assert found[0] == units[0] and found[1] is not None and units[1] is not None
+    values = interpreter.run(graph, [noise(graph.types[name])[0] for name in graph.inputs])
+    assert np.array_equal(found[1].values[0], values[first.outputs[0]]) and found[1].key != units[1].key
+    for zero, part in ((-128, 0.5), (3, 0.0)):
+        behind = TensorType(graph.types[second.inputs[0]].shape, INT8, Quantization.per_tensor(0.1, zero))
+        unit = replace(units[1], graph=replace(units[1].graph, types={**graph.types, second.inputs[0]: behind}))
+        (typical,) = _with_values([unit], [varying], plan, typical=True)
+        assert typical is not None and np.mean(typical.values[0] == -128) == pytest.approx(part, abs=0.1)
 
 
 def test_functions_for_one_shape_share_what_is_compiled_alike(measures: Measures, board: Board, graph: Graph) -> None:

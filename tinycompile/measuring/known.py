@@ -56,7 +56,7 @@ class Measures:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._keys = dict[tuple[int, frozenset[str]], tuple[Kernel, str]]()
+        self._keys = dict[tuple[int, frozenset[str], tuple[bytes, ...]], tuple[Kernel, str]]()
         self._fixed = dict[tuple[Layout, tuple[str, ...], Memory | None], Fixed]()
 
     @staticmethod
@@ -127,7 +127,7 @@ class Measures:
 
     def _key(self, unit: Unit) -> str:
         """Kept for kernels that were seen before: those with typical weights are the same ones for all models."""
-        place = id(unit.kernel), unit.shared
+        place = id(unit.kernel), unit.shared, tuple(array.tobytes() for array in unit.values)
         known = self._keys.get(place)
         if known is None:
             if len(self._keys) >= _KEPT_KEYS:

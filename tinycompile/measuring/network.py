@@ -23,7 +23,7 @@ from tinycompile.targets import Memory
 CALLER_CODE_BYTES = 3
 """By which code that calls a layer alone is longer than what is added to a model's: it keeps registers and returns."""
 
-CALLER_STACK_BYTES = 16
+CALLER_STACK_BYTES = 8
 """What calling several layers takes more than calling one: registers, and arguments for those with many."""
 
 

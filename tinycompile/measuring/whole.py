@@ -101,7 +101,8 @@ def _measured(project: Project, files: dict[str, str], options: Options) -> Whol
         instructions = 0
         if emulated is not None:
             outputs = [tensor.type for tensor in program.outputs]
-            inputs = [noise(tensor.type, _SAMPLES) for tensor in program.inputs]
+            given = program.inputs if program.streamed_input is None else (program.streamed_input,)
+            inputs = [noise(tensor.type, _SAMPLES) for tensor in given]
             counts = execute(folder / images[-1], emulated, inputs, outputs).instructions
             instructions = round(sum(counts) / len(counts))
     rest = found.ram - known, found.weights, found.flash - found.weights

@@ -316,6 +316,11 @@ class Estimate:
         return dict(found)
 
     @cached_property
+    def code(self) -> frozenset[str]:
+        """Symbols of functions that would be copied."""
+        return frozenset(item.symbol for item, _ in self.chosen if item.kind == "code")
+
+    @cached_property
     def arrays(self) -> dict[str, Memory]:
         """Where constants would be copied to, by `symbol_of`."""
         return {item.symbol: memory for item, memory in self.chosen if item.kind == "weights"}

@@ -7,12 +7,13 @@ estimates from what builds take: functions and those that layers share (`CodeSiz
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
+from tinycompile.codegen.names import model_names
 from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
 from tinycompile.errors import QuantizationNeededError, UsageError
 from tinycompile.frontend import is_onnx
@@ -21,13 +22,22 @@ from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.layout import Layout, cold_constants, initial_bytes
 from tinycompile.lowering import imported, place, quantized_sources, ready
-from tinycompile.measuring import Measurement, Measures, measured_network
+from tinycompile.measuring import (
+    Measurement,
+    Measures,
+    Measuring,
+    Whole,
+    check_measurable,
+    measured_network,
+    measured_whole,
+)
 from tinycompile.memory_time import layers_waiting, total
 from tinycompile.model_source import assumed_source
-from tinycompile.options import Options, PlanOptions
+from tinycompile.options import ATTEMPTS, Options, PlanOptions
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
-from tinycompile.report.weights import by_bits, layer_weights
+from tinycompile.progress import step
+from tinycompile.report.weights import layer_weights
 from tinycompile.targets import Board, Cycles, Memory
 from tinycompile.typical import typical_kernels_of
 from tinycompile.work import node_macs
@@ -43,9 +53,6 @@ LAYER_CODE_BYTES = 48
 
 ESTIMATE_ERROR = 0.1
 """Of the instructions of layers that aren't measured: what the estimates of a hundred networks were off at the most."""
-
-Measuring = Literal["none", "known", "all"]
-"""Of layers: estimates for all; measures where others have measured them before; all measured."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,8 @@ class Cost:
         measured_layers: those whose instructions were counted in QEMU, or that have none; code, stack and copies are of
             builds where these are all of them. instructions_range: what a build is expected to execute.
         assumed: it is a float model, priced as if it were quantised to int8.
+        compiled: all of RAM, flash and instructions are those of a firmware, which was built and run for that; layers'
+            own figures are estimates. Instructions are, too, where QEMU doesn't run the board's firmware.
     """
 
     target: str
@@ -114,6 +123,7 @@ class Cost:
     measured_layers: int = 0
     instructions_range: tuple[int, int] = (0, 0)
     assumed: bool = False
+    compiled: bool = False
 
     @property
     def ram_bytes(self) -> int:
@@ -189,7 +199,8 @@ def cost(
             happen to be constant stay. Of MLPerf Tiny's size 54 to 150 a second on a Cortex-M3, 40 to 93 on a
             Cortex-M7, but 11 where stages have to be looked for.
         measure: "all" compiles and executes layers that nobody has measured on this machine, which takes a compiler,
-            QEMU and about 0.2 s each; "known" does without what isn't known.
+            QEMU and about 0.2 s each; "known" does without what isn't known. "whole" compiles and executes the network
+            as `compile` would build it, 1 to 2 s.
         options: how it would be compiled: `PlanOptions` lists them.
 
     Raises:
@@ -210,17 +221,19 @@ def costs_of_files(
     """What each of several files would take alone. Raises as `cost`."""
     options.check()
     board = options.board()
+    found = list[tuple[Path, Cost]]()
     with quantized_sources(models, options) as sources:
-        return [
-            (model, _cost_of_file(source, board, options, exact=exact, measure=measure))
-            for model, (source, _) in zip(models, sources, strict=True)
-        ]
+        for model, (source, _) in zip(models, sources, strict=True):
+            step(f"pricing {model.name}, {len(found) + 1} of {len(models)}")
+            found.append((model, _cost_of_file(source, board, options, exact=exact, measure=measure)))
+    return found
 
 
 def _cost_of_file(source: Path, board: Board, options: Options, *, exact: bool, measure: Measuring) -> Cost:
     """Of a float ONNX model as if it were quantised to int8, with typical scales and weights."""
+    name = model_names([source])[0] if measure == "whole" else ""
     try:
-        return cost_of(imported(source, options), board, options, exact=exact, measure=measure)
+        return cost_of(imported(source, options), board, options, exact=exact, measure=measure, name=name)
     except QuantizationNeededError as error:
         if options.floats == "none" or not is_onnx(source):
             raise
@@ -234,54 +247,68 @@ def _cost_of_file(source: Path, board: Board, options: Options, *, exact: bool, 
         )
     with assumed_source(source, dict(options.shapes), options.signature, options.layout) as path:
         try:
-            found = cost_of(imported(path, options), board, options, exact=False, measure=measure)
+            found = cost_of(imported(path, options), board, options, exact=False, measure=measure, name=name)
             return replace(found, assumed=True)
         except QuantizationNeededError:
             raise refused from None  # there is nothing in it that int8 is for
 
 
-def cost_lines(name: str, found: Cost) -> Iterator[str]:
-    """For people: what fits, and which figures are estimates."""
-    yield f"{name} for {found.target}: {'fits' if found.fits else 'does not fit'}, " + (
-        "by estimates" if found.measured_layers < len(found.layers) else "by measures of its layers"
-    )
-    if found.assumed:
-        yield "  assumed quantised to int8, as no samples say more (--calib): scales and weights are typical ones"
-    yield f"  RAM    {found.ram_bytes:,} of {found.ram_limit_bytes:,} bytes: arena {found.arena_bytes:,}, scratch " + (
-        f"{found.scratch_bytes:,}, states {found.state_bytes:,}, stack at most about {found.stack_estimate_bytes:,}"
-    )
-    code, weights = found.fast_code_estimate_bytes, found.fast_weights_estimate_bytes
-    if code or weights:
-        yield f"         of it copies in faster memory: code about {code:,}, weights about {weights:,}"
-    yield f"  flash  {found.flash_bytes:,} of {found.flash_limit_bytes:,} bytes: weights {found.weights_bytes:,}, " + (
-        f"code about {found.code_estimate_bytes:,}"
-    )
-    bits = ", ".join(by_bits((layer.weight_bits, layer.weights_bytes) for layer in found.layers))
-    if bits:
-        yield f"         {bits}"
-    yield f"  work   about {found.instructions:,} instructions for {found.macs:,} MACs, executed by {found.schedule}"
-    if found.measured_layers:
-        estimated = len(found.layers) - found.measured_layers
-        low, high = found.instructions_range
-        span = f"; {estimated} estimated: {low:,} to {high:,} instructions" if estimated else ", code and stack as well"
-        yield f"         {found.measured_layers} layers measured{span}"
-    if found.fastest_milliseconds is not None and found.slowest_milliseconds is not None:
-        low, high = found.waiting_cycles
-        cycles = f"{high:,}" if low == high else f"{low:,} to {high:,}"
-        waiting = f"{cycles} cycles of waiting for memories" if high else "no waiting for memories"
-        span = f"{found.fastest_milliseconds:,.3f} to {found.slowest_milliseconds:,.3f} ms"
-        rate = "{:g} to {:g} cycles per instruction".format(*found.cycles_per_instruction)
-        yield f"  time   {span} at {found.clock_hz / 1e6:g} MHz: {rate}, {waiting}"
+def cost_of(
+    graph: Graph,
+    board: Board,
+    options: Options,
+    *,
+    exact: bool = True,
+    measure: Measuring = "none",
+    near: Callable[[Cost], bool] | None = None,
+    name: str = "model",
+) -> Cost:
+    """The same for a graph; see `cost`.
 
-
-def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True, measure: Measuring = "none") -> Cost:
-    """The same for a graph; see `cost`."""
+    Args:
+        near: whether a network with this estimate is worth measuring; None where all are.
+        name: of the network in C; it is in the firmware, as text.
+    """
     if options.compress_weights and not exact:
         raise UsageError("compress_weights needs the weights that there are", hint="exact=True")
+    if measure != "none":
+        check_measurable(board, options, whole=measure == "whole")
     graph = ready(graph, options, of_weights=exact)
-    plans = Plans(graph, board, options, kernels_of if exact else typical_kernels_of)
-    (planned,), layout = place([plans], board, options)
-    measurement = _measurement(planned, board, options, measure, typical=not exact)
+    planned, layout = _planned(graph, board, options, exact)
+    if measure == "none" or near is not None:
+        estimate = _cost(planned, layout, board, options, exact, None)
+        if measure == "none" or (near is not None and not near(estimate)):
+            return estimate
+    if measure != "whole":
+        found = measured_network(planned, Measures.of(board), missing=measure == "all", typical=not exact)
+        return _cost(planned, layout, board, options, exact, found)
+    whole = measured_whole(name, planned, layout, board, options)
+    for attempt in range(1, ATTEMPTS):
+        excess = 0 if options.flash is None else whole.flash_bytes - options.flash
+        if excess <= 0:
+            break
+        options = options.in_less_flash(excess, last=attempt == ATTEMPTS - 1)  # as `compile` does
+        planned, layout = _planned(graph, board, options, exact)
+        whole = measured_whole(name, planned, layout, board, options)
+    return _compiled(_cost(planned, layout, board, options, exact, None), whole)
+
+
+def _planned(graph: Graph, board: Board, options: Options, exact: bool) -> tuple[Planned, Layout]:
+    """A graph that is ready."""
+    offer = kernels_of if exact else typical_kernels_of
+    (planned,), layout = place([Plans(graph, board, options, offer)], board, options)
+    return planned, layout
+
+
+def _compiled(estimate: Cost, whole: Whole) -> Cost:
+    known = {name: value for name, value in asdict(whole).items() if value or name != "instructions"}
+    span = (whole.instructions,) * 2 if whole.instructions else estimate.instructions_range
+    return replace(estimate, **known, instructions_range=span, compiled=True)
+
+
+def _cost(
+    planned: Planned, layout: Layout, board: Board, options: Options, exact: bool, measurement: Measurement | None
+) -> Cost:
     macs, separate = node_macs(planned.graph), options.weights == "separate"
     initial = initial_bytes([planned.graph])
     cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs, initial)
@@ -289,7 +316,7 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True,
     internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
     external = sum(memory.bytes for memory in {layout.arena, layout.system} if memory.external)
     flash = sum(memory.bytes for memory in (board.flash, board.external_flash if cold else None) if memory)
-    layers = _layers(planned, macs, exact, measurement)
+    layers = _layers(planned, macs, exact, measurement, own.copies)
     instructions = sum(layer.instructions for layer in layers)
     instructions += 0 if measurement is None else measurement.base.instructions
     unsure = round(ESTIMATE_ERROR * sum(layer.instructions for layer in layers if not layer.measured))
@@ -319,18 +346,6 @@ def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True,
     )
 
 
-def _measurement(
-    planned: Planned, board: Board, options: Options, measure: Measuring, *, typical: bool
-) -> Measurement | None:
-    """Raises UsageError: nothing can be measured; others as `measured_network`."""
-    if measure == "none":
-        return None
-    if not Measures.possible(board) or options.weights == "separate" or options.train is not None:
-        why = "with weights apart or training" if Measures.possible(board) else "as QEMU doesn't run its firmware"
-        raise UsageError(f"the layers can't be measured for {board.name} {why}", hint="without --measure")
-    return measured_network(planned, Measures.of(board), missing=measure == "all", typical=typical)
-
-
 @dataclass(frozen=True)
 class _OwnCode:
     """A firmware's code and stack, and what of it start-up copies: by measures of all layers, or estimates."""
@@ -357,8 +372,8 @@ class _OwnCode:
         fixed = measurement.fixed(layout, None)
         stack = max(fixed.stack_bytes, fixed.above_bytes + measurement.stack_bytes)
         copies = Estimate.of([planned], layout, board, options, measurement.code_sizes, stack)
-        code = {item.symbol: memory for item, memory in copies.chosen if item.kind == "code"}
-        calls, calls_back = measurement.far_calls(code.keys()) if code else (0, 0)
+        code = copies.code
+        calls, calls_back = measurement.far_calls(code) if code else (0, 0)
         if copies.chosen:
             fixed = measurement.fixed(layout, next(memory for _, memory in copies.chosen))
         copied = sum(size for name, size in measurement.sizes.items() if name in code) + calls_back
@@ -433,11 +448,11 @@ def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: La
 
 
 def _layers(
-    planned: Planned, macs: Sequence[int], exact: bool, measurement: Measurement | None
+    planned: Planned, macs: Sequence[int], exact: bool, measurement: Measurement | None, copies: Estimate
 ) -> tuple[LayerCost, ...]:
     estimates = [kernel.instructions for kernel in planned.kernels]
     known = [False] * len(estimates) if measurement is None else measurement.known
-    instructions = estimates if measurement is None else measurement.instructions
+    instructions = estimates if measurement is None else measurement.instructions(copies.code)
     return tuple(
         LayerCost(
             node.name,

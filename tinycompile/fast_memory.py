@@ -1,4 +1,4 @@
-"""Which functions and weights start-up copies from flash to memory that the core needn't wait for.
+"""A firmware compiled, and which of its functions and weights start-up copies to memory that the core needn't wait for.
 
 The sizes of functions are those of the compiled firmware; what is worth its bytes is `copy_choice`'s matter.
 """
@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tinycompile.codegen.copies import Copies, Copy, Kind
+from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile
 from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project
 from tinycompile.copy_choice import (
@@ -26,13 +27,57 @@ from tinycompile.copy_choice import (
 )
 from tinycompile.elf import sizes
 from tinycompile.object_file import ObjectFile
+from tinycompile.objects import make_objects
 from tinycompile.options import Options
 from tinycompile.planner.problem import whole_units
+from tinycompile.report.collect import firmware_stack, second_core_stack
+from tinycompile.staging import write_files
 from tinycompile.targets import Memory
 from tinycompile.work import node_macs
 
+FAR_CALL_STACK_BYTES = 8
+"""What the linker's veneers push on cores that can't load a program counter without a register: one, kept aligned."""
 
-def with_copies(project: Project, folder: Path, options: Options, stack: int) -> Project:
+
+def compiled(project: Project, folder: Path, options: Options) -> tuple[Project, int]:
+    """Compile what was printed, so that it only has to be linked.
+
+    Args:
+        folder: of the project's files; object files, Makefile and linker scripts are written there.
+
+    Returns:
+        The project with what start-up copies, and bytes of stack that the firmware needs.
+
+    Raises:
+        ToolMissingError, ToolFailedError: as `make_objects`.
+    """
+    board = project.board
+    make_objects(folder, board.toolchain)
+    stack = firmware_stack(folder, board)
+    project = _with_copies(project, folder, options, stack)
+    if project.copies:
+        write_files(folder, emit_linker_scripts(project) | {"Makefile": emit_makefile(project, stack, stack)})
+        for source in board.toolchain.startup:
+            (folder / "build" / "firmware" / f"{source.stem}.o").unlink(missing_ok=True)
+        make_objects(folder, board.toolchain)
+        stack = firmware_stack(folder, board) + _far_call_stack(project)
+    (folder / "Makefile").write_text(emit_makefile(project, stack, _second_stack(project, folder)))
+    return project, stack
+
+
+def _far_call_stack(project: Project) -> int:
+    return FAR_CALL_STACK_BYTES if project.copies and not project.board.core.has("thumb2") else 0
+
+
+def _second_stack(project: Project, folder: Path) -> int:
+    """0 where there is no second core."""
+    if project.cores == 1:
+        return 0
+    models = [program.model for program in project.programs]
+    return second_core_stack(folder, project.board, models) + _far_call_stack(project)
+
+
+def _with_copies(project: Project, folder: Path, options: Options, stack: int) -> Project:
     """The project with what is worth copying.
 
     Args:

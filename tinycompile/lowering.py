@@ -398,10 +398,12 @@ def project_of(
     separate: bool = False,
     export: GradientExport | None = None,
     cores: int = 1,
+    origins: tuple[Provenance, ...] = (),
 ) -> Project:
     """Everything named, ready to be printed.
 
     Args:
+        origins: of the models; by their files where there are none.
         separate: whether the weights are apart from the code.
         export: how what is learned becomes messages, if it does.
         cores: that compute an inference.
@@ -416,7 +418,7 @@ def project_of(
         cold = cold_constants(board, kernels, [m for graph in graphs for m in node_macs(graph)], initial_bytes(graphs))
     if cold:
         layout = replace(layout, cold=board.external_flash)
-    origins = tuple(
+    origins = origins or tuple(
         Provenance(name, hashlib.sha256(lowered.source.read_bytes()).hexdigest())
         for name, lowered in zip(saved_names(models), models, strict=True)
     )

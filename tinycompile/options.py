@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -38,6 +38,9 @@ from tinycompile.settings import READERS, read_options
 from tinycompile.targets import Board, all_boards, behind_bootloader, compact, load_board, strict, with_both_cores
 from tinycompile.training.federated import GradientExport, read_export
 from tinycompile.widths import Width, check_widths, label_of, read_widths
+
+ATTEMPTS = 4
+"""How often layers are planned: with less flash where the firmware, whose code is an estimate before, was too large."""
 
 
 class PlanOptions(TypedDict, total=False):
@@ -246,6 +249,19 @@ class Options:
         method, effort = given.pop("calib_method", "auto"), given.pop("calib_effort", "default")
         calibration = Calibration(samples, method, evaluation, effort=effort)
         return Options(**given, calibration=calibration)
+
+    def in_less_flash(self, excess: int, *, last: bool) -> Options:
+        """How to compile again what was too large.
+
+        Where less flash didn't do it, the last try is what wants flash least: estimates that are too small for what
+        fits in them may be right for that.
+
+        Args:
+            excess: bytes by which it was. last: whether it is the last try.
+        """
+        if last and self.optimize in ("balanced", "speed"):
+            return replace(self, optimize="size", flash_spare=0)
+        return replace(self, flash_spare=self.flash_spare + excess)
 
     def check(self) -> None:
         for name, value, choices in (

@@ -8,25 +8,23 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tinycompile.build import Build
-from tinycompile.codegen.emit import emit_linker_scripts, emit_makefile, emit_project, weights_files
+from tinycompile.codegen.emit import emit_project, weights_files
 from tinycompile.codegen.linker import region_name
-from tinycompile.codegen.project import Project
 from tinycompile.codegen.slimmable import with_widths
 from tinycompile.contribution.automatic import automatic
 from tinycompile.core_choice import lower_for_cores
 from tinycompile.elf import check_machine
 from tinycompile.errors import DoesNotFitError, UsageError
-from tinycompile.fast_memory import with_copies
+from tinycompile.fast_memory import compiled
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower_like, project_of, quantized_sources, with_sources
 from tinycompile.model_source import save_source
-from tinycompile.objects import make_objects
-from tinycompile.options import CompileOptions, Options
+from tinycompile.options import ATTEMPTS, CompileOptions, Options
 from tinycompile.predecessor import FOLDER as PREDECESSOR
 from tinycompile.predecessor import Predecessor
 from tinycompile.progress import step
-from tinycompile.report.collect import collect_report, firmware_stack, second_core_stack
+from tinycompile.report.collect import collect_report
 from tinycompile.report.document import PARAMETERS
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
@@ -118,7 +116,7 @@ def compile_together(
                 excess = _excess(error, board, options)
                 if attempt == ATTEMPTS - 1 or predecessor is not None or not excess:
                     raise
-                options = _smaller(options, excess, last=attempt == ATTEMPTS - 2)
+                options = options.in_less_flash(excess, last=attempt == ATTEMPTS - 2)
                 board = options.board()
     raise AssertionError("the last attempt returns or raises")
 
@@ -129,18 +127,6 @@ def _with_widths(models: Sequence[str | Path], options: Options) -> tuple[list[s
         raise UsageError("--width is for a single model", hint="build them one by one")
     files = [*models, *(width.path for width in options.widths)]
     return files, replace(options, labels=options.labels * len(files))
-
-
-ATTEMPTS = 4
-"""How often layers are planned: with less flash where the firmware, whose code is an estimate before, was too large."""
-
-
-def _smaller(options: Options, excess: int, *, last: bool) -> Options:
-    """Where less flash didn't do it, the last try is what wants flash least: estimates that are too small for what fits
-    in them may be right for that."""
-    if last and options.optimize in ("balanced", "speed"):
-        return replace(options, optimize="size", flash_spare=0)
-    return replace(options, flash_spare=options.flash_spare + excess)
 
 
 class FirmwareTooLargeError(DoesNotFitError):
@@ -210,10 +196,7 @@ def _build(
         step("compiling")
         stack = 0
         if not board.is_host:
-            make_objects(staging, board.toolchain)
-            stack = firmware_stack(staging, board)
-            project, stack = _with_copies(project, staging, options, stack)
-            (staging / "Makefile").write_text(emit_makefile(project, stack, _second_stack(project, staging)))
+            project, stack = compiled(project, staging, options)
         make(staging, "all", *(["harness"] if project.harness else []), toolchain=board.toolchain)
         if not board.is_host:
             check_machine(staging / "firmware.elf", board.toolchain)
@@ -235,29 +218,3 @@ def _check_harness(options: Options, board: Board, models: Sequence[str | Path])
             where=", ".join(map(str, models)),
             hint="--target with a board, and each model alone",
         )
-
-
-def _with_copies(project: Project, folder: Path, options: Options, stack: int) -> tuple[Project, int]:
-    """With what start-up copies to faster memory, and the stack: linker scripts and start-up are made anew for it."""
-    project = with_copies(project, folder, options, stack)
-    if project.copies:
-        write_files(folder, emit_linker_scripts(project) | {"Makefile": emit_makefile(project, stack, stack)})
-        for source in project.board.toolchain.startup:
-            (folder / "build" / "firmware" / f"{source.stem}.o").unlink(missing_ok=True)
-        make_objects(folder, project.board.toolchain)
-        stack = firmware_stack(folder, project.board)
-        if not project.board.core.has("thumb2"):
-            stack += FAR_CALL_STACK_BYTES
-    return project, stack
-
-
-def _second_stack(project: Project, folder: Path) -> int:
-    """0 where there is no second core."""
-    if project.cores == 1:
-        return 0
-    far = FAR_CALL_STACK_BYTES if project.copies and not project.board.core.has("thumb2") else 0
-    return second_core_stack(folder, project.board, [program.model for program in project.programs]) + far
-
-
-FAR_CALL_STACK_BYTES = 8
-"""What the linker's veneers push on cores that can't load a program counter without a register: one, kept aligned."""

@@ -305,3 +305,13 @@ def pattern(t: TensorType) -> Array:
         return ((steps - 128) / 128).astype(np.float32).reshape(1, *t.shape)
     data = ((np.arange(t.bytes) * 37 + 11) & 0xFF).astype(np.uint8)
     return t.dtype.unpack(data, t.elements).reshape(1, *t.shape)
+
+
+def noise(t: TensorType, count: int = 1) -> Array:
+    """Samples (count, *shape) of any bytes, always the same ones, for which layers execute about what they do for real
+    samples where that follows from values.
+    """
+    data = np.random.default_rng(0).integers(0, 256, (count, t.bytes), np.uint8)
+    if t.dtype == FLOAT32:
+        return ((data[:, : t.elements].astype(np.float32) - 128) / 128).reshape(count, *t.shape)
+    return np.stack([t.dtype.unpack(each, t.elements).reshape(t.shape) for each in data])

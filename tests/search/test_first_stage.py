@@ -30,12 +30,12 @@ def price(config: Config) -> Priced:
 
 def test_the_part_whose_networks_do_the_most_work_is_the_choice() -> None:
     parts = parts_of(SPACE, {"deep": [False, True]})
-    found = compared(parts, lambda _space: cast(Prices, price), 40, 0)
+    found = compared(parts, lambda _space, _title: cast(Prices, price), 40, 0)
     assert [(part.name, part.macs, part.sampled) for part in found] == [
         ("s deep=True", (10, 20), 2),
         ("s deep=False", (1, 2), 3),
     ]
-    everything = compared(parts_of(SPACE, {}), lambda _space: cast(Prices, price), 60, 0)
+    everything = compared(parts_of(SPACE, {}), lambda _space, _title: cast(Prices, price), 60, 0)
     assert [part.name for part in everything] == ["s"]
     assert (everything[0].macs, everything[0].sampled) == ((1, 2, 10, 20), 5)
     assert everything[0].fitting == 0.8

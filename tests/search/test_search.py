@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +19,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support.full import FULL
-from tinycompile.errors import SamplesError, TinycompileError, ToolFailedError, UsageError
+from tinycompile.errors import DoesNotFitError, SamplesError, TinycompileError, ToolFailedError, UsageError
+from tinycompile.options import Options
 from tinycompile.search import driver, finish
 from tinycompile.search.data import FOLDS, Data
 from tinycompile.search.pool import Pool
@@ -401,11 +403,40 @@ def test_finalists_are_trained_once_in_each_fold(search: Search) -> None:
     floats, int8 = task.reached(search.output) or (0, 0)
     assert floats > 0.5  # the trainer's word
     assert 0 <= int8 <= 1
-    assert [path.name for path in (search.output / "finalists").iterdir()] == ["00003.0.4.json"]
+    assert sorted(path.name for path in (search.output / "finalists").iterdir()) == ["00003.0.4", "00003.0.4.json"]
     other.path(search.output).write_text("[0.5, 0.25]")
+    assert other.reached(search.output) is None  # of a search that kept no models
+    other.model(search.output).parent.mkdir()
+    other.model(search.output).write_bytes(task.model(search.output).read_bytes())
     front = [Candidate(3, 3, config, {"instructions": 1}, 0.5)]
     (found,) = finish.trained(front, replace(search, final_epochs=4), cast(Any, InProcess(search.setup, 1)), 2)
     assert (found.accuracy, found.int8_accuracy) == ((floats + 0.5) / 2, (int8 + 0.25) / 2)
+
+
+def test_finalists_are_priced_as_built(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The most of their folds; those that exceed a limit come last, as do those without room."""
+    search = replace(search, limits=Limits(ram=4096, flash=20_000), final_epochs=4)
+    takes = {0: (4000, 900), 1: (3000, 1000), 2: (4097, 5)}
+
+    def costs(files: Sequence[Path], options: Options, *, measure: str) -> Any:
+        (file,) = files
+        number, fold, _ = file.parent.name.split(".")
+        assert (file.name, measure, options.io, options.flash) == ("best.onnx", "whole", "int8", 20_000)
+        if int(number) == 9:
+            raise DoesNotFitError("no room")
+        ram, instructions = takes[int(fold) + int(number)]
+        return [(file, SimpleNamespace(ram_bytes=ram, flash_bytes=10_000, instructions=instructions))]
+
+    monkeypatch.setattr(finish, "costs_of_files", costs)
+    best, large, none = (
+        finish.priced(finish.Finalist(Candidate(number, 0, {}, {"instructions": 1}, 0.5), 0.5, int8), search, 2)
+        for number, int8 in ((0, 0.5), (1, 0.75), (9, 1.0))
+    )
+    assert best.firmware == {"ram_bytes": 4000, "flash_bytes": 10_000, "instructions": 1000}
+    assert (best.excess, large.excess) == ("", "takes 4,097 of 4,096 RAM")
+    assert (none.firmware, none.excess) == (None, "does not fit: no room")
+    assert min((best, large, none), key=lambda each: each.rank) == best
+    assert best.line() == "50.00%, int8 50.00%; 1,000 instructions, 4,000 bytes of RAM, 10,000 of flash as built"
 
 
 RUN = """

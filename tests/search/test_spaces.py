@@ -13,16 +13,21 @@ import onnx
 import pytest
 
 import tinycompile
+from tinycompile import costing
 from tinycompile.costing import cost_of
 from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import load
+from tinycompile.lowering import place
+from tinycompile.measuring import Whole
 from tinycompile.options import Options
 from tinycompile.passes.io import int8_io
+from tinycompile.progress import listening
 from tinycompile.quantize import quantize
 from tinycompile.search import Network, NoNetwork, Space, load_space
 from tinycompile.search.prices import Limits, Prices
 from tinycompile.search.pricing import price
 from tinycompile.search.space import READY
+from tinycompile.toolchain import RegionOverflowError
 
 SHAPES = {"mobile": (1, 8, 8), "plain": (1, 8, 8), "separable": (3, 1, 20), "hybrid": (1, 8, 8)}
 
@@ -152,21 +157,36 @@ def test_a_build_that_fails_or_builds_something_else(build: Any, message: str) -
         choice(build)({"a": 1})
 
 
-@pytest.mark.parametrize(("limit", "asked"), [(None, ["none", "all"]), (1, ["none"])])
+@pytest.mark.parametrize(("limit", "takes", "instructions"), [(None, 60_000, 7), (1, 0, 0), (None, 65_537, 0)])
 def test_networks_near_enough_to_the_limits_are_measured(
-    limit: int | None, asked: list[str], monkeypatch: pytest.MonkeyPatch
+    limit: int | None, takes: int, instructions: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = list[str]()
+    """Once they are planned; what the linker has no room for keeps its estimate, and doesn't fit."""
+    planned, measured = list[str](), list[str]()
 
-    def counting(*arguments: Any) -> Any:
-        known.append(arguments[5] if len(arguments) > 5 else "none")
-        return price(*arguments[:5])
+    def placed(*arguments: Any) -> Any:
+        planned.append("once")
+        return place(*arguments)
 
-    monkeypatch.setattr("tinycompile.search.prices.price", counting)
+    def whole(name: str, *_: Any) -> Whole:
+        measured.append(name)
+        if takes > 65_536:
+            raise RegionOverflowError(["region `FLASH' overflowed by 1 bytes"])
+        return Whole(instructions, 1, 2, 3, 4, 0, takes)
+
+    monkeypatch.setattr(costing, "place", placed)
+    monkeypatch.setattr(costing, "measured_whole", whole)
     space = Space("s", {"a": (1,)}, lambda config, shape, classes: Network(shape).flatten().dense(classes), "mine.py")
-    found = Prices(space, (1, 4, 4), 3, "stm32f103", Limits(instructions=limit), measure=True)
-    assert found({"a": 1}).fits == (limit is None)
-    assert known == asked
+    said = list[str]()
+    prices = Prices(space, (1, 4, 4), 3, "stm32f103", Limits(instructions=limit), "whole", title="s: ")
+    with listening(said.append):
+        found, estimate = prices({"a": 1}), prices.unmeasured()({"a": 1})
+    assert found.fits == (instructions > 0) and found.figures is not None and estimate.figures is not None
+    assert found.figures["instructions"] == (instructions or estimate.figures["instructions"])
+    assert (len(planned), measured) == (2, ["best"] if takes else [])
+    assert [each for each in said if "fit" in each] == [
+        f"s: priced 1 networks, of which {int(fits)} fit" for fits in (found.fits, estimate.fits)
+    ]
 
 
 def test_what_fits_nowhere_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +29,10 @@ from tinycompile.errors import UsageError
 
 if TYPE_CHECKING:
     from tinycompile.copy_choice import Estimate
-    from tinycompile.costing import Cost, Measuring
+    from tinycompile.costing import Cost
     from tinycompile.layout import Layout
     from tinycompile.lowered import Lowered
+    from tinycompile.measuring import Measuring
     from tinycompile.options import Options
     from tinycompile.profile.calibrated import Calibration
     from tinycompile.targets import Board
@@ -208,10 +208,11 @@ def _planned(sources: Sequence[Path], options: Options) -> tuple[list[Lowered], 
 @calibrated_option
 @click.option(
     "--measure",
-    type=click.Choice(("none", "known", "all")),
+    type=click.Choice(("none", "known", "all", "whole")),
     default="none",
     show_default=True,
-    help="Layers that are compiled alone and counted in QEMU, not estimated: none, those that were before, or all.",
+    help="Layers that are compiled alone and counted in QEMU, not estimated: none, those that were before, or all; or "
+    "the network as a whole, as it would be built.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list with an entry for each model.")
 @explained
@@ -219,11 +220,12 @@ def cost(
     models: tuple[Path, ...], calibrated_by: Path | None, measure: Measuring, as_json: bool, **options: Any
 ) -> None:
     """Print what each of MODELS would take of the target, without building."""
-    from tinycompile.costing import cost_lines, costs_of_files
+    from tinycompile.cli._costs import cost_lines
+    from tinycompile.costing import costs_of_files
     from tinycompile.profile.calibrated import load_calibration
 
     calibration = None if calibrated_by is None else load_calibration(calibrated_by, options["target"])
-    with progress() if measure == "all" else nullcontext():
+    with progress(shown=measure in ("all", "whole") or len(models) > 1):
         found = costs_of_files(models, options_of(**options), measure=measure)
     if as_json:
         print_json([{"model": str(model), **each.as_dict(), **_times(each, calibration)} for model, each in found])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +15,9 @@ from tinycompile.cli._help import command
 from tinycompile.cli._shared import PATH, Bytes, choice_option, explained, force_option, progress, say, target_option
 from tinycompile.errors import UsageError
 from tinycompile.written import MARK, OVERWRITE, is_page_of_ours
+
+if TYPE_CHECKING:
+    from tinycompile.measuring import Measuring
 
 
 class Count(click.ParamType[int]):
@@ -52,11 +57,6 @@ resolutions_option = click.option(
 )
 
 
-measure_option = click.option(
-    "--measure", is_flag=True, help="Count each layer that candidates have in QEMU, once, not by estimates."
-)
-
-
 @command(short_help="Search a space for the best network that fits a board.")
 @click.argument("space")
 @target_option
@@ -90,7 +90,9 @@ measure_option = click.option(
 @click.option("--workers", default=1, show_default=True, help="Processes that train.")
 @click.option("--engine", help="Who trains: dask://host:port or ray://host:port.  [default: processes here]")
 @click.option("--trainer", help="A Python file with a function train, in place of ours.")
-@measure_option
+@click.option(
+    "--measure", is_flag=True, help="Compile each candidate and count its instructions in QEMU, in place of estimates."
+)
 @click.option("--storage", help="Where Optuna keeps the candidates (a URL).  [default: a file in the folder]")
 @explained
 def search(space: str, **options: Any) -> None:
@@ -105,7 +107,7 @@ def search(space: str, **options: Any) -> None:
     data: Path = options.pop("data")
     found = run(Search(space, data, limits=limits, recipe=recipe, **options), click.echo)
     widths = [] if found.slimmed is None else found.slimmed.lines()
-    for line in (*front_lines(found.front), *found.best.lines(), *widths):
+    for line in (*front_lines(found.front, found.best.firmware), *found.best.lines(), *widths):
         say(line)
     wide = "widths/, " if widths else ""
     click.echo(f"in {options['output']}: best.onnx, firmware/, {wide}index.html, front.json")
@@ -149,11 +151,17 @@ def pricing_options(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--by", type=Values(), multiple=True, help="Compare the parts with these values: width=8,16, or width.")
 @click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks of each part.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed draws the same.")
-@measure_option
+@click.option(
+    "--measure",
+    is_flag=True,
+    flag_value="all",
+    default="none",
+    help="Count each layer that networks have in QEMU, once, in place of estimates.",
+)
 @click.option("-o", "--output", type=PATH, help="A picture of the distributions (.svg).")
 @force_option(OVERWRITE)
 @explained
-def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: Any) -> None:
+def spaces(names: tuple[str, ...], output: Path | None, force: bool, measure: Measuring, **options: Any) -> None:
     """Compare SPACEs (mobile, plain, separable, hybrid, Python files), or parts of them, by the work of what fits."""
     from tinycompile.search.first_stage import compared, part_lines, part_picture, parts_of
     from tinycompile.search.prices import Limits, Prices
@@ -161,7 +169,8 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
     from tinycompile.staging import may_write
 
     limits = Limits(*(options[name] for name in ("ram", "flash", "instructions")))
-    shape = _shape_of(options["shape"])
+    shape, classes, target = _shape_of(options["shape"]), options["classes"], options["target"]
+    told = None if sys.stderr.isatty() else partial(click.echo, err=True)
     parts, by = list[tuple[str, Space]](), dict[str, list[str]]()
     for key, few in options["by"]:
         by.setdefault(key, []).extend(few)
@@ -172,7 +181,7 @@ def spaces(names: tuple[str, ...], output: Path | None, force: bool, **options: 
         with progress():
             found = compared(
                 parts,
-                lambda space: Prices(space, shape, options["classes"], options["target"], limits, options["measure"]),
+                lambda space, title: Prices(space, shape, classes, target, limits, measure, told, title),
                 options["samples"],
                 options["seed"],
             )

@@ -6,15 +6,18 @@ import json
 from collections.abc import Hashable, Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Literal
 
 from tinycompile import object_file
 from tinycompile.disk_cache import DiskCache, digest
+from tinycompile.errors import UsageError
 from tinycompile.kernels.base import Kernel
 from tinycompile.layout import Layout
 from tinycompile.measuring.firmware import Measured, laboratory, measured
 from tinycompile.measuring.fixed import Fixed, firmware, fixed
 from tinycompile.measuring.unit import Unit, nothing
 from tinycompile.objects import compiler_identity
+from tinycompile.options import Options
 from tinycompile.progress import step
 from tinycompile.resources import runtime_dir, templates_dir
 from tinycompile.targets import Board, Memory
@@ -29,6 +32,21 @@ _BATCH_BYTES = 1 << 20
 _BATCH_LAYERS = 48
 
 
+Measuring = Literal["none", "known", "all", "whole"]
+"""Of layers: estimates for all; measures where others have measured them before; all measured. Or the network, compiled
+as it would be built, and run."""
+
+
+def check_measurable(board: Board, options: Options, *, whole: bool) -> None:
+    """Raises UsageError: layers, or networks as a whole, can't be measured."""
+    possible = not board.is_host if whole else Measures.possible(board)
+    if possible and options.weights != "separate" and options.train is None:
+        return
+    why = "with weights apart or training" if possible else "as QEMU doesn't run its firmware"
+    what = "the network" if whole else "the layers"
+    raise UsageError(f"{what} can't be measured for {board.name} {why}", hint="without --measure")
+
+
 class Measures:
     """The layers of a board that are known, and the means to get to know others.
 
@@ -38,7 +56,7 @@ class Measures:
 
     def __init__(self, board: Board) -> None:
         self.board = board
-        self._keys = dict[tuple[int, frozenset[str]], tuple[Kernel, str]]()
+        self._keys = dict[tuple[int, frozenset[str], tuple[bytes, ...]], tuple[Kernel, str]]()
         self._fixed = dict[tuple[Layout, tuple[str, ...], Memory | None], Fixed]()
 
     @staticmethod
@@ -99,7 +117,7 @@ class Measures:
         if about not in self._fixed:
             printed = firmware(self.board, layout, called, copies)
             files = (text.encode() for pair in sorted(printed.files.items()) for text in pair)
-            key = digest(self._tools.encode(), *files)
+            key = digest(self.tools.encode(), *files)
             stored = _CACHE.get(key)
             if stored is None:
                 stored = json.dumps(fixed(printed).as_json()).encode()
@@ -109,16 +127,16 @@ class Measures:
 
     def _key(self, unit: Unit) -> str:
         """Kept for kernels that were seen before: those with typical weights are the same ones for all models."""
-        place = id(unit.kernel), unit.shared
+        place = id(unit.kernel), unit.shared, tuple(array.tobytes() for array in unit.values)
         known = self._keys.get(place)
         if known is None:
             if len(self._keys) >= _KEPT_KEYS:
                 self._keys.clear()
-            known = self._keys[place] = unit.kernel, digest(self._tools.encode(), unit.key.encode())
+            known = self._keys[place] = unit.kernel, digest(self.tools.encode(), unit.key.encode())
         return known[1]
 
     @cached_property
-    def _tools(self) -> str:
+    def tools(self) -> str:
         """Compiler, flags, core, and the text around layers."""
         board = self.board
         compiler = require(board.compiler, board.toolchain)

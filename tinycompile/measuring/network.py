@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tinycompile import interpreter
 from tinycompile.copy_choice import CodeSizes
+from tinycompile.ir import Array, TensorType
 from tinycompile.kernels.base import Function
 from tinycompile.layout import Layout
 from tinycompile.measuring.firmware import Measured
@@ -15,12 +17,13 @@ from tinycompile.measuring.fixed import CONSTANT_TABLE_BYTES, Fixed
 from tinycompile.measuring.known import Measures
 from tinycompile.measuring.unit import Unit, units_of
 from tinycompile.planner import Planned
+from tinycompile.samples import noise
 from tinycompile.targets import Memory
 
 CALLER_CODE_BYTES = 3
 """By which code that calls a layer alone is longer than what is added to a model's: it keeps registers and returns."""
 
-CALLER_STACK_BYTES = 16
+CALLER_STACK_BYTES = 8
 """What calling several layers takes more than calling one: registers, and arguments for those with many."""
 
 
@@ -50,12 +53,17 @@ class Measurement:
         """Whether all are known."""
         return all(self.known)
 
-    @property
-    def instructions(self) -> tuple[int, ...]:
-        """Of each layer, those that weren't measured by their estimates."""
+    def instructions(self, copied: Set[str] = frozenset()) -> tuple[int, ...]:
+        """Of each layer, those that weren't measured by their estimates.
+
+        Args:
+            copied: symbols of functions in RAM.
+        """
         return tuple(
-            kernel.instructions if found is None else found.instructions - self.base.instructions
-            for kernel, found in zip(self.planned.kernels, self.layers, strict=True)
+            kernel.instructions
+            if found is None
+            else (found.instructions if copied.isdisjoint(names) else found.far_instructions) - self.base.instructions
+            for kernel, found, names in zip(self.planned.kernels, self.layers, self.functions, strict=True)
         )
 
     @cached_property
@@ -169,11 +177,43 @@ def measured_network(
     if base is None:
         return None
     alone = [None if unit is None else measures.get(unit) for unit in units]
-    units = _sharing(units, alone)
+    units = _with_values(_sharing(units, alone), alone, planned, typical)
     if missing:
         measures.measure(unit for unit in units if unit is not None)
     found = tuple(None if unit is None else measures.get(unit) for unit in units)
     return Measurement(planned, found, base, measures)
+
+
+def _with_values(
+    units: Sequence[Unit | None], alone: Sequence[Measured | None], planned: Planned, typical: bool
+) -> list[Unit | None]:
+    """The layers with values that their operands have in the model, where it depends on those what they execute.
+
+    Functions of floats, which cores without an FPU compute in software, take fewer instructions for zeros.
+    """
+    if not any(found is not None and found.varies for found in alone):
+        return list(units)
+    graph, values = planned.graph, dict[str, Array]()
+    if not typical:
+        values = interpreter.run(graph, [noise(graph.types[name])[0] for name in graph.inputs])
+    return [
+        unit
+        if unit is None or found is None or not found.varies
+        else replace(unit, values=tuple(_value(unit.graph.types[name], values.get(name)) for name in unit.graph.inputs))
+        for unit, found in zip(units, alone, strict=True)
+    ]
+
+
+def _value(t: TensorType, known: Array | None) -> Array:
+    """Of an operand, as it is in the model; where that isn't known, any, of which half are zeros behind a ReLU."""
+    if known is not None:
+        return known
+    found = noise(t)[0]
+    if t.dtype.is_integer and t.quant is not None and t.quant.is_per_tensor:
+        low, high = t.dtype.range
+        if t.zero_point == low:
+            found[found < (low + high + 1) // 2] = low
+    return found
 
 
 def _sharing(units: Sequence[Unit | None], alone: Sequence[Measured | None]) -> list[Unit | None]:

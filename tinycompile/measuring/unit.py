@@ -8,7 +8,7 @@ from functools import cache
 from tinycompile.codegen.program import Program, build_program
 from tinycompile.disk_cache import digest
 from tinycompile.dtypes import INT8
-from tinycompile.ir import Graph, Node, TensorType
+from tinycompile.ir import Array, Graph, Node, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Function, Kernel
 from tinycompile.ops.reshape import Reshape
@@ -25,12 +25,14 @@ class Unit:
         shared: of the functions that it executes those that other layers of its model call as well: GCC specialises
             the others for the constants that it gives them.
         typical: its constants are those of typical weights, which follow from all else.
+        values: of its operands, for a layer that executes more or less by them; none for any.
     """
 
     graph: Graph
     kernel: Kernel
     shared: frozenset[str] = frozenset()
     typical: bool = False
+    values: tuple[Array, ...] = ()
 
     @property
     def key(self) -> str:
@@ -46,6 +48,7 @@ class Unit:
         parts += [f"{kernel.scratch_bytes} {kernel.instructions} {sorted(self.shared)}"]
         parts += [] if kernel.function is None else _texts(kernel.function)
         values = [] if self.typical else [constant.values.tobytes() for constant in kernel.constants]
+        values += [array.tobytes() for array in self.values]
         return digest(str(self.typical).encode(), *values, *(part.encode() for part in parts))
 
     def program(self, name: str, board: Board) -> Program:

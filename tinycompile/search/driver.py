@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from tinycompile.measuring import Measuring
 from tinycompile.progress import step
 from tinycompile.search.architecture import Choice
 from tinycompile.search.cluster import Cluster, opened
@@ -46,8 +47,9 @@ class Outcome:
 
     def save(self, folder: Path) -> None:
         """As JSON."""
+        firmware = self.best.firmware
         facts = {
-            "front": [asdict(each) for each in self.front],
+            "front": [{**asdict(each), "firmware": firmware.get(each.number)} for each in self.front],
             "best": self.best.as_dict(),
             "widths": None if self.slimmed is None else self.slimmed.as_dict(),
             "candidates": [asdict(each) for each in self.candidates],
@@ -99,8 +101,9 @@ def _searched(
     search: Search, name: str, data: Data, pool: Pool | Cluster, progress: Callable[[str], None]
 ) -> list[Candidate]:
     space = load_space(search.space, search.resolutions)
-    prices = Prices(space, data.shape, data.classes, search.target, search.limits, search.measure)
-    unmeasured = replace(prices, measure=False)  # many networks that aren't candidates
+    measure: Measuring = "whole" if search.measure else "none"
+    prices = Prices(space, data.shape, data.classes, search.target, search.limits, measure, progress)
+    unmeasured = prices.unmeasured()
     likely = _chosen(search, unmeasured, pool, progress).probabilities if search.sampler == "direct" else None
     storage = search.storage or search.output / STUDY
     study = Study(storage, space, search.sampler, search.seed, prices, name, likely)
@@ -184,15 +187,19 @@ def _candidates(search: Search, study: Study) -> list[Candidate]:
     return found
 
 
-def front_lines(front: Sequence[Candidate]) -> list[str]:
-    """For people: a table."""
+def front_lines(front: Sequence[Candidate], firmware: Mapping[int, Mapping[str, int]]) -> list[str]:
+    """For people: a table.
+
+    Args:
+        firmware: what that of finalists takes, by number.
+    """
     lines = [f"{'accuracy':>9} {'instructions':>13} {'RAM':>8} {'flash':>8}  configuration"]
     for each in front:
-        figures = each.figures
+        figures = firmware.get(each.number, each.figures)
         config = " ".join(f"{name}={value}" for name, value in each.config.items())
         lines.append(
             f"{each.accuracy:9.2%} {figures['instructions']:13,} {figures['ram_bytes']:8,} "
-            f"{figures['flash_bytes']:8,}  {config}"
+            f"{figures['flash_bytes']:8,}  {config}{', as built' if each.number in firmware else ''}"
         )
     return lines
 

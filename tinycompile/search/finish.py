@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinycompile.costing import costs_of_files
 from tinycompile.errors import DoesNotFitError, QuantizationWarning, ToolMissingError, UsageError
 from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
@@ -17,6 +18,7 @@ from tinycompile.pipeline import compile as build_firmware
 from tinycompile.search.cluster import Cluster
 from tinycompile.search.data import CALIBRATION, save_calibration, save_labelled
 from tinycompile.search.pool import Pool
+from tinycompile.search.pricing import BEST
 from tinycompile.search.resolution import sample_shape
 from tinycompile.search.settings import Search
 from tinycompile.search.study import Candidate
@@ -29,16 +31,31 @@ class Finalist:
 
     Attributes:
         accuracy, int8_accuracy: the means over the folds, of its floats and quantised.
+        firmware: what its firmware takes, of each fold's int8 model as it would be built: the most of `ram_bytes`,
+            `flash_bytes` and `instructions`; None where that isn't known.
+        excess: by what such a firmware exceeds a limit, in words.
     """
 
     candidate: Candidate
     accuracy: float
     int8_accuracy: float
+    firmware: dict[str, int] | None = None
+    excess: str = ""
 
     @property
-    def rank(self) -> tuple[float, int]:
-        """The best is the least."""
-        return -self.int8_accuracy, self.candidate.figures["instructions"]
+    def rank(self) -> tuple[bool, float, int]:
+        """The best is the least; those that exceed a limit come last."""
+        figures = self.firmware or self.candidate.figures
+        return bool(self.excess), -self.int8_accuracy, figures["instructions"]
+
+    def line(self) -> str:
+        """For people."""
+        figures = self.firmware or self.candidate.figures
+        return (
+            f"{self.accuracy:.2%}, int8 {self.int8_accuracy:.2%}; {figures['instructions']:,} instructions, "
+            f"{figures['ram_bytes']:,} bytes of RAM, {figures['flash_bytes']:,} of flash"
+            f"{' as built' if self.firmware else ''}{f'; its firmware {self.excess}' if self.excess else ''}"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +77,11 @@ class Finished:
     ram_bytes: int
     flash_bytes: int
     sample: tuple[int, ...]
+
+    @property
+    def firmware(self) -> dict[int, dict[str, int]]:
+        """What finalists' firmware takes, by the candidate's number, as far as that is known."""
+        return {each.candidate.number: each.firmware for each in self.finalists if each.firmware is not None}
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -90,13 +112,11 @@ def finished(
         UsageError: none keeps them once it is built.
     """
     bench = Bench.of(search.setup)
-    finalists = trained(front, search, pool, len(bench.data.folds))
-    for each in finalists:
-        instructions = each.candidate.figures["instructions"]
-        progress(
-            f"finalist with {instructions:,} instructions, after {search.final_epochs} epochs: "
-            f"{each.accuracy:.2%}, int8 {each.int8_accuracy:.2%}"
-        )
+    folds = len(bench.data.folds)
+    finalists = list[Finalist]()
+    for each in trained(front, search, pool, folds):
+        finalists.append(priced(each, search, folds))
+        progress(f"finalist after {search.final_epochs} epochs: {finalists[-1].line()}")
     excess = ""
     for finalist in sorted(finalists, key=lambda f: f.rank):
         built = _built(bench, finalist, search)
@@ -114,10 +134,27 @@ def trained(front: Sequence[Candidate], search: Search, pool: Pool | Cluster, fo
     for _ in pool.run([task for task in tasks if task.reached(search.output) is None]):
         pass
     reached = {(task.number, task.fold): task.reached(search.output) or (0.0, 0.0) for task in tasks}
-    return [
-        Finalist(each, *(sum(reached[each.number, fold][i] for fold in range(folds)) / folds for i in range(2)))
-        for each in front
-    ]
+
+    def mean(each: Candidate, which: int) -> float:
+        return sum(reached[each.number, fold][which] for fold in range(folds)) / folds
+
+    return [Finalist(each, mean(each, 0), mean(each, 1)) for each in front]
+
+
+def priced(finalist: Finalist, search: Search, folds: int) -> Finalist:
+    """With what its firmware takes, by the int8 model of each fold: who trained it doesn't need a compiler."""
+    options, limits, candidate = search.limits.options(search.target), search.limits, finalist.candidate
+    tasks = [Final(candidate.number, candidate.config, fold, search.final_epochs) for fold in range(folds)]
+    try:
+        pairs = [costs_of_files([task.model(search.output)], options, measure="whole")[0] for task in tasks]
+    except DoesNotFitError as error:
+        return replace(finalist, excess=f"does not fit: {error.what}")
+    except ToolMissingError:
+        return finalist
+    found = [cost for _, cost in pairs]
+    names = "ram_bytes", "flash_bytes", "instructions"
+    figures = {name: max(getattr(cost, name) for cost in found) for name in names}
+    return replace(finalist, firmware=figures, excess=limits.exceeded_by(*figures.values()))
 
 
 def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
@@ -126,7 +163,7 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
     recipe = replace(search.recipe, epochs=search.final_epochs)
     judged = data.test or data.folds[0][1]
     trained, accuracy = bench.trained(finalist.candidate.config, None, judged, recipe, seed=search.seed)
-    onnx_module().save(trained, str(folder / "best.onnx"))
+    onnx_module().save(trained, str(folder / f"{BEST}.onnx"))
     calib = save_calibration(folder / "calib.npz", data.known.seen_by(trained), CALIBRATION)
     tested = None if data.test is None else save_labelled(folder / "test.npz", data.test.seen_by(trained))
     options = limits.options(search.target)
@@ -134,7 +171,7 @@ def _built(bench: Bench, finalist: Finalist, search: Search) -> Finished | str:
         warnings.simplefilter("ignore", QuantizationWarning)
         try:
             build = build_firmware(
-                folder / "best.onnx",
+                folder / f"{BEST}.onnx",
                 search.target,
                 output=folder / "firmware",
                 force=True,

@@ -68,17 +68,19 @@ def parts_of(space: Space, by: Mapping[str, Sequence[Value]]) -> list[tuple[str,
 
 
 def compared(
-    parts: Sequence[tuple[str, Space]], prices: Callable[[Space], Prices], count: int, seed: int
+    parts: Sequence[tuple[str, Space]], prices: Callable[[Space, str], Prices], count: int, seed: int
 ) -> list[Part]:
     """The parts, that with the most multiply-accumulates first.
 
     Args:
-        prices: of a space's choices. count: networks that are sampled of each; of small parts fewer are different.
+        prices: of a space's choices; what is said while they are found begins with the text.
+        count: networks that are sampled of each; of small parts fewer are different.
     """
     found = list[Part]()
     for number, (name, space) in enumerate(parts, 1):
-        step(f"pricing networks of {name}, {number} of {len(parts)}")
-        priced, random = prices(space), np.random.default_rng(seed)
+        title = f"{name}, {number} of {len(parts)}: "
+        step(f"{title}pricing networks")
+        priced, random = prices(space, title), np.random.default_rng(seed)
         known = {each.key: each for each in (priced(space.sampled(random)) for _ in range(count))}
         real = [each for each in known.values() if not each.is_none]
         macs = sorted(each.figures["macs"] for each in real if each.figures is not None and each.fits)

@@ -52,6 +52,7 @@ def save_page(
             limits=_limits(search),
             picture=picture([line], marks, "instructions of an inference", "accuracy in %"),
             front=front,
+            firmware=best.firmware if best else {},
         )
     )
     replace_file(search.output / PAGE, page)

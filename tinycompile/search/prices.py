@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ import numpy as np
 from tinycompile.copy_choice import STACK_BYTES
 from tinycompile.costing import OTHER_RAM_BYTES, Cost
 from tinycompile.errors import DoesNotFitError, UsageError
+from tinycompile.measuring import Measuring
 from tinycompile.options import Options
+from tinycompile.progress import step
 from tinycompile.search.pricing import price
 from tinycompile.search.resolution import sample_shape
 from tinycompile.search.space import Config, NoNetwork, Space
@@ -24,6 +27,12 @@ _FAR = 10.0
 
 _UNSURE = 0.25
 """By how much an estimate may exceed a limit that a measured network keeps."""
+
+_LITTLE = 0.01
+"""The excess of a firmware that has no room, where its estimate has."""
+
+_LINE, _MEASURED_LINE = 100, 10
+"""Networks after each of which there is a line: some seconds."""
 
 _DRAWN = 8
 """Choices that are looked at for one that fits."""
@@ -84,7 +93,8 @@ class Prices:
 
     Args:
         shape, classes: as `Space.network` takes them.
-        measure: whether layers are measured, those of networks that are near enough to the limits.
+        measure: as `cost` takes it, of networks that are near enough to the limits.
+        told: how many were priced, now and then; every one is a `step`. title: what both begin with.
     """
 
     space: Space
@@ -92,7 +102,9 @@ class Prices:
     classes: int
     target: str
     limits: Limits
-    measure: bool = False
+    measure: Measuring = "none"
+    told: Callable[[str], None] | None = None
+    title: str = ""
     _known: dict[str, Priced] = field(default_factory=dict[str, Priced])
 
     def __post_init__(self) -> None:
@@ -109,7 +121,12 @@ class Prices:
         key = _key_of(proto, self.shape)
         if key not in self._known:
             self._known[key] = self._priced(proto, key, where)
+            self._say()
         return self._known[key]
+
+    def unmeasured(self) -> Prices:
+        """Of many networks that aren't candidates: by estimates, which aren't mistaken for these prices."""
+        return replace(self, measure="none", _known={})
 
     def population(self, count: int, seed: int) -> list[Config]:
         """Choices that fit, at random; fewer where few do."""
@@ -146,14 +163,29 @@ class Prices:
             hint="larger --ram, --flash or --instructions, or smaller values of the space's parameters",
         )
 
+    def _say(self) -> None:
+        """How many there are, after each; a line for some of them."""
+        priced = list(self._known.values())
+        text = f"{self.title}priced {len(priced):,} networks, of which {sum(each.fits for each in priced):,} fit"
+        step(text)
+        if self.told is not None and len(priced) % (_LINE if self.measure == "none" else _MEASURED_LINE) == 0:
+            self.told(text)
+
     def _priced(self, proto: Any, key: str, where: str) -> Priced:
-        ends = (1, *self.shape), (1, self.classes)
+        ends, estimates = ((1, *self.shape), (1, self.classes)), list[Cost]()
+
+        def near(estimate: Cost) -> bool:
+            estimates.append(estimate)
+            return max(self.limits.excess(estimate)) <= _UNSURE
+
         try:
-            found = price(proto, self._board, self._options, where, ends)
-            if self.measure and max(self.limits.excess(found)) <= _UNSURE:
-                found = price(proto, self._board, self._options, where, ends, "all")
+            found = price(proto, self._board, self._options, where, ends, self.measure, near)
+            excess = self.limits.excess(found)
         except DoesNotFitError:
-            return Priced(None, (_FAR,) * COUNT, key)
+            if not estimates:
+                return Priced(None, (_FAR,) * COUNT, key)
+            found = estimates[0]  # the linker had no room for what should have fitted
+            excess = tuple(max(each, _LITTLE) for each in self.limits.excess(found))
         figures = {
             "instructions": found.instructions,
             "ram_bytes": found.ram_bytes,
@@ -161,7 +193,7 @@ class Prices:
             "macs": found.macs,
             "weights_bytes": found.weights_bytes,
         }
-        return Priced(figures, self.limits.excess(found), key)
+        return Priced(figures, excess, key)
 
 
 def _key_of(proto: Any, shape: tuple[int, ...]) -> str:

@@ -6,17 +6,22 @@ layers are priced with typical weights (`typical.py`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from tinycompile.costing import Cost, Measuring, cost_of
+from tinycompile.costing import Cost, cost_of
 from tinycompile.errors import UsageError
 from tinycompile.frontend.onnx import import_model
 from tinycompile.frontend.onnx_file import static_model
 from tinycompile.ir import Graph
+from tinycompile.measuring import Measuring
 from tinycompile.options import Options
 from tinycompile.passes.io import int8_io
 from tinycompile.quantize.assumed import assumed_qdq
 from tinycompile.targets import Board
+
+BEST = "best"
+"""What the firmware of a search calls its network."""
 
 
 def typically_quantized(proto: Any, where: str = "the candidate") -> Graph:
@@ -39,12 +44,13 @@ def price(
     where: str = "the candidate",
     ends: tuple[tuple[int, ...], tuple[int, ...]] | None = None,
     measure: Measuring = "none",
+    near: Callable[[Cost], bool] | None = None,
 ) -> Cost:
     """What a float model would cost, quantised and built.
 
     Args:
         ends: shapes that its only input and its only output must have, or fewer rows and columns; None for any.
-        measure: as `cost` takes it.
+        measure, near: as `cost_of` takes them.
 
     Raises:
         DoesNotFitError: there is no room for its arena. UsageError: it has other ends. Others as `typically_quantized`.
@@ -58,7 +64,8 @@ def price(
             why="samples and their classes are from {} to {}".format(*ends),
             hint="a network for the shape and the number of classes that `build` is given",
         )
-    return cost_of(int8_io(graph) if options.io == "int8" else graph, board, options, exact=False, measure=measure)
+    graph = int8_io(graph) if options.io == "int8" else graph
+    return cost_of(graph, board, options, exact=False, measure=measure, near=near, name=BEST)
 
 
 def _has(found: list[list[tuple[int, ...]]], ends: tuple[tuple[int, ...], tuple[int, ...]]) -> bool:

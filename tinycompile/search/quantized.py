@@ -12,8 +12,8 @@ from tinycompile.quantize import quantize
 from tinycompile.search.data import CALIBRATION, Part, save_calibration, save_labelled
 
 
-def quantized_accuracy(proto: Any, part: Part, judged: Part, stem: Path) -> float:
-    """Of the int8 model that `quantize` makes.
+def quantized(proto: Any, part: Part, judged: Part, stem: Path) -> tuple[Any, float]:
+    """(int8 model that `quantize` makes, its accuracy).
 
     Args:
         part: samples to calibrate with. stem: of temporary files.
@@ -30,4 +30,4 @@ def quantized_accuracy(proto: Any, part: Part, judged: Part, stem: Path) -> floa
         file.unlink()
     if found.accuracy is None:
         raise AssertionError("labelled samples give an accuracy")
-    return found.accuracy.int8_value
+    return found.proto, found.accuracy.int8_value

@@ -16,12 +16,14 @@ from typing import Any, cast
 import numpy as np
 
 from tinycompile.errors import TinycompileError, UsageError
+from tinycompile.frontend.onnx_module import onnx_module
 from tinycompile.ir import Array
 from tinycompile.report.document import replace_file
 from tinycompile.search.architecture import Choice, train_architecture
 from tinycompile.search.cost_table import CostTable
 from tinycompile.search.data import Data, Part
-from tinycompile.search.quantized import quantized_accuracy
+from tinycompile.search.pricing import BEST
+from tinycompile.search.quantized import quantized
 from tinycompile.search.space import Config, Space, Value, load_space
 from tinycompile.search.supernet import train_supernet, with_inherited
 from tinycompile.search.torch_network import torch_module
@@ -153,10 +155,14 @@ class Final:
         """Where it is said what it reached."""
         return Path(folder) / "finalists" / f"{self.number:05}.{self.fold}.{self.epochs}.json"
 
+    def model(self, folder: str | Path) -> Path:
+        """Where its int8 model is, called as the search's best."""
+        return self.path(folder).with_suffix("") / f"{BEST}.onnx"
+
     def reached(self, folder: str | Path) -> tuple[float, float] | None:
         """The accuracy of its floats and of int8; None where it hasn't been trained."""
         path = self.path(folder)
-        if not path.exists():
+        if not path.exists() or not self.model(folder).exists():  # which older searches didn't keep
             return None
         floats, int8 = json.loads(path.read_text())
         return floats, int8
@@ -320,8 +326,12 @@ class Bench:
         path = task.path(self.setup.folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps([floats, quantized_accuracy(trained, part, judged, temporary)]))
-        temporary.replace(path)
+        model, int8 = quantized(trained, part, judged, temporary)
+        task.model(self.setup.folder).parent.mkdir(exist_ok=True)
+        onnx_module().save(model, str(temporary))
+        temporary.replace(task.model(self.setup.folder))
+        temporary.write_text(json.dumps([floats, int8]))
+        temporary.replace(path)  # the last: what has it is complete
         return task
 
     def _supernet(self, task: Shared) -> Shared:

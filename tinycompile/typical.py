@@ -22,7 +22,7 @@ import numpy as np
 
 from tinycompile.ir import Array, Op, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Constant, Deferred, Kernel
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel
 from tinycompile.kernels.cover import Fused, parts_of
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
@@ -33,6 +33,12 @@ from tinycompile.targets.core import Core
 
 KEPT_PRICES = 20_000
 """Signatures whose kernels are kept; they hold no arrays."""
+
+RECENT_SITES = 4
+"""Typical sites that are kept with their arrays: those of the node whose kernels are being made."""
+
+RECENT_ROWS = 64
+"""Numbers of products per output whose typical weights are kept."""
 
 _INPUT_DEVIATION, _OUTPUT_DEVIATION = 32.0, 32.0
 """Standard deviations in steps of the types: a quarter of what int8 reaches, as trained layers have them."""
@@ -69,12 +75,23 @@ def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
     Raises:
         UnsupportedError: as `kernels_of`.
     """
-    return list(_kept(Priced(site, core)))
+    return list(kernels_of_priced(Priced(site, core)))
 
 
 @lru_cache(KEPT_PRICES)
-def _kept(priced: Priced) -> tuple[Kernel, ...]:
-    return without_values(lambda: kernels_of(typical(priced.site), priced.core))
+def kernels_of_priced(priced: Priced) -> tuple[Kernel, ...]:
+    """As `typical_kernels_of`."""
+    return without_values(lambda: kernels_of(typical_site(priced), priced.core))
+
+
+@lru_cache(RECENT_SITES)
+def typical_site(priced: Priced) -> Site:
+    """`typical` of the site: the same object for all who ask about one node, which kernels know layers by."""
+    return typical(priced.site)
+
+
+class Remade(Deferred):
+    """An array whose kernel is made again when somebody reads it."""
 
 
 def without_values(make: Callable[[], Sequence[Kernel]]) -> tuple[Kernel, ...]:
@@ -85,17 +102,29 @@ def without_values(make: Callable[[], Sequence[Kernel]]) -> tuple[Kernel, ...]:
     Args:
         make: the kernels, the same ones each time.
     """
-    return tuple(
-        kernel.but(constants=tuple(_sized(c, make, number, i) for i, c in enumerate(kernel.constants)))
-        for number, kernel in enumerate(make())
-    )
+    return tuple(_sized_all(kernel, make, number) for number, kernel in enumerate(make()))
+
+
+def _sized_all(kernel: Kernel, make: Callable[[], Sequence[Kernel]], number: int) -> Kernel:
+    function = kernel.function
+    if function is not None and not function.is_made:
+        own = function  # what makes it may hold arrays
+        function = Function.later(own.stem, own.parameters, lambda: _function(make()[number]))
+    constants = tuple(_sized(c, make, number, i) for i, c in enumerate(kernel.constants))
+    return kernel.but(function=function, constants=constants)
+
+
+def _function(kernel: Kernel) -> Function:
+    if kernel.function is None:
+        raise ValueError(f"{kernel.variant} has no function any more")
+    return kernel.function
 
 
 def _sized(constant: Constant, make: Callable[[], Sequence[Kernel]], kernel: int, index: int) -> Constant:
-    if constant.of_shapes:
+    if constant.of_shapes or isinstance(constant.content, Remade):
         return constant
     (size,), dtype = constant.layout
-    return replace(constant, content=Deferred(size, dtype, lambda: make()[kernel].constants[index].values))
+    return constant.made_by(Remade(size, dtype, lambda: make()[kernel].constants[index].values))
 
 
 def is_linear(site: Site) -> bool:
@@ -219,6 +248,7 @@ def _typical(site: Site, alone: bool = True) -> Site:
     )
 
 
+@lru_cache(RECENT_ROWS)
 def _rows(taps: int, per_tensor: bool) -> tuple[Array, float]:
     """Weights (_PERIOD, taps) of the channels that differ, the largest of each or of all 127; their deviation."""
     normal = np.resize(_weights(), (_PERIOD, taps)).astype(np.float64)

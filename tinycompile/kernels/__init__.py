@@ -91,10 +91,7 @@ def kernels_for(
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    choices = [
-        known[node] if node in known else offer(replace(graph.site(node), latitude=latitude), core)
-        for node in graph.nodes
-    ]
+    choices = [known[node] if node in known else offer(_site(graph, node, latitude), core) for node in graph.nodes]
     problems = [
         (_label(node), f"no kernel for this variant on {core.name}")
         for node, found in zip(graph.nodes, choices, strict=True)
@@ -103,6 +100,11 @@ def kernels_for(
     if problems:
         raise UnsupportedError(problems, where=graph.name)
     return choices
+
+
+def _site(graph: Graph, node: Node, latitude: Latitude | None) -> Site:
+    site = graph.site(node)
+    return site if latitude is None else replace(site, latitude=latitude)
 
 
 class Covers:
@@ -150,7 +152,7 @@ class Covers:
 
     def _kernels_of(self, graph: Graph, node: Node) -> list[Kernel]:
         """Of a fused node; the same nodes have the same name, operators and types."""
-        site = replace(graph.site(node), latitude=self._latitude)
+        site = _site(graph, node, self._latitude)
         key = (node.name, node.op.title, *map(str, site.sig.inputs))
         if key not in self._known:
             self._known[key] = self._offer(site, self._core)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
 from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
@@ -149,7 +149,7 @@ def _lanes_of(layer: LinearLayer, direct: bool) -> Lanes | None:
     requant = RequantBlock.of(plan)
     if requant is None:
         return None
-    return Lanes(layer, direct, plan, replace(requant, apart=layer.adds_bias))
+    return Lanes(layer, direct, plan, replace(requant, apart=True) if layer.adds_bias else requant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -370,12 +370,7 @@ class Rows:
         return 0 if self.direct else 8 * self.lanes.groups
 
     def _group(self, channels: int) -> Work:
-        """Of 4 inputs and 8 or 4 channels."""
-        if self.direct:
-            load, two = (Work(10, 10) if self.core.strict else Work(4, 2)), Work(7, 5)
-        else:
-            load, two = (Work(2, 1), Work(8, 4)) if self.core.issue.single_loads else (Work(1, 1), Work(7, 5))
-        return load + channels // 2 * two
+        return group_work(channels, direct=self.direct, strict=self.core.strict, single=self.core.issue.single_loads)
 
     def _block(self, channels: int) -> Work:
         groups = self.lanes.groups
@@ -431,15 +426,20 @@ class Rows:
         """All channels of a row, then the next row."""
         parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
         used = parameters[:3] if self.direct else parameters
-        function = struct_call(
-            f"fully_connected_{self.name}_{self.rows}x{self.inputs}_{self.outputs}",
-            f"tc_lane_fully_connected{'_direct' if self.direct else ''}_s8",
-            "tc_lane_fully_connected.h",
+        stem = f"fully_connected_{self.name}_{self.rows}x{self.inputs}_{self.outputs}"
+        function = Function.later(
+            stem,
             used,
-            (Struct("tc_lane_fully_connected_shape", self.shape),),
-            "Fully connected layer by the byte-lane product, 8 channels in registers.",
-            (*names_of(used), *self.block_names),
-            self.definitions,
+            lambda: struct_call(
+                stem,
+                f"tc_lane_fully_connected{'_direct' if self.direct else ''}_s8",
+                "tc_lane_fully_connected.h",
+                used,
+                (Struct("tc_lane_fully_connected_shape", self.shape),),
+                "Fully connected layer by the byte-lane product, 8 channels in registers.",
+                (*names_of(used), *self.block_names),
+                self.definitions,
+            ),
         )
         work, outputs = self.work, self.outputs
         return Kernel(
@@ -456,6 +456,16 @@ class Rows:
             notes={"requantisation": self.lanes.plan.form},
             requant=self.lanes.plan.shape_in_code,
         )
+
+
+@cache
+def group_work(channels: int, *, direct: bool, strict: bool, single: bool) -> Work:
+    """Of 4 inputs and 8 or 4 channels of `Rows`, on a core with `Core.strict` and `Issue.single_loads`."""
+    if direct:
+        load, two = (Work(10, 10) if strict else Work(4, 2)), Work(7, 5)
+    else:
+        load, two = (Work(2, 1), Work(8, 4)) if single else (Work(1, 1), Work(7, 5))
+    return load + channels // 2 * two
 
 
 def _rows_kernel(site: Site, core: Core, *, direct: bool, together: int = SHORT_ROUND) -> Kernel | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.base import CodeSize, Constant, Deferred, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, reach_fields, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.lane import Lanes
@@ -62,6 +62,10 @@ class Blocks:
     @property
     def sizes(self) -> list[int]:
         return [4] * self.fours + [3] * self.threes + ([self.rest] if self.rest else [])
+
+    @property
+    def count(self) -> int:
+        return self.fours + self.threes + (1 if self.rest else 0)
 
     @property
     def counts(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -300,6 +304,7 @@ class Convolution:
         sizes = {kind: size for kind, (pixels, size) in kinds if pixels not in self.made}
         return {name: sizes[kind] for kind, (name, _) in self._functions.items() if kind in sizes}
 
+    @cached_property
     def hot(self) -> tuple[HotFunction, ...]:
         """Block functions that are made for the layer."""
         made = ((self.made[pixels], count) for pixels, count in self.blocks.counts if pixels in self.made)
@@ -318,15 +323,20 @@ class Convolution:
 
     def kernel(self, variant: str) -> Kernel:
         """All channels of a block, then the next block."""
-        function = struct_call(
-            f"conv2d_lane_{self.stem}",
-            "tc_lane_conv2d_s8",
-            "tc_lane_conv2d.h",
+        stem = f"conv2d_lane_{self.stem}"
+        function = Function.later(
+            stem,
             PARAMETERS,
-            (Struct("tc_lane_conv2d_shape", self.shape),),
-            "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
-            (*names_of(PARAMETERS), *self.names[1:]),
-            tuple(self.definitions),
+            lambda: struct_call(
+                stem,
+                "tc_lane_conv2d_s8",
+                "tc_lane_conv2d.h",
+                PARAMETERS,
+                (Struct("tc_lane_conv2d_shape", self.shape),),
+                "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
+                (*names_of(PARAMETERS), *self.names[1:]),
+                tuple(self.definitions),
+            ),
         )
         work = self.work
         return Kernel(
@@ -339,8 +349,8 @@ class Convolution:
             spared_by_rows=self.edges[1] * self.edge_cost,
             code_bytes=self.code_bytes,
             code=CodeSize(self.code_bytes, self.shared_code),
-            hot=self.hot(),
-            sweeps=Sweeps(len(self.blocks.sizes), between=self.scratch_bytes),
+            hot=self.hot,
+            sweeps=Sweeps(self.blocks.count, between=self.scratch_bytes),
             overlap={0: self.distance},
             notes={"requantisation": self.lanes.plan.form},
             requant=self.lanes.plan.shape_in_code,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.lane import Lanes
@@ -156,6 +156,7 @@ class Pointwise:
     def code_bytes(self) -> int:
         return _code_bytes(self.made, self.core)
 
+    @cached_property
     def hot(self) -> tuple[HotFunction, ...]:
         """All blocks of 4 in one function: each is expanded, then its products follow in a loop."""
         product, expansion = product_bytes(self.made, self.lanes.requant, self.core), 68 * self.made.groups
@@ -175,16 +176,20 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
     layer = Pointwise.of(site, core)
     if layer is None:
         return None
-    every, _, three = layer.names
-    function = struct_call(
-        f"conv2d_pointwise_{layer.stem}",
-        "tc_lane_pointwise_s8",
-        "tc_lane_pointwise.h",
+    stem = f"conv2d_pointwise_{layer.stem}"
+    function = Function.later(
+        stem,
         PARAMETERS,
-        (Struct("tc_lane_conv2d_shape", layer.shape),),
-        "Pointwise convolution by the byte-lane product, all blocks of 4 pixels in one call.",
-        (*names_of(PARAMETERS), every, three),
-        tuple(layer.definitions),
+        lambda: struct_call(
+            stem,
+            "tc_lane_pointwise_s8",
+            "tc_lane_pointwise.h",
+            PARAMETERS,
+            (Struct("tc_lane_conv2d_shape", layer.shape),),
+            "Pointwise convolution by the byte-lane product, all blocks of 4 pixels in one call.",
+            (*names_of(PARAMETERS), *layer.names[::2]),
+            tuple(layer.definitions),
+        ),
     )
     sig, blocks, work = site.sig, layer.blocks, layer.work
     return Kernel(
@@ -195,8 +200,8 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=layer.code_bytes,
-        hot=layer.hot(),
-        sweeps=Sweeps(len(blocks.sizes), between=layer.scratch_bytes),
+        hot=layer.hot,
+        sweeps=Sweeps(blocks.count, between=layer.scratch_bytes),
         overlap={0: blockwise_distance(layer.op.stride, layer.op.padding, sig.input.shape, sig.output.shape, blocks)},
         notes={"requantisation": layer.lanes.plan.form},
         requant=layer.lanes.plan.shape_in_code,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Kernel, Sweeps, safe_distance, tiling_for
+from tinycompile.kernels.base import Function, Kernel, Sweeps, safe_distance, tiling_for
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.lane import LONG_ROUND, SHORT_ROUND, Rows, row_steps
 from tinycompile.kernels.lane_conv2d import PARAMETERS
-from tinycompile.kernels.staged import LINE_SPARE, LINE_WORDS, copy_work, read_once
+from tinycompile.kernels.staged import LINE_SPARE, LINE_WORDS, copies_work, read_once
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -57,21 +57,29 @@ def row_tiles_kernel(layer: Rows, blocks: int, places: int) -> Kernel:
     """
     words, tiles = layer.block_words, -(-layer.blocks // blocks)
     copy, room = -(-layer.scratch_bytes // 8) * 2, -(-blocks * words // LINE_WORDS) * LINE_WORDS
-    shape = {"layer": layer.shape, "blocks": blocks, "copy": copy, "spacing": room if places == 2 else 0}
-    function = struct_call(
-        f"fully_connected_tiles_{layer.rows}x{layer.inputs}_{layer.outputs}",
-        "tc_lane_row_tiles_s8",
-        "tc_lane_row_tiles.h",
+    stem, spacing = f"fully_connected_tiles_{layer.rows}x{layer.inputs}_{layer.outputs}", room if places == 2 else 0
+    function = Function.later(
+        stem,
         PARAMETERS,
-        (Struct("tc_lane_row_tiles_shape", shape),),
-        f"Fully connected layer by the byte-lane product, output channels in {tiles} tiles of weights in RAM.",
-        (*names_of(PARAMETERS), layer.block_names[0]),
-        layer.definitions,
+        lambda: struct_call(
+            stem,
+            "tc_lane_row_tiles_s8",
+            "tc_lane_row_tiles.h",
+            PARAMETERS,
+            (
+                Struct(
+                    "tc_lane_row_tiles_shape",
+                    {"layer": layer.shape, "blocks": blocks, "copy": copy, "spacing": spacing},
+                ),
+            ),
+            f"Fully connected layer by the byte-lane product, output channels in {tiles} tiles of weights in RAM.",
+            (*names_of(PARAMETERS), layer.block_names[0]),
+            layer.definitions,
+        ),
     )
     again = layer.rows * (40 + layer.scratch_bytes) if layer.rows > 1 else 30
     work = layer.work + (tiles - 1) * again + tiles * Work(60, 60)
-    for block in range(0, layer.blocks, blocks):
-        work += copy_work(4 * words * min(blocks, layer.blocks - block))
+    work += copies_work(layer.blocks, blocks, 4 * words)
     alone = layer.rows == 1  # it is expanded before anything is written
     return Kernel(
         f"fully_connected_{layer.name}_tiles",

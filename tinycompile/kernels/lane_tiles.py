@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Kernel, Sweeps, tiling_for
+from tinycompile.kernels.base import Function, Kernel, Sweeps, tiling_for
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.lane_conv2d import PARAMETERS, Convolution
 from tinycompile.kernels.lane_pointwise import Pointwise
-from tinycompile.kernels.staged import LINE_SPARE, LINE_WORDS, copy_work, read_once
+from tinycompile.kernels.staged import LINE_SPARE, LINE_WORDS, copies_work, read_once
 from tinycompile.kernels.work import Work
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
@@ -72,24 +72,27 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int, *, kee
     tiles, copy = -(-total // pairs), -(-(layer.scratch_bytes + keeps * max(0, kept)) // 8) * 2
     room = -(-pairs * record // LINE_WORDS) * LINE_WORDS
     spacing = room if places == 2 else 0
-    shape = {"conv": layer.shape, "pairs": pairs, "copy": copy, "spacing": spacing, "keeps": int(keeps)}
-    function = struct_call(
-        f"conv2d_tiles_{layer.stem}",
-        "tc_lane_tiles_s8",
-        "tc_lane_tiles.h",
+    stem, own = f"conv2d_tiles_{layer.stem}", {"pairs": pairs, "copy": copy, "spacing": spacing, "keeps": int(keeps)}
+    function = Function.later(
+        stem,
         PARAMETERS,
-        (Struct("tc_lane_tiles_shape", shape),),
-        f"Convolution by the byte-lane product, output channels in {tiles} tiles whose weights are copied to RAM.",
-        (*names_of(PARAMETERS), *layer.names),
-        tuple(layer.definitions),
+        lambda: struct_call(
+            stem,
+            "tc_lane_tiles_s8",
+            "tc_lane_tiles.h",
+            PARAMETERS,
+            (Struct("tc_lane_tiles_shape", {"conv": layer.shape, **own}),),
+            f"Convolution by the byte-lane product, output channels in {tiles} tiles whose weights are copied to RAM.",
+            (*names_of(PARAMETERS), *layer.names),
+            tuple(layer.definitions),
+        ),
     )
-    again = 10 * len(blocks.sizes) if keeps else layer.expansions
+    again = 10 * blocks.count if keeps else layer.expansions
     work = layer.work + (tiles - 1) * (60 + again) + tiles * Work(40, 40)
     if isinstance(layer, Pointwise):
         work += tiles * blocks.fours * 40  # a call for each block
-    for pair in range(0, total, pairs):
-        work += copy_work(4 * record * min(pairs, total - pair))
-    expanded = f"{len(blocks.sizes)} blocks of pixels inside, expanded {'once' if keeps else 'for each tile'}"
+    work += copies_work(total, pairs, 4 * record)
+    expanded = f"{blocks.count} blocks of pixels inside, expanded {'once' if keeps else 'for each tile'}"
     return Kernel(
         ("conv2d_lane_tiles" if isinstance(layer, Convolution) else "conv2d_pointwise_tiles") + "_kept" * keeps,
         function,
@@ -98,9 +101,9 @@ def tiles_kernel(layer: Convolution | Pointwise, pairs: int, places: int, *, kee
         instructions=work.instructions,
         cycles=work.cycles_on(layer.core),
         code_bytes=layer.code_bytes + 160,
-        hot=layer.hot(),
+        hot=layer.hot,
         sweeps=Sweeps(1),
-        copies=Sweeps(len(blocks.sizes), 4 * pairs * record, layer.scratch_bytes),
+        copies=Sweeps(blocks.count, 4 * pairs * record, layer.scratch_bytes),
         ahead=places == 2,
         notes={
             "requantisation": layer.lanes.plan.form,

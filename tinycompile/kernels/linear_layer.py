@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
@@ -249,7 +249,7 @@ class LinearLayer:
             self._solved[key] = self._solve(pre, forms, start_fixed, factor, shift)
         plan = self._solved[key]
         start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
-        return replace(plan, start=start)
+        return plan.starting_at(start)
 
     def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool, factor: int, shift: int | None) -> RequantPlan:
         if self._different is not self:

@@ -36,6 +36,12 @@ def copy_work(size: int) -> Work:
     return Work(25 + size // 8, 25 + size * 22 // 32)
 
 
+def copies_work(count: int, together: int, size: int) -> Work:
+    """Of copies of tiles: of `count` pieces of `size` bytes, so many `together` in each tile but for the last."""
+    whole, rest = divmod(count, together)
+    return whole * copy_work(size * together) + (copy_work(size * rest) if rest else Work(0, 0))
+
+
 def filled_otherwise(tiled: Kernel, copied: Sequence[int], each: Work, work: Work) -> Kernel:
     """A kernel that copies tiles of its weights to RAM, made one that fills them in another way.
 
@@ -99,7 +105,16 @@ def _first(kernel: Kernel) -> int:
 
 def _function(kernel: Kernel, function: Function, arrays: Sequence[bool]) -> Function:
     """Copies, then calls the kernel's own function."""
-    own = function.parameters if kernel.scratch_bytes else (*function.parameters, "void *scratch")
+    stem, own = f"staged_{function.stem}", _parameters(kernel, function)
+    return Function.later(stem, own, lambda: _made(kernel, function, arrays))
+
+
+def _parameters(kernel: Kernel, function: Function) -> tuple[str, ...]:
+    return function.parameters if kernel.scratch_bytes else (*function.parameters, "void *scratch")
+
+
+def _made(kernel: Kernel, function: Function, arrays: Sequence[bool]) -> Function:
+    own = _parameters(kernel, function)
     first = len(own) - 1 - len(kernel.constants)
     arguments, copies, at = names_of(function.parameters), list[str](), _first(kernel)
     for position, (constant, is_copied) in enumerate(zip(kernel.constants, arrays, strict=True), first):

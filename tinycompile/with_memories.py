@@ -13,7 +13,7 @@ from functools import lru_cache
 from tinycompile.choices import AUTO
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels import Offer, copying_kernels_of
-from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.base import Beaten, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.kernels.fetching import priced_code
 from tinycompile.kernels.waiting import stalls_of
@@ -139,9 +139,7 @@ class WithMemories:
         fastest = min(plain, key=lambda kernel: kernel.price)
         fetch = self._board.fetch
         places = 2 if fetch is not None and memory.name in fetch.memories else 1
-        copies = copying_kernels_of(site, core, offered, places)
-        rivals = [_figures(kernel) for kernel in plain]
-        promising = [kernel for kernel in copies if not _is_beaten(kernel, rivals)]
+        promising = copying_kernels_of(site, core, offered, places, _beaten_by(plain))
         codable = max(kernel.codable for kernel in offered)
         copying = [self._priced(kernel, fetches, macs, memory, codable=codable) for kernel in promising]
         text = _price(fastest)
@@ -218,10 +216,15 @@ def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kern
     return found
 
 
-def _is_beaten(kernel: Kernel, others: Iterable[Figures]) -> bool:
-    """Whether `worthwhile` would leave it out even if it never waited, which is sooner said than what it waits."""
-    work, scratch, most = _work(kernel), kernel.scratch_bytes, _flash_bytes(kernel) + LITTLE_FLASH
-    return any(price <= work and room <= scratch and size < most for price, room, size in others)
+def _beaten_by(others: Iterable[Kernel]) -> Beaten:
+    """Whether `worthwhile` would leave a kernel out even if it never waited, which is said before it is made."""
+    rivals = [_figures(kernel) for kernel in others]
+
+    def beaten(work: int, scratch: int, flash: int) -> bool:
+        most = flash + LITTLE_FLASH
+        return any(price <= work and room <= scratch and size < most for price, room, size in rivals)
+
+    return beaten
 
 
 def _figures(kernel: Kernel) -> Figures:

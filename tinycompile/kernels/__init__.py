@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
-from tinycompile.kernels.base import Kernel, candidates, decodings, tilings
+from tinycompile.kernels.base import Beaten, Kernel, candidates, decodings, never, tilings
 from tinycompile.kernels.coded import coded_kernels
 from tinycompile.kernels.cover import Cover, Group, fused, gatherable, matches, parts_of
 from tinycompile.kernels.staged import staged
@@ -40,15 +40,18 @@ def kernels_of(site: Site, core: Core) -> list[Kernel]:
         raise UnsupportedError([(_label(site.node), reason)], hint="another target, or this layer without") from error
 
 
-def copying_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel], places: int = 1) -> list[Kernel]:
+def copying_kernels_of(
+    site: Site, core: Core, kernels: Sequence[Kernel], places: int = 1, beaten: Beaten = never
+) -> list[Kernel]:
     """Kernels that bring their constants to RAM first: all of them, or tile by tile.
 
     Args:
         kernels: others for the node, such as `kernels_of` finds.
         places: for tiles in scratch: 2 where one is filled while the other is read.
+        beaten: which nobody wants, and which aren't made.
     """
-    whole = [copying for kernel in kernels if (copying := staged(kernel)) is not None]
-    return [*whole, *tilings(site, core, places)]
+    whole = [copying for kernel in kernels if (copying := staged(kernel, beaten)) is not None]
+    return [*whole, *tilings(site, core, places, beaten)]
 
 
 def coded_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel]) -> list[Kernel]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, wraps
+from functools import lru_cache, wraps
 from math import prod
 from typing import Any
 
@@ -21,6 +21,7 @@ from tinycompile.dtypes import INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.function import Function
 from tinycompile.kernels.hot_code import HotFunction
+from tinycompile.lazy import lazy
 from tinycompile.numerics.latitude import RequantShape
 from tinycompile.ops._typed import Typed
 from tinycompile.targets.core import FEATURES, Core
@@ -59,7 +60,7 @@ class Constant:
     of_shapes: bool = False
     lent: tuple[Constant, int] | None = None
 
-    @cached_property
+    @lazy
     def values(self) -> Array:
         """The one-dimensional array.
 
@@ -86,7 +87,7 @@ class Constant:
         copy.__dict__.pop("values", None)
         return copy
 
-    @cached_property
+    @lazy
     def bytes(self) -> int:
         """Size in flash; known without the values."""
         shape, dtype = self.layout
@@ -252,7 +253,7 @@ class Kernel:
         """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
         return {self.in_place_operand: self.in_place_at} if self.in_place else self.overlap
 
-    @cached_property
+    @lazy
     def price(self) -> int:
         """What kernels of one board are compared by: cycles where they are known, which on the cores that state them
         are about as many as other kernels' instructions, and what they wait for the board's memories.
@@ -275,7 +276,7 @@ class Kernel:
         waits = {"stalls": self.stalls * times, "fetches": self.fetches * times}
         return self.but(instructions=work, cycles=cycles, calls=self.calls * times, **waits)
 
-    @cached_property
+    @lazy
     def constant_bytes(self) -> int:
         """In flash, of its own."""
         return sum(constant.bytes for constant in self.constants if constant.lent is None)
@@ -356,7 +357,11 @@ def _dtype_of(site: Site) -> DType | None:
 _SCALED = (INT8, INT16, UINT8)
 
 
-Tiling = Callable[[Site, Core, int], Iterable[Kernel]]
+Beaten = Callable[[int, int, int], bool]
+"""Whether nobody wants a kernel of so much work (instructions, or cycles where they are known), bytes of scratch and
+bytes of flash: said before it is made."""
+
+Tiling = Callable[[Site, Core, int, Beaten], Iterable[Kernel]]
 _TILINGS: dict[type[Op], list[tuple[frozenset[str], Tiling]]] = {}
 
 
@@ -411,16 +416,21 @@ def tiling_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Tiling], 
     return register
 
 
-def tilings(site: Site, core: Core, places: int) -> Iterator[Kernel]:
+def never(work: int, scratch: int, flash: int) -> bool:
+    """A `Beaten` for those who want all."""
+    return False
+
+
+def tilings(site: Site, core: Core, places: int, beaten: Beaten = never) -> Iterator[Kernel]:
     """All kernels of `tiling_for`, those for operators that a node can be seen as included."""
     if _dtype_of(site) == INT8:
         for needs, tiling in _TILINGS.get(type(site.node.op), ()):
             if core.features.issuperset(needs):
-                yield from tiling(site, core, places)
+                yield from tiling(site, core, places, beaten)
     for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
         other = rewrite(site)
         if other is not None:
-            yield from tilings(other, core, places)
+            yield from tilings(other, core, places, beaten)
 
 
 Rewriting = Callable[[Site], Site | None]

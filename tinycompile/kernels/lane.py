@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -16,6 +16,7 @@ from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
+from tinycompile.lazy import lazy
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -108,7 +109,7 @@ class Lanes:
         """None where the byte-lane product can't compute the layer."""
         return _lanes_of(layer, direct)
 
-    @cached_property
+    @lazy
     def groups(self) -> int:
         """Words of a channel: four taps each."""
         return -(-self.layer.taps // 4)
@@ -145,7 +146,7 @@ def _lanes_of(layer: LinearLayer, direct: bool) -> Lanes | None:
     """As `Lanes.of`."""
     if not layer.fits(PRE) or not _fits_lanes(layer, direct):
         return None
-    plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
+    plan = layer.solve(PRE, lambda matrix: lane_offset(matrix, direct=direct))
     requant = RequantBlock.of(plan)
     if requant is None:
         return None
@@ -285,28 +286,28 @@ class Rows:
         lanes = Lanes.of(layer, direct=direct) or PartLanes.of(layer, direct=direct)
         return None if lanes is None else Rows(lanes, rows, inputs, outputs, direct, together, core, whole)
 
-    @cached_property
+    @lazy
     def name(self) -> str:
         return "direct" if self.direct else "lane" if self.together == SHORT_ROUND else "long"
 
-    @cached_property
+    @lazy
     def blocks(self) -> int:
         """Of 8 channels."""
         return -(-self.outputs // 8)
 
-    @cached_property
+    @lazy
     def block_words(self) -> int:
         """Of the weights of a block."""
         return 8 * self.lanes.record
 
-    @cached_property
+    @lazy
     def rest(self) -> int:
         """Channels of the last block, where it has fewer than 8 outputs: 4 if these do, and save their code's flash."""
         if self.whole or self.outputs % 8 not in (1, 2, 3, 4):
             return 8
         return 4 if self.outputs < 8 or 4 * 4 * self.lanes.record >= self._function_bytes(4) else 8
 
-    @cached_property
+    @lazy
     def shape(self) -> Fields:
         """The members of a `tc_lane_fully_connected_shape`."""
         return {
@@ -339,17 +340,17 @@ class Rows:
             )
         )
 
-    @cached_property
+    @lazy
     def block_names(self) -> tuple[str, str]:
         """C names of the block functions for 8 channels and for the last ones."""
         first, rest = (self.lanes.requant.name(self._kind(channels)) for channels in self._channels)
         return first, rest
 
-    @cached_property
+    @lazy
     def _channels(self) -> tuple[int, int]:
         return (8 if self.outputs >= 8 else self.rest), self.rest
 
-    @cached_property
+    @lazy
     def definitions(self) -> tuple[str, ...]:
         """Of these functions."""
         single = self.core.issue.single_loads and not self.direct
@@ -364,7 +365,7 @@ class Rows:
             for channels in dict.fromkeys(self._channels)
         )
 
-    @cached_property
+    @lazy
     def scratch_bytes(self) -> int:
         """An expanded row."""
         return 0 if self.direct else 8 * self.lanes.groups
@@ -377,7 +378,7 @@ class Rows:
         work = 12 + 4 * channels + self._group(channels) * groups + -(-groups // self.together) * 3
         return work + channels + self._parts.parts * (12 + 2 * channels) if self._parts else work
 
-    @cached_property
+    @lazy
     def work(self) -> Work:
         """Of the layer."""
         whole, rest = divmod(self.outputs, 8)
@@ -389,7 +390,7 @@ class Rows:
         added = (14 + 10 * channels) if self._parts else 0
         return 100 + 16 * channels + 4 * self._group(channels).instructions * self.together + added
 
-    @cached_property
+    @lazy
     def hot(self) -> tuple[HotFunction, ...]:
         """Block functions: a loop over channels, and inside of it one over rounds of groups."""
         turns, found = -(-self.lanes.groups // self.together), dict[str, HotFunction]()
@@ -399,11 +400,11 @@ class Rows:
             found[name] = HotFunction(name, size, nested(inner, turns, size - AROUND_BYTES, self.rows * blocks))
         return tuple(found.values())
 
-    @cached_property
+    @lazy
     def code_bytes(self) -> int:
         return 40 + sum(self._function_bytes(channels) for channels in dict.fromkeys(self._channels))
 
-    @property
+    @lazy
     def weights(self) -> Constant:
         """The constant array."""
         return Constant(

@@ -25,6 +25,7 @@ from tinycompile.errors import DoesNotFitError, TinycompileWarning, UsageError
 from tinycompile.frontend import class_names_of, is_onnx, load
 from tinycompile.frontend.declared_states import with_states, without
 from tinycompile.frontend.survey import Survey, survey
+from tinycompile.garbage import collected_rarely
 from tinycompile.ir import Graph
 from tinycompile.islands import warn_of_cost
 from tinycompile.kernels.base import Constant
@@ -168,6 +169,12 @@ def place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list
     """
 
     step("placing tensors, choosing kernels and schedule")
+    with collected_rarely():
+        return _place(models, board, options)
+
+
+def _place(models: Sequence[Plans], board: Board, options: Options) -> tuple[list[Planned], Layout]:
+    """As `place`."""
     best = _placed(models, board, options)
     if models[0].code.memory is None or any(each.stages for each in best[0]):
         return best

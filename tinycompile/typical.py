@@ -22,8 +22,9 @@ import numpy as np
 
 from tinycompile.ir import Array, Op, Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.base import Constant, Deferred, Kernel
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel
 from tinycompile.kernels.cover import Fused, parts_of
+from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.step_requant import StepRequant, exact_requant
 from tinycompile.ops.conv2d import Conv2D
@@ -33,6 +34,12 @@ from tinycompile.targets.core import Core
 
 KEPT_PRICES = 20_000
 """Signatures whose kernels are kept; they hold no arrays."""
+
+RECENT_SITES = 4
+"""Typical sites that are kept with their arrays: those of the node whose kernels are being made."""
+
+RECENT_ROWS = 64
+"""Numbers of products per output whose typical weights are kept."""
 
 _INPUT_DEVIATION, _OUTPUT_DEVIATION = 32.0, 32.0
 """Standard deviations in steps of the types: a quarter of what int8 reaches, as trained layers have them."""
@@ -69,12 +76,23 @@ def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
     Raises:
         UnsupportedError: as `kernels_of`.
     """
-    return list(_kept(Priced(site, core)))
+    return list(kernels_of_priced(Priced(site, core)))
 
 
 @lru_cache(KEPT_PRICES)
-def _kept(priced: Priced) -> tuple[Kernel, ...]:
-    return without_values(lambda: kernels_of(typical(priced.site), priced.core))
+def kernels_of_priced(priced: Priced) -> tuple[Kernel, ...]:
+    """As `typical_kernels_of`."""
+    return without_values(lambda: kernels_of(typical_site(priced), priced.core))
+
+
+@lru_cache(RECENT_SITES)
+def typical_site(priced: Priced) -> Site:
+    """`typical` of the site: the same object for all who ask about one node, which kernels know layers by."""
+    return typical(priced.site)
+
+
+class Remade(Deferred):
+    """An array whose kernel is made again when somebody reads it."""
 
 
 def without_values(make: Callable[[], Sequence[Kernel]]) -> tuple[Kernel, ...]:
@@ -85,17 +103,31 @@ def without_values(make: Callable[[], Sequence[Kernel]]) -> tuple[Kernel, ...]:
     Args:
         make: the kernels, the same ones each time.
     """
-    return tuple(
-        kernel.but(constants=tuple(_sized(c, make, number, i) for i, c in enumerate(kernel.constants)))
-        for number, kernel in enumerate(make())
-    )
+    return tuple(_sized_all(kernel, make, number) for number, kernel in enumerate(make()))
+
+
+def _sized_all(kernel: Kernel, make: Callable[[], Sequence[Kernel]], number: int) -> Kernel:
+    if all(constant.of_shapes or isinstance(constant.content, Remade) for constant in kernel.constants):
+        return kernel
+    function = kernel.function
+    if function is not None and not function.is_made:
+        own = function  # what makes it holds the layer's arrays
+        function = Function.later(own.stem, own.parameters, lambda: _function(make()[number]))
+    constants = tuple(_sized(c, make, number, i) for i, c in enumerate(kernel.constants))
+    return kernel.but(function=function, constants=constants)
+
+
+def _function(kernel: Kernel) -> Function:
+    if kernel.function is None:
+        raise ValueError(f"{kernel.variant} has no function any more")
+    return kernel.function
 
 
 def _sized(constant: Constant, make: Callable[[], Sequence[Kernel]], kernel: int, index: int) -> Constant:
-    if constant.of_shapes:
+    if constant.of_shapes or isinstance(constant.content, Remade):
         return constant
     (size,), dtype = constant.layout
-    return replace(constant, content=Deferred(size, dtype, lambda: make()[kernel].constants[index].values))
+    return constant.made_by(Remade(size, dtype, lambda: make()[kernel].constants[index].values))
 
 
 def is_linear(site: Site) -> bool:
@@ -141,22 +173,33 @@ def _signature_of(site: Site, *, scales: bool) -> Hashable:
 def _attributes(op: Op, linear: bool) -> Hashable:
     """The operator's class and fields; of a layer's requantisation only its kind and clamp."""
     found: list[Hashable] = [type(op)]
-    for each in fields(cast(Any, op)):
-        value: Any = getattr(op, each.name)
-        if linear and each.name == "rule" and value is not None:
+    for name in _fields_of(type(op)):
+        value: Any = getattr(op, name)
+        if linear and name == "rule" and value is not None:
             found.append((cast(type[Requant], type(value)), value.zero_point, value.low, value.high))
         else:
             found.append(_content(value))
     return tuple(found)
 
 
+@cache
+def _fields_of(kind: type[Any]) -> tuple[str, ...]:
+    """Of a dataclass."""
+    return tuple(each.name for each in fields(kind))
+
+
+_PLAIN = frozenset({int, bool, str, float, tuple, type(None)})
+
+
 def _content(value: Any) -> Hashable:
     """Equal where the values are."""
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, np.ndarray):
         array = cast(Array, value)
         return array.shape, array.dtype.str, array.tobytes()
     if is_dataclass(value):
-        return type(value), *(_content(getattr(value, each.name)) for each in fields(value))
+        return type(value), *(_content(getattr(value, name)) for name in _fields_of(type(value)))
     return cast(Hashable, value)
 
 
@@ -211,14 +254,20 @@ def _typical(site: Site, alone: bool = True) -> Site:
     if isinstance(rule, StepRequant):
         each = np.broadcast_to(own.astype(np.float32), channels).tolist()
         op = cast(Op, replace(cast(Any, op), rule=_typical_rule(rule, each)))
-    return replace(
+    found = replace(
         site,
         node=replace(site.node, op=op),
         sig=replace(site.sig, inputs=tuple(types), outputs=(_with_scale(y) if alone else y, *site.sig.outputs[1:])),
         constants=(site.constants[0], values, bias)[: len(site.constants)],
     )
+    if alone and rule is None and channels > _PERIOD:
+        shape = tuple(size for i, size in enumerate(weights.shape) if i != axis)
+        kind = _attributes(op, linear=True), shape, weights.dtype, per_tensor, x.zero_point, y.zero_point
+        LinearLayer.announce(found, _PERIOD, (*kind, len(site.constants)))
+    return found
 
 
+@lru_cache(RECENT_ROWS)
 def _rows(taps: int, per_tensor: bool) -> tuple[Array, float]:
     """Weights (_PERIOD, taps) of the channels that differ, the largest of each or of all 127; their deviation."""
     normal = np.resize(_weights(), (_PERIOD, taps)).astype(np.float64)
@@ -247,4 +296,9 @@ def _typical_rule(rule: StepRequant, slopes: Sequence[float]) -> StepRequant:
 
 def _with_scale(t: TensorType) -> TensorType:
     """With a scale of 1, and its zero point."""
-    return replace(t, quant=Quantization.per_tensor(1.0, t.zero_point))
+    return TensorType(t.shape, t.dtype, _unscaled(t.zero_point))
+
+
+@cache
+def _unscaled(zero_point: int) -> Quantization:
+    return Quantization.per_tensor(1.0, zero_point)

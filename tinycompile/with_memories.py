@@ -13,7 +13,7 @@ from functools import lru_cache
 from tinycompile.choices import AUTO
 from tinycompile.ir import Graph, Node, Site
 from tinycompile.kernels import Offer, copying_kernels_of
-from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.base import Beaten, Kernel
 from tinycompile.kernels.cover import part_nodes
 from tinycompile.kernels.fetching import priced_code
 from tinycompile.kernels.waiting import stalls_of
@@ -23,7 +23,14 @@ from tinycompile.targets import Board, Core, Memory
 from tinycompile.targets.board import Fetch
 from tinycompile.targets.memory import ram_choices
 from tinycompile.targets.memory_system import MemorySystem
-from tinycompile.typical import KEPT_PRICES, Priced, typical, typical_kernels_of, without_values
+from tinycompile.typical import (
+    KEPT_PRICES,
+    Priced,
+    kernels_of_priced,
+    typical_kernels_of,
+    typical_site,
+    without_values,
+)
 from tinycompile.work import node_macs
 
 LAYER_CODE_BYTES = 4096
@@ -109,48 +116,49 @@ class WithMemories:
         """Raises UnsupportedError."""
         memory = self._memory_of(site.node)
         if self._known is None:
-            return self._found(site, core, memory)
-        key = Priced(site, core), memory.name
+            return self._found(self._offer(site, core), site, core, memory)
+        priced = Priced(site, core)
+        key = priced, memory.name
         if key not in self._known:
             if len(self._known) >= KEPT_PRICES:
                 self._known.clear()
-            self._known[key] = list(without_values(lambda: self._found(typical(site), core, memory)))
+            self._known[key] = list(without_values(lambda: self._typical(priced, memory)))
         return list(self._known[key])
 
-    def _found(self, site: Site, core: Core, memory: Memory) -> list[Kernel]:
-        kernels = [self._with_fetches(kernel, core) for kernel in self._offer(site, core)]
+    def _typical(self, priced: Priced, memory: Memory) -> list[Kernel]:
+        return self._found(kernels_of_priced(priced), typical_site(priced), priced.core, memory)
+
+    def _found(self, offered: Sequence[Kernel], site: Site, core: Core, memory: Memory) -> list[Kernel]:
+        fetches = _Fetches(self._board, self._code, core)
         if self._external is None:
-            return kernels
+            return [kernel.but(fetches=fetches.of(kernel)) for kernel in offered]
         macs = site.node.op.macs(site.sig)
-        plain = [self._priced(kernel, macs, memory) for kernel in kernels]
+        plain = [self._priced(kernel, fetches, macs, memory) for kernel in offered]
         if not any(kernel.stalls for kernel in plain):
             return plain
         fastest = min(plain, key=lambda kernel: kernel.price)
         fetch = self._board.fetch
         places = 2 if fetch is not None and memory.name in fetch.memories else 1
-        codable = max(kernel.codable for kernel in kernels)
-        copies = [kernel.but(codable=codable) for kernel in copying_kernels_of(site, core, kernels, places)]
-        promising = [kernel for kernel in copies if not _is_beaten(kernel, plain)]
-        copying = [self._priced(self._with_fetches(kernel, core), macs, memory) for kernel in promising]
-        better = [_with_note(kernel, "instead of", _price(fastest)) for kernel in worthwhile(copying, plain)]
+        promising = copying_kernels_of(site, core, offered, places, _beaten_by(plain))
+        codable = max(kernel.codable for kernel in offered)
+        copying = [self._priced(kernel, fetches, macs, memory, codable=codable) for kernel in promising]
+        text = _price(fastest)
+        better = [k.but(notes={**k.notes, "instead of": text}) for k in worthwhile(copying, plain)]
         return [*plain, *better]
 
-    def _with_fetches(self, kernel: Kernel, core: Core) -> Kernel:
-        if kernel.function is None:
-            return kernel
-        code, flash = self._code, self._board.flash
-        return kernel.but(fetches=round(priced_code(kernel, flash, code.memory, code.byte, self._system, core)))
-
-    def _priced(self, kernel: Kernel, macs: int, memory: Memory) -> Kernel:
-        scratch = self._scratch_memory(kernel.scratch_bytes)
+    def _priced(self, kernel: Kernel, fetches: _Fetches, macs: int, memory: Memory, **more: int) -> Kernel:
+        """Args:
+        more: other fields of the kernel.
+        """
+        fetched, scratch = fetches.of(kernel), self._scratch_memory(kernel.scratch_bytes)
         stalls = stalls_of(kernel, macs, self._system, memory, scratch)
         if not stalls:
-            return kernel.but(stalls=stalls)
+            return kernel.but(stalls=stalls, fetches=fetched, **more)
         notes = {**kernel.notes, "waiting": f"about {stalls:,} cycles with constants in {memory.name}"}
-        if macs and BOUND * stalls >= kernel.price - kernel.stalls + stalls:
+        if macs and BOUND * stalls >= _work(kernel) + fetched + stalls:
             fewer = stalls_of(kernel, macs, self._system, memory, scratch, bits=4)
             notes["with 4-bit weights"] = f"about {fewer:,} cycles of waiting"
-        return kernel.but(stalls=stalls, notes=notes)
+        return kernel.but(stalls=stalls, fetches=fetched, notes=notes, **more)
 
     def _memory_of(self, node: Node) -> Memory:
         external = self._board.external_flash
@@ -167,26 +175,65 @@ def _price(kernel: Kernel) -> str:
     return f"{kernel.variant}, about {kernel.price:,} cycles with {kernel.stalls:,} of waiting"
 
 
-def _with_note(kernel: Kernel, key: str, text: str) -> Kernel:
-    return kernel.but(notes={**kernel.notes, key: text})
+class _Fetches:
+    """What a node's kernels wait for their code: several have the same functions."""
+
+    def __init__(self, board: Board, code: CodePrice, core: Core) -> None:
+        self._board, self._code, self._core = board, code, core
+        self._system, self._flash = board.memory_system, board.flash
+        self._known: dict[tuple[int, int, int], tuple[Kernel, int]] = {}
+        """By the identity of the hot functions, which a kernel beside it keeps."""
+
+    def of(self, kernel: Kernel) -> int:
+        """For `Kernel.fetches`."""
+        if kernel.function is None:
+            return kernel.fetches
+        if kernel.hot is None:
+            return self._of(kernel)
+        place = id(kernel.hot), kernel.code_bytes, kernel.calls
+        if place not in self._known:
+            self._known[place] = kernel, self._of(kernel)
+        return self._known[place][1]
+
+    def _of(self, kernel: Kernel) -> int:
+        code = self._code
+        return round(priced_code(kernel, self._flash, code.memory, code.byte, self._system, self._core))
+
+
+Figures = tuple[int, int, int]
+"""A price, bytes of scratch, bytes of flash."""
 
 
 def worthwhile(kernels: Iterable[Kernel], others: Sequence[Kernel]) -> list[Kernel]:
     """Those that cost less than all that take no more RAM and little more flash at the most, `others` included."""
-    found = list[Kernel]()
-    for kernel in sorted(kernels, key=lambda k: (k.scratch_bytes, k.price, _flash_bytes(k))):
-        most = _flash_bytes(kernel) + LITTLE_FLASH
-        rivals = (k for k in (*others, *found) if k.scratch_bytes <= kernel.scratch_bytes and _flash_bytes(k) < most)
-        if all(kernel.price < k.price for k in rivals):
+    found, rivals = list[Kernel](), [_figures(kernel) for kernel in others]
+    asked = [(kernel, *_figures(kernel)) for kernel in kernels]
+    for kernel, price, scratch, flash in sorted(asked, key=lambda k: (k[2], k[1], k[3])):
+        most = flash + LITTLE_FLASH
+        if all(price < other for other, room, size in rivals if room <= scratch and size < most):
             found.append(kernel)
+            rivals.append((price, scratch, flash))
     return found
 
 
-def _is_beaten(kernel: Kernel, others: Iterable[Kernel]) -> bool:
-    """Whether `worthwhile` would leave it out even if it never waited, which is sooner said than what it waits."""
-    work, most = kernel.instructions if kernel.cycles is None else kernel.cycles, _flash_bytes(kernel) + LITTLE_FLASH
-    scratch = kernel.scratch_bytes
-    return any(k.price <= work and k.scratch_bytes <= scratch and _flash_bytes(k) < most for k in others)
+def _beaten_by(others: Iterable[Kernel]) -> Beaten:
+    """Whether `worthwhile` would leave a kernel out even if it never waited, which is said before it is made."""
+    rivals = [_figures(kernel) for kernel in others]
+
+    def beaten(work: int, scratch: int, flash: int) -> bool:
+        most = flash + LITTLE_FLASH
+        return any(price <= work and room <= scratch and size < most for price, room, size in rivals)
+
+    return beaten
+
+
+def _figures(kernel: Kernel) -> Figures:
+    return kernel.price, kernel.scratch_bytes, _flash_bytes(kernel)
+
+
+def _work(kernel: Kernel) -> int:
+    """Its price without any waiting."""
+    return kernel.instructions if kernel.cycles is None else kernel.cycles
 
 
 def _flash_bytes(kernel: Kernel) -> int:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from tinycompile.errors import UnsupportedError
 from tinycompile.ir import Graph, Node, Site
-from tinycompile.kernels.base import Kernel, candidates, decodings, tilings
+from tinycompile.kernels.base import Beaten, Kernel, candidates, decodings, never, tilings
 from tinycompile.kernels.coded import coded_kernels
 from tinycompile.kernels.cover import Cover, Group, fused, gatherable, matches, parts_of
 from tinycompile.kernels.staged import staged
@@ -40,15 +40,18 @@ def kernels_of(site: Site, core: Core) -> list[Kernel]:
         raise UnsupportedError([(_label(site.node), reason)], hint="another target, or this layer without") from error
 
 
-def copying_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel], places: int = 1) -> list[Kernel]:
+def copying_kernels_of(
+    site: Site, core: Core, kernels: Sequence[Kernel], places: int = 1, beaten: Beaten = never
+) -> list[Kernel]:
     """Kernels that bring their constants to RAM first: all of them, or tile by tile.
 
     Args:
         kernels: others for the node, such as `kernels_of` finds.
         places: for tiles in scratch: 2 where one is filled while the other is read.
+        beaten: which nobody wants, and which aren't made.
     """
-    whole = [copying for kernel in kernels if (copying := staged(kernel)) is not None]
-    return [*whole, *tilings(site, core, places)]
+    whole = [copying for kernel in kernels if (copying := staged(kernel, beaten)) is not None]
+    return [*whole, *tilings(site, core, places, beaten)]
 
 
 def coded_kernels_of(site: Site, core: Core, kernels: Sequence[Kernel]) -> list[Kernel]:
@@ -91,10 +94,7 @@ def kernels_for(
     Raises:
         UnsupportedError: all nodes that no kernel can compute.
     """
-    choices = [
-        known[node] if node in known else offer(replace(graph.site(node), latitude=latitude), core)
-        for node in graph.nodes
-    ]
+    choices = [known[node] if node in known else offer(_site(graph, node, latitude), core) for node in graph.nodes]
     problems = [
         (_label(node), f"no kernel for this variant on {core.name}")
         for node, found in zip(graph.nodes, choices, strict=True)
@@ -103,6 +103,11 @@ def kernels_for(
     if problems:
         raise UnsupportedError(problems, where=graph.name)
     return choices
+
+
+def _site(graph: Graph, node: Node, latitude: Latitude | None) -> Site:
+    site = graph.site(node)
+    return site if latitude is None else replace(site, latitude=latitude)
 
 
 class Covers:
@@ -150,7 +155,7 @@ class Covers:
 
     def _kernels_of(self, graph: Graph, node: Node) -> list[Kernel]:
         """Of a fused node; the same nodes have the same name, operators and types."""
-        site = replace(graph.site(node), latitude=self._latitude)
+        site = _site(graph, node, self._latitude)
         key = (node.name, node.op.title, *map(str, site.sig.inputs))
         if key not in self._known:
             self._known[key] = self._offer(site, self._core)

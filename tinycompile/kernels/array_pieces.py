@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 
 from tinycompile.ir import Array
 from tinycompile.kernels.base import Constant
+from tinycompile.lazy import lazy
 
 SHORTEST = 8
 """Bytes of a run that is looked for: fewer are equal by chance."""
@@ -111,7 +111,7 @@ class Whole:
     def _together(self) -> int:
         return -(-SHORTEST // self.unit)
 
-    @cached_property
+    @lazy
     def _places(self) -> Mapping[bytes, list[int]]:
         """Where each sequence of `_together` elements begins."""
         found, data, unit = defaultdict[bytes, list[int]](list), self._values.tobytes(), self.unit

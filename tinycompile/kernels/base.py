@@ -8,10 +8,9 @@ decisions; the C is in the headers of `runtime/`: a kernel's function calls one 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, wraps
+from functools import lru_cache, wraps
 from math import prod
 from typing import Any
 
@@ -20,8 +19,9 @@ from numpy.typing import DTypeLike
 
 from tinycompile.dtypes import INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Op, Site
+from tinycompile.kernels.function import Function
 from tinycompile.kernels.hot_code import HotFunction
-from tinycompile.kernels.render import Later
+from tinycompile.lazy import lazy
 from tinycompile.numerics.latitude import RequantShape
 from tinycompile.ops._typed import Typed
 from tinycompile.targets.core import FEATURES, Core
@@ -60,7 +60,7 @@ class Constant:
     of_shapes: bool = False
     lent: tuple[Constant, int] | None = None
 
-    @cached_property
+    @lazy
     def values(self) -> Array:
         """The one-dimensional array.
 
@@ -80,53 +80,18 @@ class Constant:
         content = self.content
         return ((content.size,) if isinstance(content, Deferred) else content.shape), np.dtype(content.dtype)
 
-    @cached_property
+    def made_by(self, content: Deferred) -> Constant:
+        """The same array, computed in another way."""
+        copy = object.__new__(Constant)
+        copy.__dict__.update(self.__dict__, content=content)
+        copy.__dict__.pop("values", None)
+        return copy
+
+    @lazy
     def bytes(self) -> int:
         """Size in flash; known without the values."""
         shape, dtype = self.layout
         return prod(shape) * dtype.itemsize
-
-
-_CALLEE = re.compile(r"\$(\d+)")
-
-
-@dataclass(frozen=True)
-class Function:
-    """A specialised C function, shared by every layer whose text is the same.
-
-    Attributes:
-        stem: a readable base for its name, such as "conv2d_3x3s1_32x32x3_16".
-        parameters: C declarations in the order inputs, outputs, constants, scratch: `const int8_t *input`.
-        text: the C statements between the braces, indented by four spaces.
-        headers: runtime headers that it needs, relative to `runtime/`.
-        comment: what it does and which trick it uses, one or more lines.
-        callees: functions that it calls; `text` has `$0` where it names the first of them, `$1` the second.
-        preambles: file-scope texts needed before it, such as the macros that define block functions (docs/kernels.md),
-            each shared like a function.
-    """
-
-    stem: str
-    parameters: tuple[str, ...]
-    text: str | Later
-    headers: tuple[str, ...] = ()
-    comment: str = ""
-    preambles: tuple[str, ...] = ()
-    callees: tuple[Function, ...] = ()
-
-    @property
-    def body(self) -> str:
-        """`text`, rendered."""
-        return str(self.text)
-
-    def calling(self, names: Sequence[str]) -> str:
-        """`body` with the names of the callees."""
-        return _CALLEE.sub(lambda found: names[int(found[1])], self.body) if names else self.body
-
-    @property
-    def all_called(self) -> tuple[Function, ...]:
-        """What it calls and what that calls, each before whoever calls it, and itself as the last."""
-        inner = [each for callee in self.callees for each in callee.all_called]
-        return (*dict.fromkeys(inner), self)
 
 
 @dataclass(frozen=True)
@@ -291,7 +256,7 @@ class Kernel:
         """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
         return {self.in_place_operand: self.in_place_at} if self.in_place else self.overlap
 
-    @cached_property
+    @lazy
     def price(self) -> int:
         """What kernels of one board are compared by: cycles where they are known, which on the cores that state them
         are about as many as other kernels' instructions, and what they wait for the board's memories.
@@ -314,7 +279,7 @@ class Kernel:
         waits = {"stalls": self.stalls * times, "fetches": self.fetches * times}
         return self.but(instructions=work, cycles=cycles, calls=self.calls * times, **waits)
 
-    @cached_property
+    @lazy
     def constant_bytes(self) -> int:
         """In flash, of its own."""
         return sum(constant.bytes for constant in self.constants if constant.lent is None)
@@ -332,6 +297,24 @@ class Kernel:
 
 Factory = Callable[[Site, Core], Kernel | None]
 _FACTORIES: dict[type[Op], list[Factory]] = {}
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """What `kernel_for` says of a factory, which is the one that it was given.
+
+    Attributes:
+        dtype, needs, unless: its arguments.
+    """
+
+    factory: Factory
+    dtype: DType | None
+    needs: Collection[str]
+    unless: Collection[str]
+
+
+_CONDITIONS: dict[Factory, _Condition] = {}
+"""By what is in `_FACTORIES`."""
 
 
 def kernel_for(
@@ -360,6 +343,7 @@ def kernel_for(
 
         for op in ops:
             _FACTORIES.setdefault(op, []).append(offered)
+        _CONDITIONS[offered] = _Condition(factory, dtype, needs, unless)
         return offered
 
     return register
@@ -376,7 +360,11 @@ def _dtype_of(site: Site) -> DType | None:
 _SCALED = (INT8, INT16, UINT8)
 
 
-Tiling = Callable[[Site, Core, int], Iterable[Kernel]]
+Beaten = Callable[[int, int, int], bool]
+"""Whether nobody wants a kernel of so much work (instructions, or cycles where they are known), bytes of scratch and
+bytes of flash: said before it is made."""
+
+Tiling = Callable[[Site, Core, int, Beaten], Iterable[Kernel]]
 _TILINGS: dict[type[Op], list[tuple[frozenset[str], Tiling]]] = {}
 
 
@@ -431,16 +419,21 @@ def tiling_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Tiling], 
     return register
 
 
-def tilings(site: Site, core: Core, places: int) -> Iterator[Kernel]:
+def never(work: int, scratch: int, flash: int) -> bool:
+    """A `Beaten` for those who want all."""
+    return False
+
+
+def tilings(site: Site, core: Core, places: int, beaten: Beaten = never) -> Iterator[Kernel]:
     """All kernels of `tiling_for`, those for operators that a node can be seen as included."""
     if _dtype_of(site) == INT8:
         for needs, tiling in _TILINGS.get(type(site.node.op), ()):
             if core.features.issuperset(needs):
-                yield from tiling(site, core, places)
+                yield from tiling(site, core, places, beaten)
     for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
         other = rewrite(site)
         if other is not None:
-            yield from tilings(other, core, places)
+            yield from tilings(other, core, places, beaten)
 
 
 Rewriting = Callable[[Site], Site | None]
@@ -460,12 +453,21 @@ def equivalent_for(op: type[Op]) -> Callable[[Rewriting], Rewriting]:
     return register
 
 
+@lru_cache(1024)
+def _fitting(factories: tuple[Factory, ...], features: frozenset[str]) -> list[_Condition]:
+    """Those for a core with these features; prices ask for every node."""
+    asked = (_CONDITIONS[factory] for factory in factories)
+    return [each for each in asked if features.issuperset(each.needs) and features.isdisjoint(each.unless)]
+
+
 def candidates(site: Site, core: Core) -> Iterator[Kernel]:
     """All kernels that can compute the node on this core."""
-    for factory in _FACTORIES.get(type(site.node.op), ()):
-        kernel = factory(site, core)
-        if kernel is not None:
-            yield kernel
+    dtype = _dtype_of(site)
+    for condition in _fitting(tuple(_FACTORIES.get(type(site.node.op), ())), core.features):
+        if condition.dtype is None or condition.dtype == dtype:
+            kernel = condition.factory(site, core)
+            if kernel is not None:
+                yield kernel
     for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
         other = rewrite(site)
         if other is not None:

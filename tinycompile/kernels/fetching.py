@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.hot_code import HotFunction
+from tinycompile.kernels.waiting import middle
 from tinycompile.targets.access_time import Cycles
 from tinycompile.targets.core import Core
 from tinycompile.targets.memory import Memory
-from tinycompile.targets.memory_system import MemorySystem
+from tinycompile.targets.memory_system import Costs, MemorySystem
 
 WIDE, NARROW = 3.7, 2.1
 """Bytes of an instruction in the loops of kernels: Thumb-2 with the DSP extension's 32 bits, and 16 bits only."""
@@ -21,8 +23,7 @@ LOOPS_FROM, LOOPS_TO = 1.4, 2.2
 times its size, and all that matter are from so many times on (measured: 64 layers on an STM32F407)."""
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(NamedTuple):
     """A part of a kernel's code that can be copied to another memory on its own.
 
     Attributes:
@@ -42,17 +43,23 @@ class Code:
 
         Where the controller reads code ahead, waiting may overlap with execution: then it costs nothing at best.
         """
-        cache, calls = system.cache(memory, "instructions"), self.kernel.calls
+        return Cycles(*self.bounds(system.costs(memory, "instructions"), core))
+
+    def bounds(self, memory: Costs, core: Core) -> tuple[float, float]:
+        """Those of `wait`."""
+        cache, calls = memory.cache, self.kernel.calls
         if cache is None:
-            return system.fetch(memory, round(self.share * executed_bytes(self.kernel, core)))
-        found = system.fetch(memory, self.bytes) * calls
+            return memory.fetch(round(self.share * executed_bytes(self.kernel, core)))
+        low, high = memory.fetch(self.bytes)
+        low, high = low * calls, high * calls
         for loop in self.hot.loops if self.hot else ():
-            found += system.fetch_again(memory, loop.bytes, loop.rounds * calls, loop.between)
+            more = memory.fetch_again(loop.bytes, loop.rounds * calls, loop.between)
+            low, high = low + more[0], high + more[1]
         if self.kernel.hot is None:
-            larger = (self.kernel.code_bytes / cache.bytes - LOOPS_FROM) / (LOOPS_TO - LOOPS_FROM)
-            fetched = round(self.share * executed_bytes(self.kernel, core))
-            found += system.fetch(memory, fetched) * min(1.0, max(0.0, larger))
-        return found
+            part = min(1.0, max(0.0, (self.kernel.code_bytes / cache.bytes - LOOPS_FROM) / (LOOPS_TO - LOOPS_FROM)))
+            more = memory.fetch(round(self.share * executed_bytes(self.kernel, core)))
+            low, high = low + more[0] * part, high + more[1] * part
+        return low, high
 
 
 def executed_bytes(kernel: Kernel, core: Core) -> float:
@@ -125,8 +132,9 @@ def priced_code(
         fast: where start-up may copy functions; None where it may not.
         byte: cycles that a byte of it is worth.
     """
-    total = 0.0
+    total, slow = 0.0, system.costs(flash, "instructions")
+    quick = None if fast is None else system.costs(fast, "instructions")
     for code in code_of(kernel):
-        wait = code.wait(flash, system, core).middle
-        total += wait if fast is None else min(wait, code.wait(fast, system, core).middle + byte * code.bytes)
+        wait = middle(code.bounds(slow, core))
+        total += wait if quick is None else min(wait, middle(code.bounds(quick, core)) + byte * code.bytes)
     return total

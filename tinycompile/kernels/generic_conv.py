@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import CodeSize, Function, Kernel, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, weight_constant, window_fields, window_stem
 from tinycompile.kernels.generic_finish import Finish, finish_of
-from tinycompile.kernels.generic_overlap import channelwise_distance, rowwise_distance, window_distance
-from tinycompile.kernels.linear_layer import has_wide_weights
+from tinycompile.kernels.generic_overlap import RECENT_SHAPES, channelwise_distance, rowwise_distance, window_distance
+from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
 from tinycompile.kernels.window_rows import taps_inside
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops._spatial import Window
@@ -27,9 +29,8 @@ def conv2d(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, Conv2D) or not _has_constant_weights(site):
         return None
-    window, weights = op.window_of(sig), site.constant(1)
-    folded = weights.sum(axis=(1, 2, 3), dtype=np.int64) * -sig.input.zero_point
-    finish = finish_of(site, op.requant(sig), _bias(site) + folded, op.clamp)
+    window, weights, layer = op.window_of(sig), site.constant(1), LinearLayer.of(site)
+    finish = finish_of(site, layer.rule, _bias(site) - layer.weight_sums * sig.input.zero_point, op.clamp)
     fields = {
         "window": window_fields(window, sig.input, sig.output),
         "padded": int(any(window.padding)),
@@ -58,7 +59,7 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
     if not isinstance(op, DepthwiseConv2D) or not _has_constant_weights(site):
         return None
     window = op.window_of(sig)
-    finish = finish_of(site, op.requant(sig), _bias(site), op.clamp)
+    finish = finish_of(site, LinearLayer.of(site).rule, _bias(site), op.clamp)
     fields = {
         "window": window_fields(window, sig.input, sig.output),
         "input_channels": sig.input.shape[3],
@@ -84,9 +85,8 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     if not isinstance(op, FullyConnected) or not _has_constant_weights(site):
         return None
-    weights = site.constant(1)
-    bias = _bias(site) - weights.sum(axis=1, dtype=np.int64) * sig.input.zero_point
-    finish = finish_of(site, op.requant(sig), bias, op.clamp)
+    weights, layer = site.constant(1), LinearLayer.of(site)
+    finish = finish_of(site, layer.rule, _bias(site) - layer.weight_sums * sig.input.zero_point, op.clamp)
     outputs, inputs = weights.shape
     rows, per_output = sig.input.elements // inputs, finish.instructions
     fields = {"rows": rows, "inputs": inputs, "outputs": outputs, "range": finish.range}
@@ -147,22 +147,35 @@ def _conv2d_instructions(site: Site, window: Window, finish: Finish, core: Core)
     sig = site.sig
     _, kh, kw, depth = sig.inputs[1].shape
     _, rows, columns, channels = sig.output.shape
-    held = [taps_inside(n, window, axis, sig.input.shape[1 + axis]) for axis, n in enumerate((rows, columns))]
-    inside = int(np.prod([np.count_nonzero(taps == size) for taps, size in zip(held, (kh, kw), strict=True)]))
+    inside, taps = _windows_inside(window, sig.input.shape[1:3], (rows, columns))
     groups = sig.input.shape[3] // depth
     fours = inside * groups * (channels // groups // 4 * 4)
     single = rows * columns * channels - fours  # outputs
     direct = (kh - 1) * 8 + kh * kw * depth * (13 if core.has("dsp") else 11) // 4
-    outside = (rows * columns * kh * kw - int(held[0].sum()) * int(held[1].sum())) * channels
+    outside = (rows * columns * kh * kw - taps) * channels
     work = rows * columns * (13 + channels * finish.instructions) + fours * direct
     return work + single * kh * kw * (9 + depth * 27 // 5) - outside * depth * 13 // 10
+
+
+@lru_cache(RECENT_SHAPES)
+def _windows_inside(window: Window, image: tuple[int, ...], made: tuple[int, int]) -> tuple[int, int]:
+    """(windows that lie inside the image, taps of all windows that do)."""
+    held = [taps_inside(n, window, axis, image[axis]) for axis, n in enumerate(made)]
+    whole = [int(np.count_nonzero(taps == size)) for taps, size in zip(held, window.kernel, strict=True)]
+    return whole[0] * whole[1], int(held[0].sum()) * int(held[1].sum())
+
+
+@lru_cache(RECENT_SHAPES)
+def _taps_inside(window: Window, image: tuple[int, ...], made: tuple[int, int]) -> tuple[int, int]:
+    """Taps of all windows that lie inside the image, along each axis."""
+    rows, columns = (int(taps_inside(n, window, axis, image[axis]).sum()) for axis, n in enumerate(made))
+    return rows, columns
 
 
 def _depthwise_instructions(site: Site, window: Window, finish: Finish) -> int:
     """Taps outside the image cost nothing."""
     sig = site.sig
     _, height, width, channels = sig.output.shape
-    rows = int(taps_inside(height, window, 0, sig.input.shape[1]).sum())
-    columns = int(taps_inside(width, window, 1, sig.input.shape[2]).sum())
+    rows, columns = _taps_inside(window, sig.input.shape[1:3], (height, width))
     loops = rows * width * 5 if window.kernel[0] > 1 else 0
     return channels * (height * width * finish.instructions + loops + rows * columns * 77 // 10)

@@ -6,17 +6,28 @@ Each function replays the order in which the C reads and writes and returns the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
 from tinycompile.access import Access, Reach
 from tinycompile.ir import Array, TensorType
 
+RECENT_SHAPES = 64
+"""Rows and columns of images and results whose order of reading is kept: widths of layers don't change it."""
+
 
 def window_distance(access: Access, x: TensorType, y: TensorType) -> int:
     """A kernel that computes NHWC pixels in row order, and writes a pixel while it still reads what that one needs."""
-    first = _starts(access, x, y)
-    return ordered_distance(first, np.arange(1, first.size + 1) * y.shape[3])
+    pending, done = _pending(access, x.shape[1:3], y.shape[1:3])
+    return int((done * y.shape[3] - pending * x.shape[3]).max(initial=0))
+
+
+@lru_cache(RECENT_SHAPES)
+def _pending(access: Access, image: tuple[int, ...], made: tuple[int, ...]) -> tuple[Array, Array]:
+    """The lowest pixel that each output pixel or a later one reads, and the output pixels written by then."""
+    first = _starts(access, image, made)
+    return np.minimum.accumulate(first[::-1])[::-1], np.arange(1, first.size + 1)
 
 
 def channelwise_distance(access: Access, x: TensorType, y: TensorType) -> int:
@@ -25,7 +36,7 @@ def channelwise_distance(access: Access, x: TensorType, y: TensorType) -> int:
     Output channel c reads input channel c // (output channels / input channels).
     """
     inputs, outputs = x.shape[3], y.shape[3]
-    first = _starts(access, x, y)
+    first = _starts(access, x.shape[1:3], y.shape[1:3]) * inputs
     later = np.append(np.minimum.accumulate(first[::-1])[::-1][1:], x.bytes)
     begun = np.arange(first.size) * outputs
     # Within a pixel output and input advance together, the output by up to a channel's multiplier ahead.
@@ -74,10 +85,13 @@ def _first_inside(reach: Reach, outputs: int) -> Array:
     return np.where(first < 0, first % reach.apart, first)
 
 
-def _starts(access: Access, x: TensorType, y: TensorType) -> Array:
-    """The lowest byte that each output pixel reads, in row order. The access tells pixels apart."""
+@lru_cache(RECENT_SHAPES)
+def _starts(access: Access, image: tuple[int, ...], made: tuple[int, ...]) -> Array:
+    """The lowest pixel that each output pixel reads, in row order. The access tells pixels apart.
+
+    Args:
+        image, made: rows and columns of the input and the output.
+    """
     reaches = [access.along(axis) for axis in range(2)]
-    rows, columns = (
-        _first_inside(reach, n) for reach, n in zip(reaches, y.shape[1:3], strict=True) if reach is not None
-    )
-    return np.minimum(rows[:, None] * x.shape[2] + columns, x.shape[1] * x.shape[2]).ravel() * x.shape[3]
+    rows, columns = (_first_inside(reach, n) for reach, n in zip(reaches, made, strict=True) if reach is not None)
+    return np.minimum(rows[:, None] * image[1] + columns, image[0] * image[1]).ravel()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
+from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
 from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
+from tinycompile.lazy import lazy
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.fully_connected import FullyConnected
@@ -108,7 +109,7 @@ class Lanes:
         """None where the byte-lane product can't compute the layer."""
         return _lanes_of(layer, direct)
 
-    @cached_property
+    @lazy
     def groups(self) -> int:
         """Words of a channel: four taps each."""
         return -(-self.layer.taps // 4)
@@ -145,11 +146,11 @@ def _lanes_of(layer: LinearLayer, direct: bool) -> Lanes | None:
     """As `Lanes.of`."""
     if not layer.fits(PRE) or not _fits_lanes(layer, direct):
         return None
-    plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
+    plan = layer.solve(PRE, lambda matrix: lane_offset(matrix, direct=direct))
     requant = RequantBlock.of(plan)
     if requant is None:
         return None
-    return Lanes(layer, direct, plan, replace(requant, apart=layer.adds_bias))
+    return Lanes(layer, direct, plan, replace(requant, apart=True) if layer.adds_bias else requant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,28 +286,28 @@ class Rows:
         lanes = Lanes.of(layer, direct=direct) or PartLanes.of(layer, direct=direct)
         return None if lanes is None else Rows(lanes, rows, inputs, outputs, direct, together, core, whole)
 
-    @cached_property
+    @lazy
     def name(self) -> str:
         return "direct" if self.direct else "lane" if self.together == SHORT_ROUND else "long"
 
-    @cached_property
+    @lazy
     def blocks(self) -> int:
         """Of 8 channels."""
         return -(-self.outputs // 8)
 
-    @cached_property
+    @lazy
     def block_words(self) -> int:
         """Of the weights of a block."""
         return 8 * self.lanes.record
 
-    @cached_property
+    @lazy
     def rest(self) -> int:
         """Channels of the last block, where it has fewer than 8 outputs: 4 if these do, and save their code's flash."""
         if self.whole or self.outputs % 8 not in (1, 2, 3, 4):
             return 8
         return 4 if self.outputs < 8 or 4 * 4 * self.lanes.record >= self._function_bytes(4) else 8
 
-    @cached_property
+    @lazy
     def shape(self) -> Fields:
         """The members of a `tc_lane_fully_connected_shape`."""
         return {
@@ -339,17 +340,17 @@ class Rows:
             )
         )
 
-    @cached_property
+    @lazy
     def block_names(self) -> tuple[str, str]:
         """C names of the block functions for 8 channels and for the last ones."""
         first, rest = (self.lanes.requant.name(self._kind(channels)) for channels in self._channels)
         return first, rest
 
-    @cached_property
+    @lazy
     def _channels(self) -> tuple[int, int]:
         return (8 if self.outputs >= 8 else self.rest), self.rest
 
-    @cached_property
+    @lazy
     def definitions(self) -> tuple[str, ...]:
         """Of these functions."""
         single = self.core.issue.single_loads and not self.direct
@@ -364,25 +365,20 @@ class Rows:
             for channels in dict.fromkeys(self._channels)
         )
 
-    @cached_property
+    @lazy
     def scratch_bytes(self) -> int:
         """An expanded row."""
         return 0 if self.direct else 8 * self.lanes.groups
 
     def _group(self, channels: int) -> Work:
-        """Of 4 inputs and 8 or 4 channels."""
-        if self.direct:
-            load, two = (Work(10, 10) if self.core.strict else Work(4, 2)), Work(7, 5)
-        else:
-            load, two = (Work(2, 1), Work(8, 4)) if self.core.issue.single_loads else (Work(1, 1), Work(7, 5))
-        return load + channels // 2 * two
+        return group_work(channels, direct=self.direct, strict=self.core.strict, single=self.core.issue.single_loads)
 
     def _block(self, channels: int) -> Work:
         groups = self.lanes.groups
         work = 12 + 4 * channels + self._group(channels) * groups + -(-groups // self.together) * 3
         return work + channels + self._parts.parts * (12 + 2 * channels) if self._parts else work
 
-    @cached_property
+    @lazy
     def work(self) -> Work:
         """Of the layer."""
         whole, rest = divmod(self.outputs, 8)
@@ -394,7 +390,7 @@ class Rows:
         added = (14 + 10 * channels) if self._parts else 0
         return 100 + 16 * channels + 4 * self._group(channels).instructions * self.together + added
 
-    @cached_property
+    @lazy
     def hot(self) -> tuple[HotFunction, ...]:
         """Block functions: a loop over channels, and inside of it one over rounds of groups."""
         turns, found = -(-self.lanes.groups // self.together), dict[str, HotFunction]()
@@ -404,11 +400,11 @@ class Rows:
             found[name] = HotFunction(name, size, nested(inner, turns, size - AROUND_BYTES, self.rows * blocks))
         return tuple(found.values())
 
-    @cached_property
+    @lazy
     def code_bytes(self) -> int:
         return 40 + sum(self._function_bytes(channels) for channels in dict.fromkeys(self._channels))
 
-    @property
+    @lazy
     def weights(self) -> Constant:
         """The constant array."""
         return Constant(
@@ -431,15 +427,20 @@ class Rows:
         """All channels of a row, then the next row."""
         parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
         used = parameters[:3] if self.direct else parameters
-        function = struct_call(
-            f"fully_connected_{self.name}_{self.rows}x{self.inputs}_{self.outputs}",
-            f"tc_lane_fully_connected{'_direct' if self.direct else ''}_s8",
-            "tc_lane_fully_connected.h",
+        stem = f"fully_connected_{self.name}_{self.rows}x{self.inputs}_{self.outputs}"
+        function = Function.later(
+            stem,
             used,
-            (Struct("tc_lane_fully_connected_shape", self.shape),),
-            "Fully connected layer by the byte-lane product, 8 channels in registers.",
-            (*names_of(used), *self.block_names),
-            self.definitions,
+            lambda: struct_call(
+                stem,
+                f"tc_lane_fully_connected{'_direct' if self.direct else ''}_s8",
+                "tc_lane_fully_connected.h",
+                used,
+                (Struct("tc_lane_fully_connected_shape", self.shape),),
+                "Fully connected layer by the byte-lane product, 8 channels in registers.",
+                (*names_of(used), *self.block_names),
+                self.definitions,
+            ),
         )
         work, outputs = self.work, self.outputs
         return Kernel(
@@ -456,6 +457,16 @@ class Rows:
             notes={"requantisation": self.lanes.plan.form},
             requant=self.lanes.plan.shape_in_code,
         )
+
+
+@cache
+def group_work(channels: int, *, direct: bool, strict: bool, single: bool) -> Work:
+    """Of 4 inputs and 8 or 4 channels of `Rows`, on a core with `Core.strict` and `Issue.single_loads`."""
+    if direct:
+        load, two = (Work(10, 10) if strict else Work(4, 2)), Work(7, 5)
+    else:
+        load, two = (Work(2, 1), Work(8, 4)) if single else (Work(1, 1), Work(7, 5))
+    return load + channels // 2 * two
 
 
 def _rows_kernel(site: Site, core: Core, *, direct: bool, together: int = SHORT_ROUND) -> Kernel | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from tinycompile.ir import Array, Signature, Site
-from tinycompile.kernels.base import CodeSize, Constant, Deferred, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.base import CodeSize, Constant, Deferred, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, reach_fields, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.lane import Lanes
@@ -18,6 +18,7 @@ from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
+from tinycompile.lazy import lazy
 from tinycompile.ops._spatial import Padding, Pair, Window
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
@@ -62,6 +63,10 @@ class Blocks:
     @property
     def sizes(self) -> list[int]:
         return [4] * self.fours + [3] * self.threes + ([self.rest] if self.rest else [])
+
+    @property
+    def count(self) -> int:
+        return self.fours + self.threes + (1 if self.rest else 0)
 
     @property
     def counts(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -210,7 +215,7 @@ class Convolution:
         """Bytes from a window to the next, in scratch."""
         return self.segment if self.by_rows else 4 * self.lanes.groups
 
-    @cached_property
+    @lazy
     def scratch_bytes(self) -> int:
         """A block, then its windows or its results, which lie there where a block isn't written in place."""
         blocks, groups = self.blocks, self.lanes.groups
@@ -218,7 +223,7 @@ class Convolution:
         results = max(2, self.channels) * blocks.largest if blocks.rest or self.channels == 1 else 0
         return 8 * blocks.largest * groups + max(window, results)
 
-    @cached_property
+    @lazy
     def shape(self) -> Fields:
         """The members of a `tc_lane_conv2d_shape`."""
         sig, blocks = self.site.sig, self.blocks
@@ -233,17 +238,17 @@ class Convolution:
             "rest": blocks.rest,
         }
 
-    @cached_property
+    @lazy
     def _functions(self) -> dict[str, tuple[str, str]]:
         """As `block_functions`."""
         return block_functions(self.lanes.requant, [self.blocks], self.core, self.made)
 
-    @cached_property
+    @lazy
     def names(self) -> list[str]:
         """C names of what computes all blocks of 4 pixels, a block of 4, a block of 3; NULL for what isn't needed."""
         return ["NULL", *(self._functions[kind][0] if kind in self._functions else "NULL" for kind in BLOCKS)]
 
-    @cached_property
+    @lazy
     def definitions(self) -> list[str]:
         """Of these functions."""
         return [definition for _, definition in self._functions.values()]
@@ -253,22 +258,25 @@ class Convolution:
         """Pairs of channels that are computed in a round."""
         return max((each.pairs for each in self.made.values()), default=1)
 
-    @cached_property
+    @lazy
     def stem(self) -> str:
         return window_stem(self.op.window_of(self.site.sig), self.site.sig.input, self.site.sig.output)
 
-    @cached_property
+    @lazy
     def edges(self) -> tuple[int, int]:
         """As `_edge_segments`."""
-        window = self.lanes.layer.window
-        return _edge_segments(self.op, self.site.sig, *window, self.blocks) if self.gathers else (0, 0)
+        if not self.gathers:
+            return 0, 0
+        op, (_, rows, columns, _) = self.op, self.site.sig.input.shape
+        window = Window(self.lanes.layer.window, op.stride, op.dilation, op.padding)
+        return _edge_segments(window, (rows, columns), self.site.sig.output.shape[2], self.blocks)
 
     @property
     def edge_cost(self) -> int:
         """Instructions for a row of a window that is copied on its own."""
         return 45 + self.segment * 5 // 2
 
-    @cached_property
+    @lazy
     def expansions(self) -> int:
         """Instructions that expand all blocks once, and call what computes them."""
         rows = self.lanes.layer.window[0] if self.gathers else 0
@@ -278,7 +286,7 @@ class Convolution:
         )
         return sum(self.edges) * self.edge_cost + sum(each)
 
-    @cached_property
+    @lazy
     def work(self) -> Work:
         """Of the layer."""
         total = Work(0, 0) + (self.expansions + 60)
@@ -289,23 +297,24 @@ class Convolution:
             total += count * product
         return total
 
-    @cached_property
+    @lazy
     def code_bytes(self) -> int:
         return (500 if self.gathers else 140) + sum(each.code_bytes for each in self.made.values())
 
-    @cached_property
+    @lazy
     def shared_code(self) -> dict[str, int]:
         """Block functions that aren't made for the layer."""
         kinds = zip(BLOCKS, BLOCK_BYTES.items(), strict=True)
         sizes = {kind: size for kind, (pixels, size) in kinds if pixels not in self.made}
         return {name: sizes[kind] for kind, (name, _) in self._functions.items() if kind in sizes}
 
+    @lazy
     def hot(self) -> tuple[HotFunction, ...]:
         """Block functions that are made for the layer."""
         made = ((self.made[pixels], count) for pixels, count in self.blocks.counts if pixels in self.made)
         return tuple(each.hot(self.lanes.requant, self.core, count) for each, count in made)
 
-    @property
+    @lazy
     def weights(self) -> Constant:
         """The constant array."""
         return Constant("weights", "int32_t", pair_stream(self.lanes), WEIGHTS)
@@ -318,15 +327,20 @@ class Convolution:
 
     def kernel(self, variant: str) -> Kernel:
         """All channels of a block, then the next block."""
-        function = struct_call(
-            f"conv2d_lane_{self.stem}",
-            "tc_lane_conv2d_s8",
-            "tc_lane_conv2d.h",
+        stem = f"conv2d_lane_{self.stem}"
+        function = Function.later(
+            stem,
             PARAMETERS,
-            (Struct("tc_lane_conv2d_shape", self.shape),),
-            "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
-            (*names_of(PARAMETERS), *self.names[1:]),
-            tuple(self.definitions),
+            lambda: struct_call(
+                stem,
+                "tc_lane_conv2d_s8",
+                "tc_lane_conv2d.h",
+                PARAMETERS,
+                (Struct("tc_lane_conv2d_shape", self.shape),),
+                "Convolution by the byte-lane product, 4 or 3 pixels and 2 channels in registers.",
+                (*names_of(PARAMETERS), *self.names[1:]),
+                tuple(self.definitions),
+            ),
         )
         work = self.work
         return Kernel(
@@ -339,8 +353,8 @@ class Convolution:
             spared_by_rows=self.edges[1] * self.edge_cost,
             code_bytes=self.code_bytes,
             code=CodeSize(self.code_bytes, self.shared_code),
-            hot=self.hot(),
-            sweeps=Sweeps(len(self.blocks.sizes), between=self.scratch_bytes),
+            hot=self.hot,
+            sweeps=Sweeps(self.blocks.count, between=self.scratch_bytes),
             overlap={0: self.distance},
             notes={"requantisation": self.lanes.plan.form},
             requant=self.lanes.plan.shape_in_code,
@@ -406,24 +420,25 @@ def expansion_cost(pixels: int, groups: int, window_rows: int, segment: int, *, 
     return expand
 
 
-def _edge_segments(
-    op: Conv2D, sig: Signature, kernel_height: int, kernel_width: int, blocks: Blocks
-) -> tuple[int, int]:
+@lru_cache(RECENT_SHAPES)
+def _edge_segments(window: Window, image: Pair, out_width: int, blocks: Blocks) -> tuple[int, int]:
     """Rows of windows that are copied on their own: of blocks at the image's sides or in two rows of the output; of
     other blocks above and below the image.
+
+    Args:
+        image: its rows and columns.
     """
-    (_, height, width, _), out_width = sig.input.shape, sig.output.shape[2]
+    (height, width), (kernel_height, kernel_width) = image, window.kernel
     sizes = np.array(blocks.sizes)
     y, x = np.divmod(np.cumsum(sizes) - sizes, out_width)
-    left = x * op.stride[1] - op.padding[2]
-    right = left + (sizes - 1) * op.stride[1] + (kernel_width - 1) * op.dilation[1]
-    together = (x + sizes <= out_width) & (left >= 0) & (right < width) & (op.dilation[1] == 1)
-    rows = (y * op.stride[0] - op.padding[0])[:, None] + np.arange(kernel_height) * op.dilation[0]
+    left = x * window.stride[1] - window.padding[2]
+    right = left + (sizes - 1) * window.stride[1] + (kernel_width - 1) * window.dilation[1]
+    together = (x + sizes <= out_width) & (left >= 0) & (right < width) & (window.dilation[1] == 1)
+    rows = (y * window.stride[0] - window.padding[0])[:, None] + np.arange(kernel_height) * window.dilation[0]
     outside = ((rows < 0) | (rows >= height)) & together[:, None]
     return int((sizes * ~together).sum()) * kernel_height, int((sizes[:, None] * outside).sum())
 
 
-@lru_cache(RECENT_SHAPES)
 def blockwise_distance(stride: Pair, padding: Padding, x: Shape, y: Shape, blocks: Blocks) -> int:
     """The smallest distance from a convolution's output to its input at which no block writes what a later one reads.
 
@@ -432,11 +447,20 @@ def blockwise_distance(stride: Pair, padding: Padding, x: Shape, y: Shape, block
     Args:
         x, y: shapes of the input and the output, channels last.
     """
-    row_bytes, (_, _, width, channels) = x[2] * x[3], y
+    done, pending = _after_blocks(stride, padding, x[2], y[2], blocks)
+    return int((done * y[3] - pending * x[3]).max()) if done.size else 0
+
+
+@lru_cache(RECENT_SHAPES)
+def _after_blocks(stride: Pair, padding: Padding, columns: int, width: int, blocks: Blocks) -> tuple[Array, Array]:
+    """After each block but the last: output pixels that are written, the first input pixel that a later one reads.
+
+    Args:
+        columns: of the input. width: columns of the output.
+    """
     done = np.cumsum(np.array(blocks.sizes[:-1], np.int64))
     later_y, later_x = np.divmod(done, width)
     first_row = np.maximum(0, later_y * stride[0] - padding[0])
     next_row = np.maximum(0, (later_y + 1) * stride[0] - padding[0])
     column = np.maximum(0, later_x * stride[1] - padding[2])
-    pending = np.minimum(first_row * row_bytes + column * x[3], next_row * row_bytes)
-    return int((done * channels - pending).max()) if done.size else 0
+    return done, np.minimum(first_row * columns + column, next_row * columns)

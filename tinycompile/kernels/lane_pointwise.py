@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 from tinycompile.ir import Site
-from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction, nested
 from tinycompile.kernels.lane import Lanes
@@ -23,6 +22,7 @@ from tinycompile.kernels.lane_conv2d import (
 from tinycompile.kernels.lane_straight import AROUND_EXPANDED, GROUP_BYTES, LARGEST_CODE, Straight, product_bytes
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.work import Work
+from tinycompile.lazy import lazy
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
@@ -92,7 +92,7 @@ class Pointwise:
         """Pairs of channels that are computed in a round."""
         return self.made.pairs
 
-    @cached_property
+    @lazy
     def shape(self) -> Fields:
         """The members of a `tc_lane_conv2d_shape`."""
         return {
@@ -104,7 +104,7 @@ class Pointwise:
             "threes": self.blocks.threes,
         }
 
-    @cached_property
+    @lazy
     def _three(self) -> list[tuple[str, str]]:
         return list(block_functions(self.lanes.requant, [Blocks(0, self.blocks.threes, 0)], self.core).values())
 
@@ -112,19 +112,19 @@ class Pointwise:
     def _kind(self) -> str:
         return f"lane_pointwise_{self.depth}_{self.channels}"
 
-    @cached_property
+    @lazy
     def names(self) -> list[str]:
         """C names of what computes all blocks of 4 pixels, a block of 4, a block of 3; NULL for what isn't needed."""
         return [self.lanes.requant.name(self._kind), "NULL", *([name for name, _ in self._three] or ["NULL"])]
 
-    @cached_property
+    @lazy
     def definitions(self) -> list[str]:
         """Of these functions."""
         macro = "TC_LANE_POINTWISE_SINGLE" if self.core.issue.single_loads else "TC_LANE_POINTWISE"
         sizes = (self.depth, self.lanes.groups, self.made.unrolled, self.channels)
         return [self.lanes.requant.define(macro, self._kind, *sizes), *(text for _, text in self._three)]
 
-    @cached_property
+    @lazy
     def stem(self) -> str:
         return window_stem(self.op.window_of(self.site.sig), self.site.sig.input, self.site.sig.output)
 
@@ -133,14 +133,14 @@ class Pointwise:
         """A block."""
         return 32 * self.lanes.groups
 
-    @cached_property
+    @lazy
     def expansions(self) -> int:
         """Instructions that expand all blocks once, and call what computes those of 3."""
         threes = 40 + expansion_cost(3, self.lanes.groups, 0, self.depth, by_rows=False)
         found = self.blocks.fours * (17 + 17 * self.lanes.groups) + self.blocks.threes * threes
         return found * self._slowness
 
-    @cached_property
+    @lazy
     def work(self) -> Work:
         """Of the layer."""
         requant, channels = self.lanes.requant, self.channels
@@ -152,10 +152,11 @@ class Pointwise:
     def _slowness(self) -> int:
         return UNALIGNED if self.core.strict and self.depth % 4 else 1
 
-    @cached_property
+    @lazy
     def code_bytes(self) -> int:
         return _code_bytes(self.made, self.core)
 
+    @lazy
     def hot(self) -> tuple[HotFunction, ...]:
         """All blocks of 4 in one function: each is expanded, then its products follow in a loop."""
         product, expansion = product_bytes(self.made, self.lanes.requant, self.core), 68 * self.made.groups
@@ -163,7 +164,7 @@ class Pointwise:
         loops = nested(product, rounds, product + expansion, self.blocks.fours)
         return (HotFunction(self.names[0], AROUND_EXPANDED + expansion + product, loops),)
 
-    @property
+    @lazy
     def weights(self) -> Constant:
         """The constant array."""
         return Constant("weights", "int32_t", pair_stream(self.lanes), WEIGHTS)
@@ -175,16 +176,20 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
     layer = Pointwise.of(site, core)
     if layer is None:
         return None
-    every, _, three = layer.names
-    function = struct_call(
-        f"conv2d_pointwise_{layer.stem}",
-        "tc_lane_pointwise_s8",
-        "tc_lane_pointwise.h",
+    stem = f"conv2d_pointwise_{layer.stem}"
+    function = Function.later(
+        stem,
         PARAMETERS,
-        (Struct("tc_lane_conv2d_shape", layer.shape),),
-        "Pointwise convolution by the byte-lane product, all blocks of 4 pixels in one call.",
-        (*names_of(PARAMETERS), every, three),
-        tuple(layer.definitions),
+        lambda: struct_call(
+            stem,
+            "tc_lane_pointwise_s8",
+            "tc_lane_pointwise.h",
+            PARAMETERS,
+            (Struct("tc_lane_conv2d_shape", layer.shape),),
+            "Pointwise convolution by the byte-lane product, all blocks of 4 pixels in one call.",
+            (*names_of(PARAMETERS), *layer.names[::2]),
+            tuple(layer.definitions),
+        ),
     )
     sig, blocks, work = site.sig, layer.blocks, layer.work
     return Kernel(
@@ -195,8 +200,8 @@ def conv2d_pointwise(site: Site, core: Core) -> Kernel | None:
         instructions=work.instructions,
         cycles=work.cycles_on(core),
         code_bytes=layer.code_bytes,
-        hot=layer.hot(),
-        sweeps=Sweeps(len(blocks.sizes), between=layer.scratch_bytes),
+        hot=layer.hot,
+        sweeps=Sweeps(blocks.count, between=layer.scratch_bytes),
         overlap={0: blockwise_distance(layer.op.stride, layer.op.padding, sig.input.shape, sig.output.shape, blocks)},
         notes={"requantisation": layer.lanes.plan.form},
         requant=layer.lanes.plan.shape_in_code,

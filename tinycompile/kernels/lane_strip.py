@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from tinycompile.kernels.lane_straight import AROUND_EXPANDED, GROUP_BYTES, LARG
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
+from tinycompile.lazy import lazy
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.targets.core import Core
 
@@ -289,7 +289,7 @@ class _Layout:
         counts = [(pixels, count) for pixels, count in self.blocks.counts if pixels in self.made]
         return tuple(self.made[pixels].hot(requant, self.core, count) for pixels, count in counts)
 
-    @cached_property
+    @lazy
     def moved(self) -> int:
         """Instructions to make room for more rows in the strip."""
         strip, order, stride = self.strip, self.order, self.op.stride[0]
@@ -300,7 +300,7 @@ class _Layout:
         turns = -(-self.site.sig.input.shape[1] // fresh)
         return turns * (60 + max(0, strip.rows - stride) * strip.pitch // 6)
 
-    @cached_property
+    @lazy
     def work(self) -> Work:
         """Counted from GCC's assembly."""
         strip, order = self.strip, self.order

@@ -7,16 +7,18 @@ positions read zp_in; so acc = acc_raw + base, base = bias - zp_in * sum of w.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from math import prod
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from tinycompile.dtypes import INT16
 from tinycompile.ir import Array, Site
+from tinycompile.lazy import lazy
 from tinycompile.numerics.fixed_point import INT32_MAX, INT32_MIN, wrap_int32
 from tinycompile.numerics.latitude import Form, Latitude, RequantShape
 from tinycompile.numerics.proved_requant import solve
@@ -105,12 +107,41 @@ class LinearLayer:
                 rows = weights[:, None, None, :]
             case _:
                 raise ValueError(f"{op.kind} is not a linear operator")
+        if site in _ANNOUNCED:
+            return LinearLayer._repeating(site, rows, lambda: op.requant(sig))
         if isinstance(site, SiteOfAddedBias):
             none: Array = np.zeros(sig.output.shape[-1], np.int64)
             found = LinearLayer.kept(rows, none, sig.input.zero_point, op.requant(sig), None)
             return found.with_added_bias(site.limit)
         bias = site.constant(2) if len(site.sig.inputs) > 2 else np.zeros(rows.shape[0], np.int64)
         return LinearLayer.kept(rows, bias, sig.input.zero_point, op.requant(sig), site.latitude)
+
+    @staticmethod
+    def announce(site: Site, period: int, kind: Hashable) -> None:
+        """Of a site whose channels are the first `period` ones over and over again: it needn't be looked for.
+
+        Args:
+            kind: equal for all sites whose first channels are equal in all that a layer says of them.
+        """
+        _ANNOUNCED[site] = period, (kind, site.latitude)
+
+    @staticmethod
+    def _repeating(site: Site, rows: Array, whole: Callable[[], Requant]) -> LinearLayer:
+        """Of an announced site. `whole`: the rule of all channels."""
+        sig, channels, (period, kind) = site.sig, rows.shape[0], _ANNOUNCED[site]
+        bias = site.constant(2) if len(sig.inputs) > 2 else np.zeros(channels, np.int64)
+        first = _FIRST.get(kind)
+        if first is None:
+            rule = whole().take(np.arange(period))
+            first = LinearLayer.kept(rows[:period].copy(), bias[:period], sig.input.zero_point, rule, site.latitude)
+            if len(_FIRST) >= KEPT_LAYERS:
+                _FIRST.clear()
+            _FIRST[kind] = first
+        index: Array = np.arange(channels) % period
+        rule = first.rule.take(index)
+        found = LinearLayer(rows, bias.astype(np.int64), sig.input.zero_point, rule, site.latitude)
+        found.__dict__["_different"] = first
+        return found
 
     @staticmethod
     def kept(
@@ -165,12 +196,14 @@ class LinearLayer:
         """The weights as int64 (C_out, kh * kw * taps), made anew each time."""
         return self.weights.reshape(self.channels, -1)
 
-    @cached_property
+    @lazy
     def weight_sums(self) -> Array:
         """The sum of each channel's weights, int64 (C_out,)."""
+        if self._different is not self:
+            return np.resize(self._different.weight_sums, self.channels)
         return self.matrix.sum(axis=1)
 
-    @cached_property
+    @lazy
     def weight_range(self) -> tuple[int, int]:
         """The lowest and the highest weight, and 0."""
         stored = self._different.stored
@@ -181,14 +214,14 @@ class LinearLayer:
         low, high = self.weight_range
         return self.latitude is None and -(1 << bits - 1) <= low and high < 1 << bits - 1
 
-    @cached_property
+    @lazy
     def base(self) -> Array:
         """acc - acc_raw, shape (C_out,)."""
         if self._different is not self:
             return np.resize(self._different.base, self.channels)
         return self.bias - self.zp_in * self.weight_sums
 
-    @cached_property
+    @lazy
     def acc_raw_range(self) -> tuple[Array, Array]:
         """The lowest and highest acc_raw that int8 inputs can give, per channel."""
         if self._different is not self:
@@ -228,7 +261,7 @@ class LinearLayer:
     def solve(
         self,
         pre: int,
-        extra: Array | int = 0,
+        extra: Array | int | Callable[[Array], Array] = 0,
         forms: Sequence[Form] = DSP_FORMS,
         *,
         start_fixed: bool = False,
@@ -240,16 +273,23 @@ class LinearLayer:
         Args:
             pre: the left shift that the kernel's accumulator carries.
             extra: a constant that the kernel's representation of the input adds to the accumulator, per
-                channel and already multiplied by all that; it is taken out of `start`.
+                channel and already multiplied by all that, or what makes it of `matrix`; it is taken out of `start`.
             forms, start_fixed, factor: as in `requant_solver.solve`.
             shift: the only S wanted, of the only form; the largest possible one if None.
         """
+        if callable(extra) and self._different is not self:
+            first = self._different
+            plan = first.solve(pre, extra, forms, start_fixed=start_fixed, factor=factor, shift=shift)
+            return plan.repeated(self.rule)
         key = pre, *forms, start_fixed, factor, shift
         if key not in self._solved:
             self._solved[key] = self._solve(pre, forms, start_fixed, factor, shift)
         plan = self._solved[key]
-        start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
-        return replace(plan, start=start)
+        if isinstance(extra, int) and not extra:
+            return plan
+        added = extra(self.matrix) if callable(extra) else extra
+        start = wrap_int32(plan.start.astype(np.int64) - added).astype(np.int32)
+        return plan.starting_at(start)
 
     def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool, factor: int, shift: int | None) -> RequantPlan:
         if self._different is not self:
@@ -268,7 +308,7 @@ class LinearLayer:
             factor=factor,
         )
 
-    @cached_property
+    @lazy
     def _different(self) -> LinearLayer:
         """The first channels, where the others are these over and over again; else this layer.
 
@@ -308,6 +348,13 @@ def _facts(rule: Requant) -> Iterator[tuple[str, Any]]:
         yield each.name, getattr(rule, each.name)
 
 
+_ANNOUNCED: WeakKeyDictionary[Site, tuple[int, Hashable]] = WeakKeyDictionary()
+"""Sites whose channels repeat: the period, and what their first channels are known by."""
+
+_FIRST: dict[Hashable, LinearLayer] = {}
+"""Layers of these first channels."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Content:
     """A layer's arguments, equal where all of their values are."""
@@ -319,7 +366,7 @@ class _Content:
     latitude: Latitude | None
     added: tuple[int, int]
 
-    @cached_property
+    @lazy
     def digest(self) -> bytes:
         types = self.weights.dtype, self.bias.dtype
         about = f"{self.weights.shape} {types} {self.zp_in} {type(self.rule).__name__} {self.latitude} {self.added}"

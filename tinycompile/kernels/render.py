@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 
 import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
+from tinycompile.lazy import lazy
 from tinycompile.resources import templates_dir
 from tinycompile.template_cache import compiled_templates
 
@@ -43,7 +44,7 @@ class Later:
         """`templates/c/<template>` with these values."""
         self._template, self._values = template, values
 
-    @cached_property
+    @lazy
     def text(self) -> str:
         return render(self._template, **self._values)
 

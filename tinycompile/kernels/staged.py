@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tinycompile.kernels.base import CodeSize, Constant, Function, Kernel, Sweeps
+from tinycompile.kernels.base import Beaten, CodeSize, Constant, Function, Kernel, Sweeps, never
 from tinycompile.kernels.generic_c import names_of
 from tinycompile.kernels.work import Work
 
@@ -36,6 +36,12 @@ def copy_work(size: int) -> Work:
     return Work(25 + size // 8, 25 + size * 22 // 32)
 
 
+def copies_work(count: int, together: int, size: int) -> Work:
+    """Of copies of tiles: of `count` pieces of `size` bytes, so many `together` in each tile but for the last."""
+    whole, rest = divmod(count, together)
+    return whole * copy_work(size * together) + (copy_work(size * rest) if rest else Work(0, 0))
+
+
 def filled_otherwise(tiled: Kernel, copied: Sequence[int], each: Work, work: Work) -> Kernel:
     """A kernel that copies tiles of its weights to RAM, made one that fills them in another way.
 
@@ -50,8 +56,10 @@ def filled_otherwise(tiled: Kernel, copied: Sequence[int], each: Work, work: Wor
     )
 
 
-def staged(kernel: Kernel) -> Kernel | None:
-    """The kernel with its constants in scratch, copied there when it is called; None where it has none that can be."""
+def staged(kernel: Kernel, beaten: Beaten = never) -> Kernel | None:
+    """The kernel with its constants in scratch, copied there when it is called; None where it has none that can be, or
+    nobody wants it.
+    """
     arrays = [_is_copied(constant) for constant in kernel.constants]
     if kernel.function is None or kernel.alias_of is not None or not any(arrays) or kernel.coding is not None:
         return None
@@ -62,14 +70,18 @@ def staged(kernel: Kernel) -> Kernel | None:
     work = Work(10, 10)
     for constant in copied:
         work += copy_work(constant.bytes) if _is_words(constant) else Work(25, 25) + BYTE_COST * constant.bytes
+    instructions, scratch = kernel.instructions + work.instructions, _first(kernel) + size
     cycles = None if kernel.cycles is None else kernel.cycles + work.cycles
+    code_bytes = kernel.code_bytes + 24 + 16 * len(copied)
+    if beaten(instructions if cycles is None else cycles, scratch, kernel.constant_bytes + code_bytes):
+        return None
     return kernel.but(
         variant=f"{kernel.variant}_staged",
         function=_function(kernel, kernel.function, arrays),
-        scratch_bytes=_first(kernel) + size,
-        instructions=kernel.instructions + work.instructions,
+        scratch_bytes=scratch,
+        instructions=instructions,
         cycles=cycles,
-        code_bytes=kernel.code_bytes + 24 + 16 * len(copied),
+        code_bytes=code_bytes,
         code=None if kernel.code is None else CodeSize(kernel.code.own + 60, kernel.code.shared),
         sweeps=Sweeps(1),
         copies=kernel.sweeps or Sweeps(1),
@@ -99,7 +111,16 @@ def _first(kernel: Kernel) -> int:
 
 def _function(kernel: Kernel, function: Function, arrays: Sequence[bool]) -> Function:
     """Copies, then calls the kernel's own function."""
-    own = function.parameters if kernel.scratch_bytes else (*function.parameters, "void *scratch")
+    stem, own = f"staged_{function.stem}", _parameters(kernel, function)
+    return Function.later(stem, own, lambda: _made(kernel, function, arrays))
+
+
+def _parameters(kernel: Kernel, function: Function) -> tuple[str, ...]:
+    return function.parameters if kernel.scratch_bytes else (*function.parameters, "void *scratch")
+
+
+def _made(kernel: Kernel, function: Function, arrays: Sequence[bool]) -> Function:
+    own = _parameters(kernel, function)
     first = len(own) - 1 - len(kernel.constants)
     arguments, copies, at = names_of(function.parameters), list[str](), _first(kernel)
     for position, (constant, is_copied) in enumerate(zip(kernel.constants, arrays, strict=True), first):

@@ -25,8 +25,17 @@ def swept(system: MemorySystem, memory: Memory, size: int, sweeps: Sweeps) -> fl
     piece = min(size, sweeps.piece or size)
     if not piece:
         return 0.0
-    often, once = (system.sweep(memory, piece, times=n, between=sweeps.between).middle for n in (sweeps.times, 1))
-    return system.sweep(memory, size).middle + (often - once) * size / piece
+    costs = system.costs(memory, "data")
+    whole = middle(costs.sweep(size))
+    if sweeps.times == 1:
+        return whole
+    once = whole if piece == size else middle(costs.sweep(piece))
+    return whole + (middle(costs.sweep(piece, sweeps.times, sweeps.between)) - once) * size / piece
+
+
+def middle(bounds: tuple[float, float]) -> float:
+    """For decisions, which need one number."""
+    return (bounds[0] + bounds[1]) / 2
 
 
 def ahead_wait(kernel: Kernel, size: int, system: MemorySystem, memory: Memory) -> float:

@@ -34,6 +34,10 @@ class Work:
 
     __rmul__ = __mul__
 
+    def on(self, core: Core) -> int:
+        """What a kernel's work is compared by: cycles where they decide, else instructions."""
+        return self.cycles if core.issue.single_loads else self.instructions
+
     def cycles_on(self, core: Core) -> int | None:
         """For `Kernel.cycles`."""
         return self.cycles if core.issue.single_loads else None

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
-from tinycompile.targets.access_time import NONE, Cycles
+from tinycompile.lazy import lazy
+from tinycompile.targets.access_time import Cycles
 from tinycompile.targets.memory import Memory
 
 Serves = Literal["instructions", "data", "both"]
@@ -41,6 +41,73 @@ class Cache:
         return self.bytes // (self.ways * self.line)
 
 
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """What all reads of data, or all fetches of code, of a memory cost by; each is given as two bounds.
+
+    Plain numbers, as prices ask for thousands: `MemorySystem.sweep` and `fetch` say what they mean.
+
+    Attributes:
+        cache: in front of it.
+        first, following: for a line of the cache, and for one that follows the one before; for code both the latter.
+            For a word where there is no cache.
+    """
+
+    cache: Cache | None
+    first: tuple[float, float]
+    following: tuple[float, float]
+
+    @lazy
+    def is_free(self) -> bool:
+        """Whether the core never waits."""
+        return not (self.first[1] or self.following[1])
+
+    @staticmethod
+    def of(memory: Memory, cache: Cache | None, serves: Literal["instructions", "data"]) -> Costs:
+        access = memory.waits
+        if cache is None:
+            first = following = access.read
+        else:
+            first, following = access.line(cache.line), access.line(cache.line, True)
+        if serves == "data":
+            return Costs(cache, (first.low, first.high), (following.low, following.high))
+        fetched = (0.0 if access.read_ahead != "none" else following.low), following.high
+        return Costs(cache, fetched, fetched)
+
+    def sweep(self, swept: int, times: float = 1, between: int = 0, loads: float | None = None) -> tuple[float, float]:
+        """As `MemorySystem.sweep`."""
+        if self.is_free:
+            return 0.0, 0.0
+        cache, (low, high), (next_low, next_high) = self.cache, self.first, self.following
+        if cache is None:
+            count = (swept / WORD if loads is None else loads) * times
+            return low * count, high * count
+        lines = -(-swept // cache.line)
+        again = lines * max(0.0, times - 1) * MemorySystem.missing(cache, swept, between)
+        first = min(lines, lines * times)
+        following, alone = max(0.0, first + again - 1), min(1.0, first)
+        return next_low * following + low * alone, next_high * following + high * alone
+
+    def fetch(self, code: int) -> tuple[float, float]:
+        """As `MemorySystem.fetch`, for a single round."""
+        if self.is_free:
+            return 0.0, 0.0
+        (low, high), cache = self.following, self.cache
+        lines = code / WORD if cache is None else float(-(-code // cache.line))
+        return low * lines, high * lines
+
+    def fetch_again(self, code: int, times: float, between: int = 0) -> tuple[float, float]:
+        """The part of `MemorySystem.fetch` for all rounds but the first."""
+        once, cache = max(0.0, times - 1), self.cache
+        if self.is_free or not once:
+            return 0.0, 0.0
+        again = once * (1.0 if cache is None else MemorySystem.missing(cache, code, between))
+        if not again:
+            return 0.0, 0.0
+        low, high = self.fetch(code)
+        return low * again, high * again
+
+
 @dataclass(frozen=True)
 class MemorySystem:
     """A board's memories and caches, which price accesses.
@@ -53,7 +120,7 @@ class MemorySystem:
     memories: tuple[Memory, ...]
     caches: tuple[Cache, ...] = ()
 
-    @cached_property
+    @lazy
     def is_free(self) -> bool:
         """Whether the core waits for none of its memories, as far as is known."""
         return all(memory.access is None or memory.access.is_free for memory in self.memories)
@@ -70,7 +137,7 @@ class MemorySystem:
             self._in_front[place] = self._cache(memory, serves)
         return self._in_front[place]
 
-    @cached_property
+    @lazy
     def _in_front(self) -> dict[tuple[int, int, str], Cache | None]:
         """Of `cache`, what is known: prices ask for the same few memories again and again."""
         return {}
@@ -104,13 +171,7 @@ class MemorySystem:
             swept: bytes of the data. times: sweeps. between: bytes of other data in each.
             loads: load instructions of a sweep; None for one per word. Only they count where there is no cache.
         """
-        access, cache = memory.waits, self.cache(memory, "data")
-        if cache is None:
-            return access.read * ((swept / WORD if loads is None else loads) * times)
-        lines = -(-swept // cache.line)
-        again = lines * max(0.0, times - 1) * self.missing(cache, swept, between)
-        first = min(lines, lines * times)
-        return access.line(cache.line, True) * max(0.0, first + again - 1) + access.line(cache.line) * min(1.0, first)
+        return Cycles(*self.costs(memory, "data").sweep(swept, times, between, loads))
 
     @staticmethod
     def missing(cache: Cache, swept: int, between: int = 0) -> float:
@@ -129,24 +190,26 @@ class MemorySystem:
 
         Where the controller reads code ahead, waiting may overlap with execution: then it costs nothing at best.
         """
-        access, cache = memory.waits, self.cache(memory, "instructions")
-        if cache is None:
-            each, lines = access.read, code / WORD
-        else:
-            each, lines = access.line(cache.line, True), float(-(-code // cache.line))
-        first = (Cycles(0, each.high) if access.read_ahead != "none" else each) * lines
-        return first + self.fetch_again(memory, code, times, between)
+        costs = self.costs(memory, "instructions")
+        once, again = costs.fetch(code), costs.fetch_again(code, times, between)
+        return Cycles(once[0] + again[0], once[1] + again[1])
 
-    def fetch_again(self, memory: Memory, code: int, times: float, between: int = 0) -> Cycles:
-        """The part of `fetch` for all rounds but the first."""
-        cache, once = self.cache(memory, "instructions"), max(0.0, times - 1)
-        again = once * (1.0 if cache is None else self.missing(cache, code, between))
-        return self.fetch(memory, code) * again if again else NONE
+    def costs(self, memory: Memory, serves: Literal["instructions", "data"]) -> Costs:
+        """Of all reads or fetches."""
+        place = memory.name, memory.origin, memory.bytes, serves
+        known = self._known_costs.get(place)
+        if known is None:
+            known = self._known_costs[place] = Costs.of(memory, self.cache(memory, serves), serves)
+        return known
+
+    @lazy
+    def _known_costs(self) -> dict[tuple[str, int, int, str], Costs]:
+        return {}
 
     def write_back(self, memory: Memory) -> Cycles:
         """Of a line that is written back to make room: hidden by the cache's buffer at best."""
         access, cache = memory.waits, self.cache(memory, "data")
-        return NONE if cache is None else Cycles(0, access.line(cache.line, True).high)
+        return Cycles() if cache is None else Cycles(0, access.line(cache.line, True).high)
 
 
 def caches_of(tables: Mapping[str, Mapping[str, Any]], memories: Sequence[Memory]) -> tuple[Cache, ...]:

@@ -172,7 +172,7 @@ class _Places:
 
     def __init__(self, planned: Planned, names: Mapping[str, str]) -> None:
         self._planned, self._names = planned, names
-        self._starts = states_of(planned.graph)[0]
+        self._starts = states_of(planned.graph, planned.unit)[0]
 
     def __call__(self, name: str) -> str:
         ctype, offset = self._planned.graph.types[name].dtype.ctype, self._planned.offsets[name]

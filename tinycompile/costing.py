@@ -441,8 +441,7 @@ def _waiting(planned: Planned, cold: set[Constant], copies: Estimate, layout: La
         constants.append(held)
     layers = list(zip(planned.graph.nodes, planned.kernels, strict=True))
     code = [copies.code_places(layer, kernel, layout) for layer, kernel in enumerate(planned.kernels)]
-    places = planned.offsets, planned.scratch_offsets
-    found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, *places))
+    found = total(layers_waiting(planned.graph, layers, constants, code, layout, board, planned))
     both = sum(found.values(), Cycles())
     return round(both.low), round(both.high)
 

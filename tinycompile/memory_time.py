@@ -23,6 +23,7 @@ from tinycompile.kernels.base import Kernel, Sweeps
 from tinycompile.kernels.fetching import CodePlaces, fetch_waits
 from tinycompile.kernels.waiting import sweeps_of
 from tinycompile.layout import SYSTEM_BYTES, Layout
+from tinycompile.planner import Planned
 from tinycompile.targets import Board, Cache, Core, Cycles, Memory, MemorySystem
 
 KINDS: tuple[str, ...] = ("fetch", "constants", "activations", "external")
@@ -188,20 +189,19 @@ def layers_waiting(
     code: Sequence[CodePlaces],
     layout: Layout,
     board: Board,
-    offsets: Mapping[str, int],
-    scratches: Sequence[int | None],
+    planned: Planned,
 ) -> list[dict[str, Cycles]]:
     """Of each layer of a graph.
 
     Args:
         constants: bytes of each layer's constants by memory. code: where each layer's code is.
         layout: of the rest.
-        offsets: of values in the arena. scratches: of each layer's working memory; None where it has none there.
+        planned: where in the arena values and each layer's working memory are.
     """
     found = list[dict[str, Cycles]]()
-    zones = Zones(layout, board, offsets)
+    zones = Zones(layout, board, planned)
     for step, ((node, kernel), held, fetched) in enumerate(zip(layers, constants, code, strict=True)):
-        places = Places(fetched, held, layout.scratch or zones.memory(scratches[step], kernel.scratch_bytes))
+        places = Places(fetched, held, layout.scratch or zones.of_scratch(step, kernel.scratch_bytes))
         macs = node.op.macs(graph.signature(node))
         tensors = _tensors_of(node, graph, zones)
         found.append(layer_waiting(kernel, macs, tensors, places, board.memory_system, board.core))
@@ -211,22 +211,31 @@ def layers_waiting(
 class Zones:
     """Which memory a part of the arena is in, where that spans several: stack and data come first in the run."""
 
-    def __init__(self, layout: Layout, board: Board, offsets: Mapping[str, int]) -> None:
+    def __init__(self, layout: Layout, board: Board, planned: Planned) -> None:
         arena = layout.arena
         self._parts = [m for m in board.memories if m.origin < arena.end and arena.origin < m.end]
-        self._arena, self._offsets = arena, offsets
+        self._arena, self._planned = arena, planned
         self._first = arena.origin + (SYSTEM_BYTES if layout.system == arena else 0)
 
-    def memory(self, offset: int | None, size: int) -> Memory:
+    def _memory(self, offset: int | None, size: int) -> Memory:
         """Of `size` bytes at an offset: that of the last one. The whole run's where the place isn't known."""
         last = self._first + (offset or 0) + max(size, 1) - 1
-        if offset is None or len(self._parts) < 2:
+        if offset is None:
             return self._arena
         return next((m for m in self._parts if m.origin <= last < m.end), self._arena)
 
+    @property
+    def _are_several(self) -> bool:
+        """Else nobody has to know where anything is."""
+        return len(self._parts) > 1
+
     def of(self, name: str, size: int) -> Memory:
         """Of a value."""
-        return self.memory(self._offsets.get(name), size)
+        return self._memory(self._planned.offsets.get(name), size) if self._are_several else self._arena
+
+    def of_scratch(self, step: int, size: int) -> Memory:
+        """Of a layer's working memory."""
+        return self._memory(self._planned.scratch_offsets[step], size) if self._are_several else self._arena
 
 
 def _tensors_of(node: Node, graph: Graph, zones: Zones) -> Tensors:

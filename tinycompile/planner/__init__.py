@@ -6,9 +6,9 @@ node per kernel: where one computes several, these have become one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Constant, Kernel
@@ -19,7 +19,7 @@ from tinycompile.planner.covering import least_peak
 from tinycompile.planner.flash import Flash
 from tinycompile.planner.forks import Fork, total
 from tinycompile.planner.order import reordered
-from tinycompile.planner.problem import UNIT, Plan, Problem, whole_units
+from tinycompile.planner.problem import UNIT, Places, Plan, Problem, whole_units
 from tinycompile.planner.reason import Reason
 from tinycompile.planner.shortage import does_not_fit
 from tinycompile.planner.stage import Stage, stage_macs
@@ -61,7 +61,6 @@ class Planned:
         offsets: of every value in RAM, in bytes: in the arena, or, of what is `kept`, in the memory of the states.
         kept: states and the values that share their memory.
         state_bytes: of that memory, beside the arena: it belongs to one model and is never lent to another.
-        scratch_offsets: arena offset of each node's scratch, or 0 if scratch is apart; None where it has none.
         scratch_bytes: of scratch apart from the arena; 0 where it is inside.
         lower_bound_bytes: no placement for these kernels in this order needs less.
         order_optimal: no other order needs less at its peak, before placement and with a kernel for each node, or for
@@ -73,26 +72,34 @@ class Planned:
         problem, placement: what was placed, and where.
         roots: of every value in RAM the buffer it is in, and how many bytes behind that one's beginning.
         forks: layers of which two cores compute different ones at the same time.
+        unit: bytes, of which places are multiples.
     """
 
     graph: Graph
     kernels: tuple[Kernel, ...]
     reasons: tuple[Reason, ...]
-    offsets: dict[str, int]
+    offsets: Mapping[str, int]
     kept: frozenset[str]
     state_bytes: int
-    scratch_offsets: tuple[int | None, ...]
     scratch_bytes: int
     arena_bytes: int
     lower_bound_bytes: int
     order_optimal: bool
     proved_best: bool
     stages: tuple[Stage, ...]
-    parts: dict[str, int]
+    parts: Mapping[str, int]
     problem: Problem
     placement: Plan
     roots: dict[str, tuple[str, int]]
     forks: tuple[Fork, ...] = ()
+    unit: int = UNIT
+
+    @cached_property
+    def scratch_offsets(self) -> tuple[int | None, ...]:
+        """Arena offset of each node's scratch, or 0 if scratch is apart; None where it has none."""
+        if self.scratch_bytes:
+            return tuple(0 if kernel.scratch_bytes else None for kernel in self.kernels)
+        return tuple(self.placement.offsets.get(scratch_name(step)) for step in range(len(self.kernels)))
 
     @property
     def instructions(self) -> int:
@@ -338,43 +345,56 @@ def planned_of(choice: Choice, order_optimal: bool, originals: Mapping[Kernel, K
     Args:
         originals: the kernels behind those that were planned without their scratch, if that is apart.
     """
-    values, placement = choice.values, choice.plan
+    values, found = choice.values, choice.plan
     graph, problem = values.graph, values.problem(choice.kernels)
-    validate(problem, placement)
+    placement = replace(found, offsets=Places(partial(_validated, problem, found)))
     validate_states(graph, values.kept)
-    state_offsets, state_bytes = states_of(graph, values.unit)
-    places = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
-    firings = [firing for stage in values.stages for firing in stage.firings]
-    parts = [copy_name(f.step, s.operand) for f in firings for s in f.sources] + [put_name(f.step) for f in firings]
     kernels, scratch_bytes = choice.kernels, 0
-    scratch_offsets = [placement.offsets.get(scratch_name(step)) for step in range(len(kernels))]
+    states, state_bytes = states_of(graph, values.unit)
     if originals:
         kernels = tuple(originals[kernel] for kernel in kernels)
-        scratch_offsets = [0 if kernel.scratch_bytes else None for kernel in kernels]
         scratch_bytes = whole_units(max(kernel.scratch_bytes for kernel in kernels))
+    roots = {name: values.place(name) for name in graph.types if values.is_in_ram(name)}
     return Planned(
         graph=graph,
         kernels=kernels,
         reasons=choice.reasons,
-        offsets={
-            name: (state_offsets if name in values.kept else placement.offsets).get(root, 0) + shift
-            for name, (root, shift) in places.items()
-        },
+        offsets=Places(partial(_offsets, states, roots, values.kept, placement)),
         kept=values.kept,
         state_bytes=state_bytes,
-        scratch_offsets=tuple(scratch_offsets),
         scratch_bytes=scratch_bytes,
         arena_bytes=placement.arena_bytes,
         lower_bound_bytes=placement.lower_bound_bytes,
         order_optimal=order_optimal,
         proved_best=choice.proved_best,
         stages=values.stages,
-        parts={name: placement.offsets[name] for name in parts if name in placement.offsets},
+        parts=Places(partial(_parts, values.stages, placement)),
         problem=problem,
         placement=placement,
-        roots=places,
+        roots=roots,
         forks=values.forks,
+        unit=values.unit,
     )
+
+
+def _validated(problem: Problem, plan: Plan) -> Mapping[str, int]:
+    validate(problem, plan)
+    return plan.offsets
+
+
+def _offsets(
+    states: Mapping[str, int], roots: Mapping[str, tuple[str, int]], kept: Container[str], placement: Plan
+) -> dict[str, int]:
+    return {
+        name: (states if name in kept else placement.offsets).get(root, 0) + shift
+        for name, (root, shift) in roots.items()
+    }
+
+
+def _parts(stages: Sequence[Stage], placement: Plan) -> dict[str, int]:
+    firings = [firing for stage in stages for firing in stage.firings]
+    names = [copy_name(f.step, s.operand) for f in firings for s in f.sources] + [put_name(f.step) for f in firings]
+    return {name: placement.offsets[name] for name in names if name in placement.offsets}
 
 
 def replaced(planned: Planned, placement: Plan) -> Planned:
@@ -384,20 +404,11 @@ def replaced(planned: Planned, placement: Plan) -> Planned:
         ValueError: the placement breaks a promise.
     """
     validate(planned.problem, placement)
-    known, offsets = planned.placement.offsets, dict(planned.offsets)
-    for name, (root, shift) in planned.roots.items():
-        if name not in planned.kept:
-            offsets[name] = placement.offsets.get(root, 0) + shift
-    scratch = [
-        at if scratch_name(step) not in known else placement.offsets[scratch_name(step)]
-        for step, at in enumerate(planned.scratch_offsets)
-    ]
     return replace(
         planned,
-        offsets=offsets,
-        scratch_offsets=tuple(scratch),
+        offsets=_offsets(states_of(planned.graph, planned.unit)[0], planned.roots, planned.kept, placement),
         arena_bytes=placement.arena_bytes,
-        parts={name: placement.offsets[name] for name in planned.parts},
+        parts=_parts(planned.stages, placement),
         placement=placement,
     )
 

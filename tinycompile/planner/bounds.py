@@ -6,7 +6,7 @@ first, and makes the few stages that are left.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from tinycompile.access import Reach
@@ -38,7 +38,7 @@ class Bounds:
         self._lines = [whole_units(bytes_) for bytes_, _ in held]
         self._moves = [instructions for _, instructions in held]
         self._read_until = [_read_until(geometry, node) for node in geometry.graph.nodes]
-        self._kept: dict[tuple[int, int], tuple[int, int]] = {}
+        self._kept: dict[int, tuple[list[int], list[int]]] = {}
         self._alone = [self._fewest_alone(step) for step in range(self._count)]
         self._least: dict[tuple[int, int], int] = {}
 
@@ -49,10 +49,18 @@ class Bounds:
         is spared: so kernels estimate, and tests check. What a stage adds for each turn, and to move what its lines
         hold, comes on top.
         """
-        if len(self._appraiser.fewest) != self._known:
-            self._known = len(self._appraiser.fewest)
-            self._fewest = _sums(map(self._fewest_of, range(self._count)))
-        return self._fewest[last] - self._fewest[first] + self._inside(first, last)[1]
+        fewest = self._fewest_until()
+        return fewest[last] - fewest[first] + self._inside(first, last)[1]
+
+    def cheaper(self, end: int, starts: Iterable[int], cost: Sequence[float], than: float) -> Iterator[int]:
+        """Where runs up to `end` begin that may cost less `than` that, with what is executed before them.
+
+        Args:
+            cost: of what is executed before each node.
+        """
+        fewest, (_, moved) = self._fewest_until(), self._until(end)
+        rest = than - fewest[end] - moved[-1]
+        return (first for first in starts if cost[first] - fewest[first] - moved[first] < rest)
 
     def bytes(self, first: int, last: int) -> int:
         """In use during the nodes [first, last): what lives beside them, what they read, keep and leave.
@@ -73,10 +81,22 @@ class Bounds:
 
     def _inside(self, first: int, last: int) -> tuple[int, int]:
         """(bytes, instructions to move lines) of what is between the nodes of a run."""
-        if (first, last) not in self._kept:
-            found = [self._whole_or_lines(step, last) for step in range(first, last - 1)]
-            self._kept[first, last] = sum(bytes_ for bytes_, _ in found), sum(moved for _, moved in found)
-        return self._kept[first, last]
+        kept, moved = self._until(last)
+        return kept[-1] - kept[first], moved[-1] - moved[first]
+
+    def _until(self, last: int) -> tuple[list[int], list[int]]:
+        """The same of what the first so many nodes of a run up to `last` leave inside, by their number."""
+        if last not in self._kept:
+            found = [self._whole_or_lines(step, last) for step in range(last - 1)]
+            self._kept[last] = _sums(bytes_ for bytes_, _ in found), _sums(moved for _, moved in found)
+        return self._kept[last]
+
+    def _fewest_until(self) -> list[int]:
+        """Instructions of the first so many nodes, without what their lines take, by their number."""
+        if len(self._appraiser.fewest) != self._known:
+            self._known = len(self._appraiser.fewest)
+            self._fewest = _sums(map(self._fewest_of, range(self._count)))
+        return self._fewest
 
     def _whole_or_lines(self, step: int, last: int) -> tuple[int, int]:
         """Of a node's output inside a run up to `last`: all of it where it is needed later, else its lines."""

@@ -12,7 +12,8 @@ from tinycompile.planner import exact, greedy
 from tinycompile.planner.covering import cheapest, least_peak
 from tinycompile.planner.exact import Infeasible
 from tinycompile.planner.flash import Flash, Price, priced
-from tinycompile.planner.problem import Plan, Problem
+from tinycompile.planner.problem import Places, Plan, Problem
+from tinycompile.planner.proof import smallest_arena
 from tinycompile.planner.reason import Reason
 from tinycompile.planner.values import Values
 
@@ -115,21 +116,41 @@ def place(values: Values, kernels: Sequence[Kernel]) -> Plan:
     return plan
 
 
-KEPT_PLACEMENTS = 256
+KEPT_PLACEMENTS = 64
 """Problems whose plans are kept."""
 
 _placements: dict[tuple[int, Problem], Plan] = {}
 
 
 def _place(values: Values, kernels: Sequence[Kernel], problem: Problem, bound: int) -> Plan:
-    plan = greedy.place(problem, bound)
-    if plan.arena_bytes == bound or not _is_placed_exactly(values):
+    """Where it is proved without the solver how small the arena is, addresses are looked for when somebody asks."""
+    if not problem.buffers:
+        return Plan()
+    start = greedy.Start.of(problem)
+    if start.top <= bound or not _is_placed_exactly(values):
+        return start.improved(bound)
+    offsets = smallest_arena(problem.buffers, start.order, bound, start.top)
+    if offsets is None:
+        return _searched(values, kernels, start, bound)
+    known = {buffer.name: at for buffer, at in zip(problem.buffers, offsets, strict=True) if at is not None}
+    size = greedy.height(problem, known)
+
+    def found() -> Mapping[str, int]:
+        searched = _searched(values, kernels, start, bound)
+        return searched.offsets if searched.arena_bytes == size else known
+
+    return Plan(Places(found), size, size)
+
+
+def _searched(values: Values, kernels: Sequence[Kernel], start: greedy.Start, bound: int) -> Plan:
+    plan = start.improved(bound)
+    if plan.arena_bytes == bound:
         return plan
     covers = [Cover(step, step + 1, values.graph.nodes[step], kernel) for step, kernel in enumerate(kernels)]
     found = exact.smallest(values, covers, plan.arena_bytes, plan.offsets)
     if found is None:
         return plan
-    arena = greedy.height(problem, found.offsets)
+    arena = greedy.height(start.problem, found.offsets)
     return Plan(found.offsets, arena, max(bound, found.bound))
 
 

@@ -43,30 +43,51 @@ class Group:
     blocked: tuple[Blocked, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """What the first rounds found.
+
+    Attributes:
+        order: in which groups are placed. offsets: where that leads. top: one past the highest address in use.
+    """
+
+    problem: Problem
+    order: list[Group]
+    offsets: Offsets
+    top: int
+
+    @staticmethod
+    def of(problem: Problem) -> Start:
+        sizes = [buffer.size for buffer in problem.buffers]
+        starts = [(_greedy(order, 0, [None] * len(sizes)), order) for order in _first_orders(problem)]
+        best, order = min(starts, key=lambda start: _top(sizes, start[0]))
+        return Start(problem, order, best, _top(sizes, best))
+
+    def improved(self, bound: int, rounds: int = ROUNDS) -> Plan:
+        """By the other rounds; see `place`."""
+        generator = random.Random(0)  # noqa: S311 - a fixed sequence, nothing secret
+        sizes = [buffer.size for buffer in self.problem.buffers]
+        order, best, best_size = self.order, self.offsets, self.top
+        limit = min(rounds, max(8, EFFORT // max(1, len(sizes)) ** 2))
+        for attempt in range(limit):
+            if best_size <= bound:
+                break
+            source, target = _next_move(order, best, best_size, generator, attempt)
+            candidate = list(order)
+            candidate.insert(target, candidate.pop(source))
+            offsets = _greedy(candidate, min(source, target), best, best_size)
+            if offsets is not None:
+                order, best, best_size = candidate, offsets, _top(sizes, offsets)
+        return Plan(_named(self.problem, order, best), best_size, min(bound, best_size))
+
+
 def place(problem: Problem, bound: int, rounds: int = ROUNDS) -> Plan:
     """A placement of small size.
 
     Args:
         bound: bytes that no placement can be below; the search ends when it is reached.
     """
-    if not problem.buffers:
-        return Plan()
-    generator = random.Random(0)  # noqa: S311 - a fixed sequence, nothing secret
-    sizes = [buffer.size for buffer in problem.buffers]
-    starts = [(_greedy(order, 0, [None] * len(sizes)), order) for order in _first_orders(problem)]
-    best, order = min(starts, key=lambda start: _top(sizes, start[0]))
-    best_size = _top(sizes, best)
-    limit = min(rounds, max(8, EFFORT // len(problem.buffers) ** 2))
-    for attempt in range(limit):
-        if best_size <= bound:
-            break
-        source, target = _next_move(order, best, best_size, generator, attempt)
-        candidate = list(order)
-        candidate.insert(target, candidate.pop(source))
-        offsets = _greedy(candidate, min(source, target), best, best_size)
-        if offsets is not None:
-            order, best, best_size = candidate, offsets, _top(sizes, offsets)
-    return Plan(_named(problem, order, best), best_size, min(bound, best_size))
+    return Start.of(problem).improved(bound, rounds) if problem.buffers else Plan()
 
 
 def in_order(problem: Problem, key: Callable[[Buffer], float]) -> dict[str, int]:

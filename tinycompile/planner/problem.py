@@ -6,8 +6,9 @@ Intervals are half open. Sizes and addresses are bytes, multiples of `UNIT`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 UNIT = 8
 """Alignment of every buffer, in bytes: that of the widest C type in the arena."""
@@ -74,6 +75,32 @@ class Problem:
 
     buffers: tuple[Buffer, ...]
     overlaps: tuple[Overlap, ...] = ()
+
+
+class Places(Mapping[str, int]):
+    """Offsets in bytes, by name, that are looked for when somebody asks for one: most plans are only compared by size.
+
+    Args:
+        find: is called once at most.
+    """
+
+    def __init__(self, find: Callable[[], Mapping[str, int]]) -> None:
+        self._find: Callable[[], Mapping[str, int]] | None = find
+
+    @cached_property
+    def _found(self) -> Mapping[str, int]:
+        found = dict[str, int]() if self._find is None else self._find()
+        self._find = None  # and all that it knows
+        return found
+
+    def __getitem__(self, name: str) -> int:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
 
 
 @dataclass(frozen=True)

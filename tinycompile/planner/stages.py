@@ -15,6 +15,7 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from operator import itemgetter
 
 from tinycompile.ir import Graph
 from tinycompile.kernels.base import Kernel
@@ -146,15 +147,17 @@ class StageSearch:
         """
         if not self._ways.first:
             return
-        for first in self._starts[end]:
-            before = cost[first]
-            if before == float("inf"):
-                continue
-            for way, bounds in self._bounds.items():
-                if before + bounds.instructions(first, end) < cost[end] and bounds.bytes(first, end) <= limit:
-                    candidate = self._candidate(way, first, end)
-                    if candidate is not None:
-                        yield candidate
+        found = [
+            (first, number, way)
+            for number, (way, bounds) in enumerate(self._bounds.items())
+            for first in bounds.cheaper(end, self._starts[end], cost, cost[end])
+        ]
+        for first, _, way in sorted(found, key=itemgetter(0, 1)):
+            bounds = self._bounds[way]
+            if cost[first] + bounds.instructions(first, end) < cost[end] and bounds.bytes(first, end) <= limit:
+                candidate = self._candidate(way, first, end)
+                if candidate is not None:
+                    yield candidate
 
     @cached_property
     def _starts(self) -> dict[int, list[int]]:

@@ -40,9 +40,7 @@ def program_waiting(
     constants = [{known[name]: size for name, size in each.items()} for each in held]
     code = _code_places(build, program, project, measured)
     layers = [(layer.node, layer.kernel) for layer in program.layers]
-    return layers_waiting(
-        program.graph, layers, constants, code, layout, board, planned.offsets, planned.scratch_offsets
-    )
+    return layers_waiting(program.graph, layers, constants, code, layout, board, planned)
 
 
 def _code_places(build: Path, program: Program, project: Project, measured: Sizes) -> list[CodePlaces]:

@@ -118,7 +118,8 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     plans = [each.plans for each in loaded]
     how = plans, board, options
     if options.widths:
-        planned, layout = placed_together(plans, lambda some: place(some, board, options))
+        lean = options.optimize != "speed"
+        planned, layout = placed_together(plans, lambda some: place(some, board, options), lean=lean)
         check_sharing(sources, planned)
     elif options.cores == 1:
         planned, layout = place(*how)

@@ -15,6 +15,12 @@ BYTES = 50
 instructions a byte: four times what it takes to put one together, so that kernels share, and less than what a faster
 kernel's few bytes more for each channel save."""
 
+CALL_BYTES = 100
+"""Of code that calls a function which the wider network has."""
+
+PART = 0.5
+"""Of a block function that the wider network hasn't, for each layer that calls it."""
+
 
 class WithShared:
     """See the module. What could be shared and isn't costs what that would save, so that it isn't where RAM is short.
@@ -39,4 +45,14 @@ class WithShared:
         return [kernel.but(codable=(self._bytes(kernel) - least) // BYTES) for kernel in every]
 
     def _bytes(self, kernel: Kernel) -> int:
-        return kernel.constant_bytes + (kernel.code_bytes if self._lean else 0)
+        return kernel.constant_bytes + (self._code_bytes(kernel) if self._lean else 0)
+
+    def _code_bytes(self, kernel: Kernel) -> int:
+        """What the wider network hasn't: a block function that others call as well costs a part of it."""
+        if kernel.function is None or kernel.function in self._lender.functions:
+            return 0
+        size = kernel.code_size
+        blocks = sum(each for name, each in size.shared.items() if name not in self._lender.blocks)
+        known = any(each in self._lender.functions for each in kernel.function.all_called)
+        own = CALL_BYTES if known else (size.own if kernel.code else kernel.code_bytes)
+        return own + round(PART * blocks)

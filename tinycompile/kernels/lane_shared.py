@@ -29,7 +29,7 @@ from tinycompile.targets.core import Core
 TILES = (1024, 4096, 16384)
 """Bytes of weights that are in RAM at once, at most."""
 
-PARAMETERS = (*LANE_PARAMETERS[:3], "const uint32_t *own", *LANE_PARAMETERS[3:])
+PARAMETERS = (*LANE_PARAMETERS[:3], "const uint8_t *own", *LANE_PARAMETERS[3:])
 
 
 def shared_tiles(site: Site, core: Core, lender: Lender) -> Iterator[Kernel]:
@@ -37,12 +37,13 @@ def shared_tiles(site: Site, core: Core, lender: Lender) -> Iterator[Kernel]:
     op = site.node.op
     if not core.has("dsp") or not isinstance(op, Conv2D | FullyConnected) or site.sig.input.dtype != INT8:
         return
-    layer = Pointwise.of(site, core) or Convolution.of(site, core, straight=True) or Convolution.of(site, core)
-    share = None if layer is None or layer.channels < 2 else _share(layer.weights, lender)
-    if layer is not None and share is not None:
-        sizes = (pairs_of_tile(layer.channels, 8 * layer.lanes.record, room, layer.together) for room in TILES)
-        for pairs in filter(None, dict.fromkeys(sizes)):
-            yield _pixels(layer, pairs, share)
+    fast = Pointwise.of(site, core) or Convolution.of(site, core, straight=True)
+    for layer in filter(None, (fast, Convolution.of(site, core))):
+        share = None if layer.channels < 2 else _share(layer.weights, lender)
+        if share is not None:
+            sizes = (pairs_of_tile(layer.channels, 8 * layer.lanes.record, room, layer.together) for room in TILES)
+            for pairs in filter(None, dict.fromkeys(sizes)):
+                yield _pixels(layer, pairs, share)
     rows = Rows.of(site, core, whole=True)
     share = None if rows is None else _share(rows.weights, lender)
     if rows is not None and share is not None:
@@ -87,14 +88,12 @@ def _rows(layer: Rows, blocks: int, share: Share) -> Kernel:
 
 
 def _function(stem: str, callee: str, tiles: tuple[str, Fields], share: Share, blocks: Sequence[str]) -> Function:
-    pieces = share.pieces
-    order = {"again": pieces.again, "end": pieces.end, "rounds": pieces.rounds, "steps": len(pieces.steps)}
     return struct_call(
         stem,
         callee,
         "tc_lane_shared.h",
         PARAMETERS,
-        (Struct(tiles[0], tiles[1], "tiles"), Struct("tc_shared_shape", order, "order")),
+        (Struct(tiles[0], tiles[1], "tiles"),),
         "The byte-lane product, weights put together from the widest network's for some channels at a time.",
         (*names_of(PARAMETERS), *blocks, "steps"),
         variables=(f"static const tc_shared_step steps[] = {share.steps}",),

@@ -18,7 +18,7 @@ SMALLEST = 32
 CALL_BYTES = 60
 """Of code and of the shape: a call, and the function that makes it."""
 
-LOOP_BYTES = 400
+LOOP_BYTES = 520
 """Of code: `tc_shared_words` or `tc_shared_bytes`."""
 
 LONG = 8
@@ -27,8 +27,8 @@ LONG = 8
 ALIGNED = 8
 """Bytes at a multiple of which kernels expect their arrays."""
 
-CALL, STEP, TIME, ELEMENT = Work(80, 80), Work(16, 16), Work(36, 36), Work(4, 4)
-"""Of a call, of a step, of each time that it is executed, of an element; counted from the assembly."""
+CALL, STEP, TIME, ELEMENT, BYTE = Work(80, 80), Work(16, 16), Work(36, 36), Work(16, 16), Work(4, 4)
+"""Of a call, of a step, of each time that it is executed, of a coded word, of a byte; counted from the assembly."""
 
 
 @dataclass(frozen=True)
@@ -55,29 +55,31 @@ class Share:
     @property
     def own(self) -> Constant | None:
         """What the other one doesn't have."""
-        ctype = "uint32_t" if self.pieces.unit == 4 else "uint8_t"
         if self.place is None or not self.pieces.own.size:
             return None
-        comment = f"what the widest network hasn't: {self.constant.comment}"
-        return Constant(f"{self.constant.suffix}_own", ctype, self.pieces.own, comment)
+        how = ", coded" if self.pieces.unit == 4 else ""
+        comment = f"what the widest network hasn't{how}: {self.constant.comment}"
+        return Constant(f"{self.constant.suffix}_own", "uint8_t", self.pieces.stored, comment)
 
     @property
     def saved(self) -> int:
         """Bytes of flash."""
         if self.place is None:
             return self.constant.bytes
-        return self.constant.bytes - self.pieces.own.nbytes - self.table_bytes
+        return self.constant.bytes - self.pieces.stored.nbytes - self.table_bytes
 
     @property
     def table_bytes(self) -> int:
         """Of its steps, and of the call that follows them."""
-        return CALL_BYTES + STEP_BYTES * len(self.pieces.steps)
+        return CALL_BYTES + STEP_BYTES * (1 + len(self.pieces.steps))
 
     @property
     def steps(self) -> str:
         """Of `tc_shared_step`, as an initialiser in C."""
-        steps = (f"{{{s.times}, {s.own}, {s.skip}, {s.run}}}" for s in self.pieces.steps)
-        return f"{{{', '.join(steps)}}}"
+        p = self.pieces
+        order = f"TC_SHARED_ORDER({p.again}, {p.end}, {p.rounds}, {len(p.steps)})"
+        steps = (f"{{{s.times}, {s.own}, {s.skip}, {s.run}}}" for s in p.steps)
+        return f"{{{', '.join((order, *steps))}}}"
 
     @property
     def work(self) -> Work:
@@ -88,15 +90,12 @@ class Share:
         """The statements that put it together; none where it is read where it is."""
         if self.place is None:
             return []
-        p, words = self.pieces, self.pieces.unit == 4
-        kind, element = ("words", "uint32_t") if words else ("bytes", "uint8_t")
+        kind, element = ("words", "uint32_t") if self.pieces.unit == 4 else ("bytes", "uint8_t")
         to, own = f"(uint8_t *)scratch + {self.place}", f"{name}_own" if self.own is not None else "0"
-        size = self.constant.bytes // p.unit
         to, shared = f"({element} *)(void *)({to})", f"(const {element} *)(const void *){name}"
         return [
             f"    static const tc_shared_step steps_{number}[] = {self.steps};",
-            f"    static const tc_shared_shape shape_{number} = {{{p.again}, {p.end}, {p.rounds}, {len(p.steps)}}};",
-            f"    tc_shared_{kind}({to}, {shared}, {own}, steps_{number}, &shape_{number}, {size}u);",
+            f"    tc_shared_{kind}({to}, {shared}, {own}, steps_{number});",
         ]
 
 
@@ -105,7 +104,7 @@ def gather_work(pieces: Pieces) -> Work:
     found = CALL
     for step in pieces.executed:
         run = 20 + 5 * step.run // 4 if pieces.unit == 4 and step.run >= LONG else 4 * step.run
-        each = TIME + step.own * ELEMENT + Work(run, run)
+        each = TIME + step.own * (ELEMENT if pieces.unit == 4 else BYTE) + Work(run, run)
         found = found + STEP + step.times * each
     return found
 

@@ -140,6 +140,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
             pruning=each.pruning,
             folded=each.folded,
             steps=None if options.step_limit is None else each.plans.in_steps(p, options.step_limit),
+            is_width=bool(options.widths),
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
@@ -424,7 +425,6 @@ def project_of(
     taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple[Program, ...]()
     for m in models:
-        lent = any(constant.lent for constant in m.planned.constants)
         program = build_program(
             *(m.name, m.planned, cold),
             separate=separate,
@@ -433,7 +433,7 @@ def project_of(
             facts=m.facts,
             steps=m.steps,
             cores=cores,
-            wider=programs if lent else (),
+            wider=programs if m.is_width else (),
         )
         programs = (*programs, program)
     if export is not None:

@@ -7,7 +7,7 @@ from tinycompile.kernels import Offer
 from tinycompile.kernels.array_pieces import Lender
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.lane_shared import shared_tiles
-from tinycompile.kernels.shared import shared_kernel
+from tinycompile.kernels.shared import LOOP_BYTES, shared_kernel
 from tinycompile.targets import Core
 
 BYTES = 50
@@ -52,7 +52,8 @@ class WithShared:
         if kernel.function is None or kernel.function in self._lender.functions:
             return 0
         size = kernel.code_size
-        blocks = sum(each for name, each in size.shared.items() if name not in self._lender.blocks)
+        there = {*self._lender.blocks, *LOOP_BYTES}  # the loops that put constants together are there for some layer
+        blocks = sum(each for name, each in size.shared.items() if name not in there)
         known = any(each in self._lender.functions for each in kernel.function.all_called)
         own = CALL_BYTES if known else (size.own if kernel.code else kernel.code_bytes)
         return own + round(PART * blocks)

@@ -174,6 +174,73 @@ static TC_NOINLINE void tc_shared_bytes(uint8_t *to, const uint8_t *shared, cons
     }
 }
 
+/* The streams of a layer (tc_packed_conv2d.h) whose weights are the first ones of a wider network's. */
+typedef struct tc_shared_groups_shape {
+    uint16_t channels;
+    uint16_t windows; /* positions in a window */
+    uint16_t depth;   /* of each, weights that are taken */
+    uint16_t skipped; /* and those behind them that aren't */
+} tc_shared_groups_shape;
+
+/* Whether sums of these weights may leave int16, with inputs of either sign. `sum` is that of their magnitudes. */
+static TC_NOINLINE uint32_t tc_shared_leaves(const int8_t *weights, const int8_t *end, uint32_t sum)
+{
+    uint32_t more = 0u; /* of the positive ones */
+    for (; weights != end; weights++) {
+        more += *weights > 0 ? (uint32_t)*weights : 0u;
+    }
+    return 127u * sum + (more > sum - more ? more : sum - more) > 32767u ? 1u : 0u;
+}
+
+/* Groups of other lengths than the wider network's: each is as long as it can be, 255 weights at most. */
+static TC_NOINLINE void tc_shared_groups(int8_t *to, const int8_t *from, const tc_shared_groups_shape *shape)
+{
+    for (uint32_t channel = shape->channels; channel > 0u; channel--) {
+        int8_t *head = to++; /* where the group's number of weights will be */
+        const int8_t *group = from + 1 + (uint8_t)*from; /* the end of the wider network's */
+        uint32_t sum = 0u;
+        from++;
+        for (uint32_t window = shape->windows; window > 0u; window--) {
+            for (uint32_t i = shape->depth; i > 0u;) {
+                if (from == group) {
+                    group += 1 + (uint8_t)*from++;
+                }
+                const uint32_t left = (uint32_t)(group - from);
+                const int8_t *const end = from + (left < i ? left : i);
+                i -= (uint32_t)(end - from);
+                while (from != end) {
+                    const int32_t weight = *from++;
+                    const uint32_t size = (uint32_t)(weight < 0 ? -weight : weight);
+                    sum += size;
+                    *to++ = (int8_t)weight;
+                    if (sum > 255u || to - head > 256) {
+                        /* From 259 on sums leave int16 whatever the signs. A weight alone is a group. */
+                        const uint32_t leaves = sum > 258u ? 1u : tc_shared_leaves(head + 1, to, sum);
+                        if (to - head > 256 || (leaves != 0u && to - head > 2)) {
+                            *head = (int8_t)(to - head - 2);
+                            head = to - 1;
+                            *to++ = (int8_t)weight;
+                            sum = size;
+                        }
+                    }
+                }
+            }
+            for (uint32_t i = shape->skipped; i > 0u;) {
+                if (from == group) {
+                    group += 1 + (uint8_t)*from++;
+                }
+                const uint32_t left = (uint32_t)(group - from);
+                const uint32_t count = left < i ? left : i;
+                from += count;
+                i -= count;
+            }
+        }
+        *head = (int8_t)(to - head - 1);
+        *to++ = 0;
+        from++; /* the 0 */
+    }
+}
+
 #ifdef __cplusplus
 }
 #endif

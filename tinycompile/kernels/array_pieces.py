@@ -134,6 +134,14 @@ def coded_words(words: Array) -> Array:
     return np.frombuffer(bytes(coded), np.uint8)
 
 
+def coded_alone(constant: Constant) -> Pieces | None:
+    """An array of which another one has nothing, its words coded; None for others than words."""
+    if unit_of(constant) != WORD:
+        return None
+    words = as_units(constant.values, WORD)
+    return Pieces(WORD, (Step(1, words.size, 0, 0),), 0, 0, 1, words)
+
+
 class Whole:
     """A constant of a wider network, of which others may be parts."""
 
@@ -281,6 +289,7 @@ class Lender:
     """What a wider network has.
 
     Attributes:
+        constants: its arrays.
         functions: that its layers call. blocks: names of those that several may call (`CodeSize.shared`).
     """
 
@@ -288,6 +297,7 @@ class Lender:
         called = [kernel.function for kernel in kernels if kernel.function]
         self.functions = frozenset(each for function in called for each in function.all_called)
         self.blocks = frozenset(name for kernel in kernels for name in kernel.code_size.shared)
+        self.constants = tuple(constants)
         self._wholes = [Whole(constant) for constant in constants if constant.bytes >= SHORTEST]
 
     def part(self, constant: Constant) -> tuple[Constant, Pieces] | None:

@@ -55,7 +55,8 @@ def shared_tiles(site: Site, core: Core, lender: Lender) -> Iterator[Kernel]:
 def _share(weights: Constant, lender: Lender) -> Share | None:
     """None where nothing is worth it, or where there is nothing between the pieces: that is read where it is."""
     found = share_of(weights, lender, 0)
-    return found if found is not None and found.own is not None and found.pieces.unit == 4 else None
+    is_pieces = isinstance(found, Share) and found.whole and found.own and found.pieces.unit == 4
+    return found if isinstance(found, Share) and is_pieces else None
 
 
 def _pixels(layer: Convolution | Pointwise, pairs: int, share: Share) -> Kernel:
@@ -106,8 +107,8 @@ def _sharing(tiled: Kernel, function: Function, share: Share, scratch: int, copi
     Args:
         copied: bytes of each tile that the other kernel copies.
     """
-    own = share.own
-    if own is None:
+    own, lent = share.own, share.lent
+    if own is None or lent is None:
         raise ValueError("there is nothing between the pieces")
     whole, shared = share.constant.bytes, share.constant.bytes - own.bytes
     note = (
@@ -117,7 +118,7 @@ def _sharing(tiled: Kernel, function: Function, share: Share, scratch: int, copi
         filled_otherwise(tiled, copied, Work(60, 60), share.work),
         variant=f"{tiled.variant}_shared",
         function=function,
-        constants=(share.lent, own),
+        constants=(lent, own),
         scratch_bytes=-(-scratch // 8) * 8,
         code_bytes=tiled.code_bytes + share.table_bytes,
         notes={**tiled.notes, "weights": f"{note}, tile by tile"},

@@ -18,7 +18,7 @@ from tinycompile.kernels.base import Function
 from tinycompile.kernels.generic_c import Fields, ShapeCall, Struct, names_of
 from tinycompile.resources import runtime_dir
 
-FIXED = re.compile(r"\.(kernel_\w+|stride(_[xy])?|dilation_[xy]|padding_\w+|bits|pre|multiplier|shift|low|high)$")
+FIXED = re.compile(r"\.(kernel_\w+|stride_[xy]|dilation_[xy]|padding_\w+|bits|pre|multiplier|shift|low|high)$")
 """Ends of members' paths for whose values loops and instructions are made."""
 
 IMMEDIATE = re.compile(r"tc_(mve|rvv)")

@@ -48,6 +48,7 @@ class Lowered:
         pruning: for a model that has fewer tokens behind some attentions.
         steps: of an inference that returns between them, if there is to be one.
         quantization: what was measured when the model was quantised, if it was.
+        is_width: one of several widths, whose functions are in one C file.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Lowered:
     folded: int | None = None
     steps: Steps | None = None
     quantization: dict[str, Any] | None = None
+    is_width: bool = False
 
 
 def saved_names(models: Sequence[Lowered]) -> list[str]:

@@ -119,7 +119,8 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     plans = [each.plans for each in loaded]
     how = plans, board, options
     if options.widths:
-        planned, layout = placed_together(plans, lambda some: place(some, board, options))
+        lean = options.optimize != "speed"
+        planned, layout = placed_together(plans, lambda some: place(some, board, options), lean=lean)
         check_sharing(sources, planned)
     elif options.cores == 1:
         planned, layout = place(*how)
@@ -140,6 +141,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
             pruning=each.pruning,
             folded=each.folded,
             steps=None if options.step_limit is None else each.plans.in_steps(p, options.step_limit),
+            is_width=bool(options.widths),
         )
         for each, p in zip(loaded, planned, strict=True)
     ], layout
@@ -432,7 +434,6 @@ def project_of(
     taken = {f"{m.name}_{suffix}" for m in models for suffix in API}
     programs = tuple[Program, ...]()
     for m in models:
-        lent = any(constant.lent for constant in m.planned.constants)
         program = build_program(
             *(m.name, m.planned, cold),
             separate=separate,
@@ -442,7 +443,7 @@ def project_of(
             steps=m.steps,
             cores=cores,
             line=board.second.line if board.second is not None and cores > 1 else 0,
-            wider=programs if lent else (),
+            wider=programs if m.is_width else (),
         )
         programs = (*programs, program)
     if export is not None:

@@ -7,13 +7,19 @@ from tinycompile.kernels import Offer
 from tinycompile.kernels.array_pieces import Lender
 from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.lane_shared import shared_tiles
-from tinycompile.kernels.shared import shared_kernel
+from tinycompile.kernels.shared import LOOP_BYTES, shared_kernel
 from tinycompile.targets import Core
 
 BYTES = 50
 """Of a kernel's own constants that cost what one costs where codes are wanted (`planner.flash.CODABLE`), which makes 20
 instructions a byte: four times what it takes to put one together, so that kernels share, and less than what a faster
 kernel's few bytes more for each channel save."""
+
+CALL_BYTES = 100
+"""Of code that calls a function which the wider network has."""
+
+PART = 0.5
+"""Of a block function that the wider network hasn't, for each layer that calls it."""
 
 
 class WithShared:
@@ -39,4 +45,15 @@ class WithShared:
         return [kernel.but(codable=(self._bytes(kernel) - least) // BYTES) for kernel in every]
 
     def _bytes(self, kernel: Kernel) -> int:
-        return kernel.constant_bytes + (kernel.code_bytes if self._lean else 0)
+        return kernel.constant_bytes + (self._code_bytes(kernel) if self._lean else 0)
+
+    def _code_bytes(self, kernel: Kernel) -> int:
+        """What the wider network hasn't: a block function that others call as well costs a part of it."""
+        if kernel.function is None or kernel.function in self._lender.functions:
+            return 0
+        size = kernel.code_size
+        there = {*self._lender.blocks, *LOOP_BYTES}  # the loops that put constants together are there for some layer
+        blocks = sum(each for name, each in size.shared.items() if name not in there)
+        known = any(each in self._lender.functions for each in kernel.function.all_called)
+        own = CALL_BYTES if known else (size.own if kernel.code else kernel.code_bytes)
+        return own + round(PART * blocks)

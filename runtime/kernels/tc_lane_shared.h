@@ -4,7 +4,7 @@
  * together in scratch, as tc_lane_tiles.h and tc_lane_row_tiles.h copy one, then all pixels or rows are multiplied by it.
  *
  * weights  of the wider network
- * own      what is between its pieces
+ * own      what is between its pieces, coded
  * scratch  what the pixels need, `copy` words; from there on a tile of weights
  */
 #ifndef TC_LANE_SHARED_H
@@ -22,13 +22,12 @@ extern "C" {
 #endif
 
 /* `all`, `four` and `three` as in `tc_lane_tiles_s8`. */
-TC_INLINE void tc_lane_shared_s8(const int8_t *input, int8_t *output, const int32_t *weights, const uint32_t *own,
+TC_INLINE void tc_lane_shared_s8(const int8_t *input, int8_t *output, const int32_t *weights, const uint8_t *own,
                                  void *scratch, tc_lane_pointwise *all, tc_lane_block *four, tc_lane_block *three,
-                                 const tc_shared_step *steps, const tc_lane_tiles_shape *tiles,
-                                 const tc_shared_shape *order)
+                                 const tc_shared_step *steps, const tc_lane_tiles_shape *tiles)
 {
     int32_t *const here = (int32_t *)scratch + tiles->copy;
-    tc_shared_reader reader = tc_shared_begin((const uint32_t *)(const void *)weights, own, steps, order);
+    tc_shared_reader reader = tc_shared_begin((const uint32_t *)(const void *)weights, own, steps);
     for (int32_t pair = 0; pair < (tiles->conv.output_channels + 1) / 2; pair += tiles->pairs) {
         const tc_lane_tile tile = tc_lane_tiles_at(here, pair, tiles);
         tc_shared_next(&reader, (uint32_t *)here,
@@ -37,12 +36,12 @@ TC_INLINE void tc_lane_shared_s8(const int8_t *input, int8_t *output, const int3
     }
 }
 
-TC_INLINE void tc_lane_row_shared_s8(const int8_t *input, int8_t *output, const int32_t *weights, const uint32_t *own,
+TC_INLINE void tc_lane_row_shared_s8(const int8_t *input, int8_t *output, const int32_t *weights, const uint8_t *own,
                                      void *scratch, tc_lane_row *compute, const tc_shared_step *steps,
-                                     const tc_lane_row_tiles_shape *tiles, const tc_shared_shape *order)
+                                     const tc_lane_row_tiles_shape *tiles)
 {
     int32_t *const here = (int32_t *)scratch + tiles->copy;
-    tc_shared_reader reader = tc_shared_begin((const uint32_t *)(const void *)weights, own, steps, order);
+    tc_shared_reader reader = tc_shared_begin((const uint32_t *)(const void *)weights, own, steps);
     for (int32_t block = 0; block < (tiles->layer.outputs + 7) / 8; block += tiles->blocks) {
         tc_shared_next(&reader, (uint32_t *)here,
                        (uint32_t)(tc_lane_row_tiles_blocks(block, tiles) * tiles->layer.block_words));

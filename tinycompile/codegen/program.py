@@ -426,7 +426,7 @@ def build_program(
         state_bytes=planned.state_bytes,
         variables=binder.variables(layers, {*names.taken, *own, *_words(functions)}),
         training=training_memory(graph, planned.offsets),
-        lender=wider[0].model if wider else None,
+        lender=wider[0].model if wider and any(each.lent for each in planned.constants) else None,
     )
 
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from tinycompile.ir import Array
-from tinycompile.kernels.base import Constant
+from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.lazy import lazy
 
 SHORTEST = 8
@@ -32,6 +32,9 @@ USUAL = 4
 
 STEP_BYTES = 8
 """Of a `tc_shared_step`."""
+
+CODED_BYTES = (0, 1, 3, 4)
+"""Of an own word, by the two bits that say it."""
 
 PERIOD = 64
 """Steps that are looked for as repeated, at most: a channel of a 7x7 window has 49."""
@@ -66,6 +69,11 @@ class Pieces:
     rounds: int
     own: Array
 
+    @cached_property
+    def stored(self) -> Array:
+        """uint8: `own` as it is in flash, words coded."""
+        return coded_words(self.own) if self.unit == WORD and self.own.size else self.own.view(np.uint8)
+
     @property
     def executed(self) -> tuple[Step, ...]:
         """The steps as they follow each other."""
@@ -76,7 +84,8 @@ class Pieces:
     def fits(self) -> bool:
         """Whether the members of a `tc_shared_step` hold them."""
         sizes = [size for step in self.steps for size in (step.times, step.own, step.run)]
-        return max([*sizes, self.rounds], default=0) < 1 << 16 and all(abs(step.skip) < 1 << 15 for step in self.steps)
+        skips = [self.rounds, *(abs(step.skip) for step in self.steps)]
+        return max([*sizes, len(self.steps)]) < 1 << 16 and max(skips) < 1 << 15
 
     def of(self, whole: Array) -> Array:
         """The bytes of the array, from the other one's: what the C does."""
@@ -97,6 +106,40 @@ class _Run:
     at: int
     there: int
     size: int
+
+    @property
+    def end(self) -> int:
+        return self.at + self.size
+
+    @property
+    def there_end(self) -> int:
+        return self.there + self.size
+
+
+def coded_words(words: Array) -> Array:
+    """uint8: own words as `tc_shared.h` reads them."""
+    signed = words.view(np.int32).astype(np.int64)
+    values, counts = np.unique(signed, return_counts=True)
+    usual = int(values[np.argmax(counts)])
+    sizes, bytes_of = list[int](), list[bytes]()
+    for value in signed.tolist():
+        size = 0 if value == usual else 1 if -128 <= value - usual < 128 else 2 if -(2**23) <= value < 2**23 else 3
+        data = (value - usual if size == 1 else value).to_bytes(5, "little", signed=True)
+        sizes.append(size)
+        bytes_of.append(data[: CODED_BYTES[size]])
+    coded = bytearray(usual.to_bytes(4, "little", signed=True))
+    for first in range(0, len(sizes), 4):
+        coded.append(sum(size << 2 * i for i, size in enumerate(sizes[first : first + 4])))
+        coded += b"".join(bytes_of[first : first + 4])
+    return np.frombuffer(bytes(coded), np.uint8)
+
+
+def coded_alone(constant: Constant) -> Pieces | None:
+    """An array of which another one has nothing, its words coded; None for others than words."""
+    if unit_of(constant) != WORD:
+        return None
+    words = as_units(constant.values, WORD)
+    return Pieces(WORD, (Step(1, words.size, 0, 0),), 0, 0, 1, words)
 
 
 class Whole:
@@ -130,9 +173,10 @@ class Whole:
         runs = self._runs(values, ())
         if not runs:
             return None
-        usual = Counter((after.there - run.there - run.size, after.size) for run, after in pairwise(runs))
+        usual = Counter((after.there - run.there_end, after.size) for run, after in pairwise(runs))
         again = self._runs(values, [like for like, _ in usual.most_common(USUAL)])
-        return min((_pieces(each, values, self.unit) for each in (runs, again)), key=_bytes)
+        chosen = (runs, again, _regular(runs), _regular(again))
+        return min((_pieces(each, values, self.unit) for each in chosen), key=_bytes)
 
     def _runs(self, values: Array, usual: Sequence[tuple[int, int]]) -> list[_Run]:
         """The longest from each place on, among the next ones.
@@ -167,13 +211,28 @@ class Whole:
         return first if differs.size and differs[first] else size
 
 
+def _regular(runs: Sequence[_Run]) -> Sequence[_Run]:
+    """Without the ends by which runs are longer than usual, by chance: steps that are the same are one."""
+    if len(runs) < 2:
+        return runs
+    pairs = ((after.at - run.end, after.there - run.there_end, after.size) for run, after in pairwise(runs))
+    ((own, skip, size), _), *_ = Counter(pairs).most_common(1)
+    found = [runs[0]]
+    for run in runs[1:]:
+        before = found[-1]
+        first = before.end + own - run.at
+        is_usual = first >= 0 and run.size - first >= size and before.there_end + skip == run.there + first
+        found.append(_Run(run.at + first, run.there + first, size) if is_usual else run)
+    return found
+
+
 def _length(run: _Run) -> int:
     return run.size
 
 
 def _bytes(pieces: Pieces) -> tuple[int, int]:
     """Of flash, and how many elements are copied."""
-    return pieces.own.nbytes + STEP_BYTES * len(pieces.steps), -pieces.unit
+    return pieces.stored.nbytes + STEP_BYTES * (1 + len(pieces.steps)), -pieces.unit
 
 
 def unit_of(constant: Constant) -> int:
@@ -227,9 +286,18 @@ def _repeated(steps: Sequence[Step]) -> Pieces:
 
 
 class Lender:
-    """The constants of a wider network."""
+    """What a wider network has.
 
-    def __init__(self, constants: Sequence[Constant]) -> None:
+    Attributes:
+        constants: its arrays.
+        functions: that its layers call. blocks: names of those that several may call (`CodeSize.shared`).
+    """
+
+    def __init__(self, constants: Sequence[Constant], kernels: Sequence[Kernel] = ()) -> None:
+        called = [kernel.function for kernel in kernels if kernel.function]
+        self.functions = frozenset(each for function in called for each in function.all_called)
+        self.blocks = frozenset(name for kernel in kernels for name in kernel.code_size.shared)
+        self.constants = tuple(constants)
         self._wholes = [Whole(constant) for constant in constants if constant.bytes >= SHORTEST]
 
     def part(self, constant: Constant) -> tuple[Constant, Pieces] | None:

@@ -50,6 +50,8 @@ class Constant:
         content: the one-dimensional array, or how to compute it.
         comment: one line on layout and meaning.
         of_shapes: its values follow from shapes alone: layers of the same shapes share it, whatever their weights.
+        windows: of a stream of groups of weights (`packed_pixels.group_stream`), in how many parts of equal length a
+            channel's weights are of which a narrower network has the first ones; 0 for other arrays.
         lent: another model's array that it is a part of, and the first element: it takes no flash of its own.
     """
 
@@ -58,6 +60,7 @@ class Constant:
     content: Array | Deferred
     comment: str = ""
     of_shapes: bool = False
+    windows: int = 0
     lent: tuple[Constant, int] | None = None
 
     @lazy

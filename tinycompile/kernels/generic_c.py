@@ -41,6 +41,34 @@ class Struct:
     name: str = "shape"
 
 
+class ShapeCall(Later):
+    """Statements of a function that calls one of a runtime header with pointers to structs.
+
+    Attributes:
+        callee, arguments, structs, variables: as of `struct_call`.
+    """
+
+    def __init__(
+        self,
+        callee: str,
+        arguments: Sequence[str],
+        structs: Sequence[Struct],
+        variables: Sequence[str] = (),
+        storage: str = "static const",
+    ) -> None:
+        """Args: storage: of the structs."""
+        self.callee, self.arguments, self.structs, self.variables = callee, arguments, structs, tuple(variables)
+        super().__init__(
+            "kernels/shape_call.c.j2",
+            structs=structs,
+            members=_members,
+            variables=variables,
+            callee=callee,
+            arguments=arguments,
+            storage=storage,
+        )
+
+
 def struct_call(
     stem: str,
     callee: str,
@@ -60,14 +88,7 @@ def struct_call(
         preambles: as in `Function`, such as block functions among the arguments.
         variables: C declarations of working memory among the arguments.
     """
-    body = Later(
-        "kernels/shape_call.c.j2",
-        structs=structs,
-        members=_members,
-        variables=variables,
-        callee=callee,
-        arguments=arguments or names_of(parameters),
-    )
+    body = ShapeCall(callee, arguments or names_of(parameters), structs, variables)
     return Function(stem, tuple(parameters), body, (f"kernels/{header}",), comment, tuple(preambles))
 
 

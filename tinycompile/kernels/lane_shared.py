@@ -29,7 +29,7 @@ from tinycompile.targets.core import Core
 TILES = (1024, 4096, 16384)
 """Bytes of weights that are in RAM at once, at most."""
 
-PARAMETERS = (*LANE_PARAMETERS[:3], "const uint32_t *own", *LANE_PARAMETERS[3:])
+PARAMETERS = (*LANE_PARAMETERS[:3], "const uint8_t *own", *LANE_PARAMETERS[3:])
 
 
 def shared_tiles(site: Site, core: Core, lender: Lender) -> Iterator[Kernel]:
@@ -37,12 +37,13 @@ def shared_tiles(site: Site, core: Core, lender: Lender) -> Iterator[Kernel]:
     op = site.node.op
     if not core.has("dsp") or not isinstance(op, Conv2D | FullyConnected) or site.sig.input.dtype != INT8:
         return
-    layer = Pointwise.of(site, core) or Convolution.of(site, core, straight=True) or Convolution.of(site, core)
-    share = None if layer is None or layer.channels < 2 else _share(layer.weights, lender)
-    if layer is not None and share is not None:
-        sizes = (pairs_of_tile(layer.channels, 8 * layer.lanes.record, room, layer.together) for room in TILES)
-        for pairs in filter(None, dict.fromkeys(sizes)):
-            yield _pixels(layer, pairs, share)
+    fast = Pointwise.of(site, core) or Convolution.of(site, core, straight=True)
+    for layer in filter(None, (fast, Convolution.of(site, core))):
+        share = None if layer.channels < 2 else _share(layer.weights, lender)
+        if share is not None:
+            sizes = (pairs_of_tile(layer.channels, 8 * layer.lanes.record, room, layer.together) for room in TILES)
+            for pairs in filter(None, dict.fromkeys(sizes)):
+                yield _pixels(layer, pairs, share)
     rows = Rows.of(site, core, whole=True)
     share = None if rows is None else _share(rows.weights, lender)
     if rows is not None and share is not None:
@@ -54,7 +55,8 @@ def shared_tiles(site: Site, core: Core, lender: Lender) -> Iterator[Kernel]:
 def _share(weights: Constant, lender: Lender) -> Share | None:
     """None where nothing is worth it, or where there is nothing between the pieces: that is read where it is."""
     found = share_of(weights, lender, 0)
-    return found if found is not None and found.own is not None and found.pieces.unit == 4 else None
+    is_pieces = isinstance(found, Share) and found.whole and found.own and found.pieces.unit == 4
+    return found if isinstance(found, Share) and is_pieces else None
 
 
 def _pixels(layer: Convolution | Pointwise, pairs: int, share: Share) -> Kernel:
@@ -87,14 +89,12 @@ def _rows(layer: Rows, blocks: int, share: Share) -> Kernel:
 
 
 def _function(stem: str, callee: str, tiles: tuple[str, Fields], share: Share, blocks: Sequence[str]) -> Function:
-    pieces = share.pieces
-    order = {"again": pieces.again, "end": pieces.end, "rounds": pieces.rounds, "steps": len(pieces.steps)}
     return struct_call(
         stem,
         callee,
         "tc_lane_shared.h",
         PARAMETERS,
-        (Struct(tiles[0], tiles[1], "tiles"), Struct("tc_shared_shape", order, "order")),
+        (Struct(tiles[0], tiles[1], "tiles"),),
         "The byte-lane product, weights put together from the widest network's for some channels at a time.",
         (*names_of(PARAMETERS), *blocks, "steps"),
         variables=(f"static const tc_shared_step steps[] = {share.steps}",),
@@ -107,8 +107,8 @@ def _sharing(tiled: Kernel, function: Function, share: Share, scratch: int, copi
     Args:
         copied: bytes of each tile that the other kernel copies.
     """
-    own = share.own
-    if own is None:
+    own, lent = share.own, share.lent
+    if own is None or lent is None:
         raise ValueError("there is nothing between the pieces")
     whole, shared = share.constant.bytes, share.constant.bytes - own.bytes
     note = (
@@ -118,7 +118,7 @@ def _sharing(tiled: Kernel, function: Function, share: Share, scratch: int, copi
         filled_otherwise(tiled, copied, Work(60, 60), share.work),
         variant=f"{tiled.variant}_shared",
         function=function,
-        constants=(share.lent, own),
+        constants=(lent, own),
         scratch_bytes=-(-scratch // 8) * 8,
         code_bytes=tiled.code_bytes + share.table_bytes,
         notes={**tiled.notes, "weights": f"{note}, tile by tile"},

@@ -25,6 +25,8 @@ PIXELS = 8
 LARGEST_SUM = 32767
 """Of a group, in magnitude: then the low lane's carry is the high lane's borrow, and nothing else."""
 
+STREAM = "groups: their number of weights, and these"
+
 LONGEST_GROUP = 255
 """Weights: the count is a byte."""
 
@@ -71,6 +73,19 @@ def group_stream(matrix: Array, ends: Array) -> Array:
             parts += [np.array([group.size]), group]
         parts.append(np.zeros(1, np.int64))
     return np.concatenate(parts).astype(np.uint8).view(np.int8)
+
+
+def matrix_of(stream: Array) -> Array:
+    """int8 (C, K): the weights of a `group_stream`; all channels have as many."""
+    rows, row, at = list[Array](), list[Array](), 0
+    while at < stream.size:
+        size = int(stream.view(np.uint8)[at])
+        row.append(stream[at + 1 : at + 1 + size])
+        at += 1 + size
+        if size == 0:
+            rows.append(np.concatenate(row))
+            row = []
+    return np.stack(rows)
 
 
 @kernel_for(Conv2D, unless={"dsp"})
@@ -131,11 +146,11 @@ def _kernel(site: Site, core: Core, after: After | None = None) -> Kernel | None
     groups = int(ends.sum())
     size = layer.matrix.size + groups + layer.channels
     stream = Deferred(size, np.int8, lambda: group_stream(layer.matrix, ends))
-    words = min(PIXELS // 2, -(-pixels // 2))
+    words, depth = min(PIXELS // 2, -(-pixels // 2)), site.sig.input.shape[-1]
     kernel = Kernel(
         found.kind,
         found.function,
-        (Constant("stream", "int8_t", stream, "groups: their number of weights, and these"), requant.channels()),
+        (Constant("stream", "int8_t", stream, STREAM, windows=layer.taps // depth), requant.channels()),
         scratch_bytes=-(-(4 * words * layer.taps + found.copied) // 8) * 8,
         instructions=_instructions(found, groups, core),
         code_bytes=1100,

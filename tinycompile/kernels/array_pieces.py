@@ -69,7 +69,7 @@ class Pieces:
     rounds: int
     own: Array
 
-    @cached_property
+    @lazy
     def stored(self) -> Array:
         """uint8: `own` as it is in flash, words coded."""
         return coded_words(self.own) if self.unit == WORD and self.own.size else self.own.view(np.uint8)

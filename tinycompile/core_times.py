@@ -86,8 +86,7 @@ def _waiting_for_tensors(planned: Planned, layout: Layout, board: Board) -> list
         [CodePlaces(layout.flash)] * count,
         layout,
         board,
-        planned.offsets,
-        planned.scratch_offsets,
+        planned,
     )
     return [waiting["activations"].middle for waiting in waits]
 

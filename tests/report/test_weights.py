@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tinycompile.cli._costs import cost_lines
 
 from tests.support.onnx_builder import OnnxBuilder, imported
 from tinycompile import cost
+from tinycompile.cli._costs import cost_lines
 from tinycompile.ir import Graph
 from tinycompile.report.difference import changes
 from tinycompile.report.weights import by_bits, layer_weights

@@ -128,7 +128,8 @@ class LinearLayer:
     @staticmethod
     def _repeating(site: Site, rows: Array, whole: Callable[[], Requant]) -> LinearLayer:
         """Of an announced site. `whole`: the rule of all channels."""
-        sig, channels, (period, kind) = site.sig, rows.shape[0], _ANNOUNCED[site]
+        sig, (period, kind) = site.sig, _ANNOUNCED[site]
+        channels = len(rows)
         bias = site.constant(2) if len(sig.inputs) > 2 else np.zeros(channels, np.int64)
         first = _FIRST.get(kind)
         if first is None:
@@ -137,9 +138,8 @@ class LinearLayer:
             if len(_FIRST) >= KEPT_LAYERS:
                 _FIRST.clear()
             _FIRST[kind] = first
-        index: Array = np.arange(channels) % period
-        rule = first.rule.take(index)
-        found = LinearLayer(rows, bias.astype(np.int64), sig.input.zero_point, rule, site.latitude)
+        rule = first.rule.take(np.arange(channels) % period)
+        found = LinearLayer(*_read_only(rows, bias), sig.input.zero_point, rule, site.latitude)
         found.__dict__["_different"] = first
         return found
 
@@ -386,7 +386,13 @@ class _Content:
 
 @lru_cache(KEPT_LAYERS)
 def _kept(content: _Content) -> LinearLayer:
-    stored, bias = content.weights.view(), content.bias.astype(np.int64)
-    for array in (stored, bias):
-        array.setflags(write=False)
+    stored, bias = _read_only(content.weights, content.bias)
     return LinearLayer(stored, bias, content.zp_in, content.rule, content.latitude, content.added)
+
+
+def _read_only(weights: Array, bias: Array) -> tuple[Array, Array]:
+    """As a layer has them."""
+    found = weights.view(), bias.astype(np.int64)
+    for array in found:
+        array.setflags(write=False)
+    return found

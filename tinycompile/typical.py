@@ -38,7 +38,7 @@ KEPT_PRICES = 20_000
 RECENT_SITES = 4
 """Typical sites that are kept with their arrays: those of the node whose kernels are being made."""
 
-RECENT_ROWS = 64
+RECENT_ROWS = 256
 """Numbers of products per output whose typical weights are kept."""
 
 _INPUT_DEVIATION, _OUTPUT_DEVIATION = 32.0, 32.0
@@ -273,7 +273,7 @@ def _rows(taps: int, per_tensor: bool) -> tuple[Array, float]:
     normal = np.resize(_weights(), (_PERIOD, taps)).astype(np.float64)
     peaks = np.abs(normal).max(axis=None if per_tensor else 1, keepdims=True)
     values = np.rint(127 * normal / peaks)
-    return values, sqrt(float((values * values).mean()))
+    return values.astype(np.int8), sqrt(float((values * values).mean()))
 
 
 @cache

@@ -192,6 +192,10 @@ class Pattern(ABC):
 
     gathers: ClassVar[bool] = False
 
+    def ends_in(self, op: type[Op]) -> bool:
+        """Whether a match may end in such an operator: no others are asked for matches."""
+        return True
+
     @abstractmethod
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
         """Ascending steps of the nodes of every match that ends in node `last`, two nodes at least."""
@@ -251,6 +255,9 @@ class Chain(Pattern):
     def __init__(self, *ops: Kinds) -> None:
         self._ops = ops
 
+    def ends_in(self, op: type[Op]) -> bool:
+        return _is_one_of(op, self._ops[-1])
+
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
         yield from self._ending(uses, (last,))
 
@@ -293,6 +300,9 @@ class OfOneValue(Pattern):
     def __init__(self, *ops: type[Op]) -> None:
         self._ops = ops
 
+    def ends_in(self, op: type[Op]) -> bool:
+        return _is_one_of(op, self._ops)
+
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
         return (tuple(sorted(inside)) for inside in self.grown(uses, last) if len(inside) > 1)
 
@@ -319,6 +329,9 @@ class Then(Pattern):
 
     def __init__(self, first: Kinds, function: OfOneValue) -> None:
         self._first, self._function = first, function
+
+    def ends_in(self, op: type[Op]) -> bool:
+        return self._function.ends_in(op)
 
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
         for inside in self._function.grown(uses, last):
@@ -359,15 +372,22 @@ def cover_for(
     return register
 
 
+@cache
+def _ending_in(op: type[Op], patterns: tuple[Pattern, ...]) -> list[Pattern]:
+    """Those of which a match may end in such an operator."""
+    return [pattern for pattern in patterns if pattern.ends_in(op)]
+
+
 def gatherable(graph: Graph) -> Iterator[tuple[int, ...]]:
     """Steps of every match of a pattern that `gathers`, whatever is between them; larger ones first.
 
     What is inside of a match is read inside alone, so that its nodes can be brought together where the last one is.
     """
     uses, found = Uses(graph), set[tuple[int, ...]]()
-    for pattern in _PATTERNS:
-        if pattern.gathers:
-            found.update(steps for last in range(len(graph.nodes)) for steps in pattern.matches(uses, last))
+    for last, node in enumerate(graph.nodes):
+        for pattern in _ending_in(type(node.op), tuple(_PATTERNS)):
+            if pattern.gathers:
+                found.update(pattern.matches(uses, last))
     yield from sorted(found, key=lambda steps: (-len(steps), steps))
 
 
@@ -377,8 +397,8 @@ def matches(graph: Graph) -> Iterator[tuple[int, Node]]:
     Others could be computed together as well, in another order; the planner's is the one that needs least memory.
     """
     uses, seen = Uses(graph), set[tuple[int, ...]]()
-    for last in range(len(graph.nodes)):
-        for pattern in _PATTERNS:
+    for last, node in enumerate(graph.nodes):
+        for pattern in _ending_in(type(node.op), tuple(_PATTERNS)):
             for steps in pattern.matches(uses, last):
                 if steps not in seen and steps == tuple(range(steps[0], last + 1)):
                     seen.add(steps)

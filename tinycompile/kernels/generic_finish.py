@@ -53,7 +53,7 @@ def finish_of(
     """The cheapest exact form.
 
     Args:
-        rule: from accumulators (bias included) to outputs.
+        rule: from accumulators (bias included) to outputs; the layer's own where `reach` is None.
         bias: int64 (C_out,): what is missing from the kernel's sum to the accumulator.
         reach: the lowest and the highest accumulator; None for those of a layer with constant weights.
     """
@@ -61,7 +61,7 @@ def finish_of(
         case TfliteRequant():
             return _fixed("tc_finish_twice", rule, bias, range_fields(rule.zero_point, clamp))
         case RoundedProductRequant():
-            if np.all(rule.is_fixed_point(*(reach or LinearLayer.of(site).acc_range))):
+            if LinearLayer.of(site).is_fixed_point if reach is None else np.all(rule.is_fixed_point(*reach)):
                 return _fixed("tc_finish_once", rule.fixed_point, bias, range_fields(rule.zero_point, clamp))
             channels = structured(factor=rule.scale, bias=wrap_int32(bias))
             return _finish("double", "tc_double_channel", channels, "factor, bias", rule, 200, "float64")

@@ -137,16 +137,21 @@ class Lanes:
         return words
 
 
-RECENT_LANES = 8
-"""Layers whose lanes are known: those of the few layers that a dozen factories ask for, one after the other."""
+RECENT_LANES = 64
+"""Layers whose lanes are known: those of the few layers that a dozen factories ask for, one after the other, and of
+first channels that others repeat.
+"""
 
 
 @lru_cache(RECENT_LANES)
 def _lanes_of(layer: LinearLayer, direct: bool) -> Lanes | None:
     """As `Lanes.of`."""
+    if layer.repeats:
+        known = _lanes_of(layer.first, direct)
+        return None if known is None else replace(known, layer=layer, plan=known.plan.repeated(layer.rule))
     if not layer.fits(PRE) or not _fits_lanes(layer, direct):
         return None
-    plan = layer.solve(PRE, lambda matrix: lane_offset(matrix, direct=direct))
+    plan = layer.solve(PRE, lane_offset(layer.matrix, direct=direct))
     requant = RequantBlock.of(plan)
     if requant is None:
         return None

@@ -16,7 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from tinycompile.dtypes import INT8
-from tinycompile.ir import Array, Node, Signature, Site, TensorType
+from tinycompile.ir import Array, Node, Op, Signature, Site, TensorType
 from tinycompile.kernels.cover import OfOneValue, Uses, fused, parts_of
 from tinycompile.kernels.fused_table import function_of
 from tinycompile.ops.add import Add
@@ -38,6 +38,9 @@ class LayerNormPattern(OfOneValue):
 
     def __init__(self) -> None:
         super().__init__(Mean, SquaredDifference, Rsqrt, Mul, Add, Sub, Neg, Dequantize, Quantize, Reshape)
+
+    def ends_in(self, op: type[Op]) -> bool:
+        return op is Add
 
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
         for steps in super().matches(uses, last):

@@ -25,6 +25,7 @@ from tinycompile.numerics.proved_requant import solve
 from tinycompile.numerics.requant import Requant
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.numerics.requant_solver import DSP_FORMS, fits
+from tinycompile.numerics.rounded_product import RoundedProductRequant
 from tinycompile.ops._convolution import Convolution
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -128,7 +129,8 @@ class LinearLayer:
     @staticmethod
     def _repeating(site: Site, rows: Array, whole: Callable[[], Requant]) -> LinearLayer:
         """Of an announced site. `whole`: the rule of all channels."""
-        sig, channels, (period, kind) = site.sig, rows.shape[0], _ANNOUNCED[site]
+        sig, (period, kind) = site.sig, _ANNOUNCED[site]
+        channels = len(rows)
         bias = site.constant(2) if len(sig.inputs) > 2 else np.zeros(channels, np.int64)
         first = _FIRST.get(kind)
         if first is None:
@@ -137,10 +139,9 @@ class LinearLayer:
             if len(_FIRST) >= KEPT_LAYERS:
                 _FIRST.clear()
             _FIRST[kind] = first
-        index: Array = np.arange(channels) % period
-        rule = first.rule.take(index)
-        found = LinearLayer(rows, bias.astype(np.int64), sig.input.zero_point, rule, site.latitude)
-        found.__dict__["_different"] = first
+        rule = first.rule.take(np.arange(channels) % period)
+        found = LinearLayer(*_read_only(rows, bias), sig.input.zero_point, rule, site.latitude)
+        found.__dict__["first"] = first
         return found
 
     @staticmethod
@@ -199,14 +200,14 @@ class LinearLayer:
     @lazy
     def weight_sums(self) -> Array:
         """The sum of each channel's weights, int64 (C_out,)."""
-        if self._different is not self:
-            return np.resize(self._different.weight_sums, self.channels)
+        if self.repeats:
+            return np.resize(self.first.weight_sums, self.channels)
         return self.matrix.sum(axis=1)
 
     @lazy
     def weight_range(self) -> tuple[int, int]:
         """The lowest and the highest weight, and 0."""
-        stored = self._different.stored
+        stored = self.first.stored
         return int(stored.min(initial=0)), int(stored.max(initial=0))
 
     def fits_bits(self, bits: int) -> bool:
@@ -217,15 +218,15 @@ class LinearLayer:
     @lazy
     def base(self) -> Array:
         """acc - acc_raw, shape (C_out,)."""
-        if self._different is not self:
-            return np.resize(self._different.base, self.channels)
+        if self.repeats:
+            return np.resize(self.first.base, self.channels)
         return self.bias - self.zp_in * self.weight_sums
 
     @lazy
     def acc_raw_range(self) -> tuple[Array, Array]:
         """The lowest and highest acc_raw that int8 inputs can give, per channel."""
-        if self._different is not self:
-            low, high = self._different.acc_raw_range
+        if self.repeats:
+            low, high = self.first.acc_raw_range
             return np.resize(low, self.channels), np.resize(high, self.channels)
         positive = np.maximum(self.matrix, 0).sum(axis=1)
         negative = self.weight_sums - positive
@@ -247,8 +248,8 @@ class LinearLayer:
         return self._fitting[pre, factor]
 
     def _fits(self, pre: int, factor: int) -> bool:
-        if self._different is not self:
-            return self._different.fits(pre, factor)
+        if self.repeats:
+            return self.first.fits(pre, factor)
         low, high = self.acc_range
         if self.latitude is not None and self.latitude.shape is not None:
             same = (pre, factor) == (self.latitude.shape.pre, self.latitude.shape.factor)
@@ -261,7 +262,7 @@ class LinearLayer:
     def solve(
         self,
         pre: int,
-        extra: Array | int | Callable[[Array], Array] = 0,
+        extra: Array | int = 0,
         forms: Sequence[Form] = DSP_FORMS,
         *,
         start_fixed: bool = False,
@@ -273,27 +274,22 @@ class LinearLayer:
         Args:
             pre: the left shift that the kernel's accumulator carries.
             extra: a constant that the kernel's representation of the input adds to the accumulator, per
-                channel and already multiplied by all that, or what makes it of `matrix`; it is taken out of `start`.
+                channel and already multiplied by all that; it is taken out of `start`.
             forms, start_fixed, factor: as in `requant_solver.solve`.
             shift: the only S wanted, of the only form; the largest possible one if None.
         """
-        if callable(extra) and self._different is not self:
-            first = self._different
-            plan = first.solve(pre, extra, forms, start_fixed=start_fixed, factor=factor, shift=shift)
-            return plan.repeated(self.rule)
         key = pre, *forms, start_fixed, factor, shift
         if key not in self._solved:
             self._solved[key] = self._solve(pre, forms, start_fixed, factor, shift)
         plan = self._solved[key]
         if isinstance(extra, int) and not extra:
             return plan
-        added = extra(self.matrix) if callable(extra) else extra
-        start = wrap_int32(plan.start.astype(np.int64) - added).astype(np.int32)
+        start = wrap_int32(plan.start.astype(np.int64) - extra).astype(np.int32)
         return plan.starting_at(start)
 
     def _solve(self, pre: int, forms: Sequence[Form], start_fixed: bool, factor: int, shift: int | None) -> RequantPlan:
-        if self._different is not self:
-            plan = self._different.solve(pre, forms=forms, start_fixed=start_fixed, factor=factor, shift=shift)
+        if self.repeats:
+            plan = self.first.solve(pre, forms=forms, start_fixed=start_fixed, factor=factor, shift=shift)
             return plan.repeated(self.rule)
         low, high = self.acc_range
         return solve(
@@ -308,8 +304,21 @@ class LinearLayer:
             factor=factor,
         )
 
+    @property
+    def repeats(self) -> bool:
+        """Whether there are channels that only repeat others."""
+        return self.first is not self
+
     @lazy
-    def _different(self) -> LinearLayer:
+    def is_fixed_point(self) -> bool:
+        """Whether a rule that rounds a product once is fixed point arithmetic for all accumulators that there are."""
+        if self.repeats:
+            return self.first.is_fixed_point
+        rule = self.rule
+        return isinstance(rule, RoundedProductRequant) and bool(np.all(rule.is_fixed_point(*self.acc_range)))
+
+    @lazy
+    def first(self) -> LinearLayer:
         """The first channels, where the others are these over and over again; else this layer.
 
         Trained layers are as good as never so; those whose price is asked for before they have weights are.
@@ -386,7 +395,13 @@ class _Content:
 
 @lru_cache(KEPT_LAYERS)
 def _kept(content: _Content) -> LinearLayer:
-    stored, bias = content.weights.view(), content.bias.astype(np.int64)
-    for array in (stored, bias):
-        array.setflags(write=False)
+    stored, bias = _read_only(content.weights, content.bias)
     return LinearLayer(stored, bias, content.zp_in, content.rule, content.latitude, content.added)
+
+
+def _read_only(weights: Array, bias: Array) -> tuple[Array, Array]:
+    """As a layer has them."""
+    found = weights.view(), bias.astype(np.int64)
+    for array in found:
+        array.setflags(write=False)
+    return found

@@ -12,7 +12,7 @@ from dataclasses import replace
 from math import prod
 
 from tinycompile.dtypes import INT16
-from tinycompile.ir import Node, Site
+from tinycompile.ir import Node, Op, Site
 from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.kernels.cover import Pattern, Uses, cover_for, parts_of
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
@@ -35,6 +35,9 @@ class ForOne(Pattern):
 
     def __init__(self, reader: type[BiasGradient | InputGradient]) -> None:
         self._ops = (InputGradient, MaskedGradient, reader)
+
+    def ends_in(self, op: type[Op]) -> bool:
+        return issubclass(op, self._ops[-1])
 
     def matches(self, uses: Uses, last: int) -> Iterator[tuple[int, ...]]:
         inside: Collection[int] = (last,)

@@ -408,13 +408,13 @@ TC_INLINE void tc_woven_winograd_finish_portable(const uint32_t *sums, const int
 #define TC_WOVEN_WINOGRAD_PRODUCTS(name, strided, outputs, together) \
     static TC_NOINLINE void name(const int16_t *weights, const uint32_t *v, uint32_t *sums, int32_t channels) \
     { \
-        register const int16_t *a0 __asm__("a0") = weights; \
-        register const uint32_t *a1 __asm__("a1") = v; \
         uint32_t *volatile result = sums; \
         uint32_t *const volatile end = sums + TC_WOVEN_WINOGRAD_SUMS * (strided ? 25 : 36); \
         const volatile int32_t bytes = 12 * channels; \
         const int8_t *volatile back = tc_woven_winograd_back; \
         const volatile int32_t weight_bytes = 2 * outputs * channels; \
+        register const int16_t *a0 __asm__("a0") = weights; \
+        register const uint32_t *a1 __asm__("a1") = v; \
         __asm__ volatile( \
             "1:\n\t" /* a position */ \
             "lw a4, %[bytes]\n\t" \

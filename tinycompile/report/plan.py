@@ -12,8 +12,8 @@ from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.ops._training.losses import BeginBackward
 from tinycompile.planner.draw import ascii_map
+from tinycompile.report.core_sections import CoreTimesSection
 from tinycompile.report.facts import arena_facts
-from tinycompile.report.sections import CoreTimesSection
 from tinycompile.report.timing import core_times_section
 from tinycompile.report.weights import by_bits, layer_weights
 from tinycompile.targets import Board

@@ -14,6 +14,7 @@ from typing import Any
 
 from tinycompile.lowered import Slide
 from tinycompile.pruning import Pruning
+from tinycompile.report.core_sections import CoreTimesSection
 from tinycompile.targets import Power
 from tinycompile.work import Work
 
@@ -339,35 +340,6 @@ class TimeSection:
     waiting: Mapping[str, Mapping[str, int]]
     waiting_total: Mapping[str, int]
     assumes: Sequence[str]
-
-
-@dataclass(frozen=True)
-class CoreSection:
-    """One of two cores that aren't alike, by estimates.
-
-    Attributes:
-        milliseconds: that it computes in an inference, waiting for memories included.
-    """
-
-    name: str
-    clock_hz: int
-    milliseconds: float
-
-
-@dataclass(frozen=True)
-class CoreTimesSection:
-    """What two cores that aren't alike take, by estimates.
-
-    Attributes:
-        meetings_milliseconds: of the first core's, for its cache.
-        milliseconds: of an inference, with what they wait for each other.
-        layers: what each core takes for each layer.
-    """
-
-    cores: Sequence[CoreSection]
-    meetings_milliseconds: float
-    milliseconds: float
-    layers: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)

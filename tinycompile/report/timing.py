@@ -14,7 +14,8 @@ from tinycompile.layout import Layout
 from tinycompile.memory_time import layers_waiting, total
 from tinycompile.object_file import ObjectFile
 from tinycompile.planner import Planned
-from tinycompile.report.sections import CoreSection, CoreTimesSection, TimeSection
+from tinycompile.report.core_sections import CoreSection, CoreTimesSection
+from tinycompile.report.sections import TimeSection
 from tinycompile.targets import Board, Cycles, Memory, MemorySystem
 
 Waiting = Mapping[str, Cycles]

@@ -16,13 +16,13 @@ from tinycompile.codegen.emit import emit_project
 from tinycompile.core_choice import lower_for_cores
 from tinycompile.core_times import core_times
 from tinycompile.elf import sections, symbol_values
-from tinycompile.errors import TinycompileWarning, UsageError
+from tinycompile.errors import TargetError, TinycompileWarning, UsageError
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, project_of
 from tinycompile.options import Options
 from tinycompile.resources import boards_dir
-from tinycompile.targets import Board
+from tinycompile.targets import Board, load_board
 
 CACHES = Path(__file__).with_name("two_caches.c")
 SLOWER = """
@@ -137,6 +137,23 @@ def slower_second_core(folder: Path) -> Path:
     text = (boards_dir() / "mps2-an521" / "board.toml").read_text().replace("cores = 2\n", "")
     (board / "board.toml").write_text(text.replace(', "second_core.c"]', "]") + SLOWER)
     return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("ways = 4\nline = 32", "ways = 4\nline = 64", "lines of 32 bytes"),
+        ('pipeline = "m4"', 'pipeline = "m9"', "pipeline is one of"),
+        ("clock_hz = 200_000_000", "clock_hz = 0", "clock_hz is positive"),
+        ('shared = "free"', 'elsewhere = "free"', r"no \[second_core.memory.elsewhere\]"),
+    ],
+)
+def test_what_is_wrong_with_a_second_core(old: str, new: str, text: str, tmp_path: Path) -> None:
+    board = tmp_path / "stm32h747"
+    board.mkdir()
+    (board / "board.toml").write_text((boards_dir() / "stm32h747" / "board.toml").read_text().replace(old, new))
+    with pytest.raises(TargetError, match=text):
+        load_board("stm32h747", tmp_path)
 
 
 @pytest.mark.skipif(not FULL, reason="links firmware: test-full")

@@ -21,6 +21,8 @@ from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, project_of
 from tinycompile.options import Options
+from tinycompile.profile.layers import core_lines
+from tinycompile.report.profile import core_rows
 from tinycompile.resources import boards_dir
 from tinycompile.targets import Board, load_board
 
@@ -167,6 +169,18 @@ def test_shares_by_speed_in_qemu(model: Path, tmp_path: Path) -> None:
     x = np.random.default_rng(1).integers(-128, 128, (3, *build.inputs[0].shape)).astype(np.int8)
     for on_both, alone in zip(build.run(x, on="qemu"), build.run(x), strict=True):
         assert np.array_equal(on_both, alone)
+
+
+def test_profile_knows_the_lines_of_each_core(files: dict[str, str]) -> None:
+    lines, source = core_lines(files["model.c"], "model"), files["model.c"].splitlines()
+    begins = {"    if (core != 1) {": 0, "    if (core != 0) {": 1, "    if (core == 0) {": 0}
+    inside = [number for number in lines if source[number - 1] in begins]
+    assert {lines[number] for number in inside} == {0, 1}
+    assert all(lines[number + 1] == begins[source[number - 1]] for number in inside)
+    assert not any(source[number - 1] == "    meet(context, core);" for number in lines)
+    cores = [{"core": "a", "instructions": 7, "clock_hz": 2_000_000, "cycles": 9, "milliseconds": 1.5}]
+    assert list(core_rows({"cores": cores}))[1] == "core 0: 7 instructions on a a at 2 MHz, about 1.500 ms"
+    assert not list(core_rows({}))
 
 
 def test_both_take_about_as_long(lowered: tuple[Lowered, Layout, Board]) -> None:

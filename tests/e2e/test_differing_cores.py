@@ -16,13 +16,15 @@ from tinycompile.codegen.emit import emit_project
 from tinycompile.core_choice import lower_for_cores
 from tinycompile.core_times import core_times
 from tinycompile.elf import sections, symbol_values
-from tinycompile.errors import TinycompileWarning, UsageError
+from tinycompile.errors import TargetError, TinycompileWarning, UsageError
 from tinycompile.layout import Layout
 from tinycompile.lowered import Lowered
 from tinycompile.lowering import lower, project_of
 from tinycompile.options import Options
+from tinycompile.profile.layers import core_lines
+from tinycompile.report.profile import core_rows
 from tinycompile.resources import boards_dir
-from tinycompile.targets import Board
+from tinycompile.targets import Board, load_board
 
 CACHES = Path(__file__).with_name("two_caches.c")
 SLOWER = """
@@ -139,6 +141,23 @@ def slower_second_core(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("ways = 4\nline = 32", "ways = 4\nline = 64", "lines of 32 bytes"),
+        ('pipeline = "m4"', 'pipeline = "m9"', "pipeline is one of"),
+        ("clock_hz = 200_000_000", "clock_hz = 0", "clock_hz is positive"),
+        ('shared = "free"', 'elsewhere = "free"', r"no \[second_core.memory.elsewhere\]"),
+    ],
+)
+def test_what_is_wrong_with_a_second_core(old: str, new: str, text: str, tmp_path: Path) -> None:
+    board = tmp_path / "stm32h747"
+    board.mkdir()
+    (board / "board.toml").write_text((boards_dir() / "stm32h747" / "board.toml").read_text().replace(old, new))
+    with pytest.raises(TargetError, match=text):
+        load_board("stm32h747", tmp_path)
+
+
 @pytest.mark.skipif(not FULL, reason="links firmware: test-full")
 def test_shares_by_speed_in_qemu(model: Path, tmp_path: Path) -> None:
     path = slower_second_core(tmp_path / "boards")
@@ -150,6 +169,18 @@ def test_shares_by_speed_in_qemu(model: Path, tmp_path: Path) -> None:
     x = np.random.default_rng(1).integers(-128, 128, (3, *build.inputs[0].shape)).astype(np.int8)
     for on_both, alone in zip(build.run(x, on="qemu"), build.run(x), strict=True):
         assert np.array_equal(on_both, alone)
+
+
+def test_profile_knows_the_lines_of_each_core(files: dict[str, str]) -> None:
+    lines, source = core_lines(files["model.c"], "model"), files["model.c"].splitlines()
+    begins = {"    if (core != 1) {": 0, "    if (core != 0) {": 1, "    if (core == 0) {": 0}
+    inside = [number for number in lines if source[number - 1] in begins]
+    assert {lines[number] for number in inside} == {0, 1}
+    assert all(lines[number + 1] == begins[source[number - 1]] for number in inside)
+    assert not any(source[number - 1] == "    meet(context, core);" for number in lines)
+    cores = [{"core": "a", "instructions": 7, "clock_hz": 2_000_000, "cycles": 9, "milliseconds": 1.5}]
+    assert list(core_rows({"cores": cores}))[1] == "core 0: 7 instructions on a a at 2 MHz, about 1.500 ms"
+    assert not list(core_rows({}))
 
 
 def test_both_take_about_as_long(lowered: tuple[Lowered, Layout, Board]) -> None:

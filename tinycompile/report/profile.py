@@ -68,7 +68,7 @@ def profile_lines(report: dict[str, Any]) -> list[str]:
     """What the figures are."""
     profile = report["profile"]
     lines = [f"instructions: {profile['instructions']:,}, exact, in QEMU's {profile['machine']}"]
-    lines += _core_lines(profile)
+    lines += core_rows(profile)
     for core, cycles in profile["cycles"].items():
         lines.append(f"estimate: {cycles:,} cycles on a {core} without wait states ({_error(profile, core)})")
     lines += _waiting_lines(profile)
@@ -84,7 +84,7 @@ def profile_lines(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _core_lines(profile: dict[str, Any]) -> Iterator[str]:
+def core_rows(profile: dict[str, Any]) -> Iterator[str]:
     """Of a build for two cores."""
     cores = profile.get("cores", ())
     if cores:

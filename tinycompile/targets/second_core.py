@@ -16,6 +16,9 @@ from tinycompile.targets.memory import Memory, memories_of
 from tinycompile.targets.memory_system import Cache, MemorySystem, caches_of, check_accesses, with_costs
 from tinycompile.targets.toolchain import Toolchain
 
+LINE_BYTES = 32
+"""Of a data cache that the generated code takes care of: those of Cortex-M7, M55 and M85."""
+
 
 @dataclass(frozen=True)
 class SecondCore:
@@ -83,7 +86,10 @@ def second_core_of(
     both = zip(with_costs(memories, own), with_costs(system.memories, system.caches), strict=True)
     memories = tuple(replace(first, cost=max(first.cost, second.cost)) for first, second in both)
     vectors = Memory("second_vectors", **table["vectors"], kind="flash") if "vectors" in table else None
-    data = [cache for cache in own if cache.serves in ("data", "both")]
+    rams = {memory.name for memory in memories if memory.kind != "flash"}
+    lines = {c.line for c in own if c.serves in ("data", "both") and rams.intersection(c.memories)}
+    if not lines <= {LINE_BYTES}:
+        raise ValueError(f"[second_core]: a data cache in front of RAM has lines of {LINE_BYTES} bytes, for tc_cache.h")
     return SecondCore(
         name=str(table["name"]),
         pipeline=pipeline,
@@ -95,7 +101,7 @@ def second_core_of(
         system=system,
         sources=tuple(sources),
         vectors=vectors,
-        line=data[0].line if data else 0,
+        line=max(lines, default=0),
     )
 
 

@@ -129,6 +129,41 @@ def test_which_nodes_will_be_in_external_flash_is_told_before_planning():
     assert not external_nodes(graph, NRF)
 
 
+def test_copies_that_nobody_wants_are_those_that_are_missing():
+    graph = pointwise()
+    site = graph.site(graph.nodes[0])
+    kernels = kernels_of(site, M7)
+    asked = list[tuple[int, int, int]]()
+
+    def beaten(work: int, scratch: int, flash: int) -> bool:
+        asked.append((work, scratch, flash))
+        return scratch > 20_000
+
+    def figures(kernel: Kernel) -> tuple[int, int, int]:
+        work = kernel.instructions if kernel.cycles is None else kernel.cycles
+        return work, kernel.scratch_bytes, kernel.constant_bytes + kernel.code_bytes
+
+    copies = [figures(k) for k in copying_kernels_of(site, M7, kernels)]
+    some = [figures(k) for k in copying_kernels_of(site, M7, kernels, beaten=beaten)]
+    assert asked == copies
+    assert some == [each for each in copies if each[1] <= 20_000] != copies
+
+
+def test_a_function_is_made_when_more_than_its_name_is_asked_for():
+    made = list[Function]()
+
+    def make() -> Function:
+        made.append(Function("f", ("int8_t *output",), "    return;\n", ("kernels/tc_align.h",)))
+        return made[-1]
+
+    function = Function.later("f", ("int8_t *output",), make)
+    assert function.stem == "f" and function.parameters == ("int8_t *output",) and not made
+    assert not function.is_made and function == make() and function.is_made
+    assert function.headers == ("kernels/tc_align.h",) and function.all_called == (function,)
+    assert len(made) == 2 and hash(function) == hash(made[0])
+    assert not hasattr(function, "name")
+
+
 def test_every_kernel_with_whole_words_has_a_copying_one():
     site = layer(Conv2D(), (1, 4, 5, 6), (8, 1, 1, 6), 0, 0)
     kernels = kernels_of(site, M7)

@@ -13,6 +13,9 @@ from tinycompile.kernels import linear_layer
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.numerics.requant import Requant
 from tinycompile.ops.conv2d import Conv2D
+from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
+from tinycompile.ops.fully_connected import FullyConnected
+from tinycompile.typical import typical
 
 
 def site(clamp: tuple[int, int] = (-128, 127)) -> Site:
@@ -100,3 +103,29 @@ def test_a_requantisation_is_solved_once(monkeypatch: pytest.MonkeyPatch) -> Non
     found.solve(4, start_fixed=True)
     found.solve(2)
     assert len(calls) == 3
+
+
+@pytest.mark.parametrize(
+    "op, x, weights, axis",
+    [
+        (Conv2D(), (1, 3, 3, 12), (40, 1, 1, 12), 0),
+        (DepthwiseConv2D(), (1, 4, 4, 37), (1, 3, 3, 37), 3),
+        (FullyConnected(), (2, 24), (50, 24), 0),
+    ],
+)
+def test_channels_that_are_announced_to_repeat_are_those_of_the_whole_layer(op, x, weights, axis):
+    found = typical(layer(op, x, weights, axis, seed=2))
+    known, rows = LinearLayer.of(found), found.constant(1)
+    rows = np.moveaxis(rows, 3, 0).transpose(0, 2, 3, 1) if rows.ndim == 4 and rows.shape[0] == 1 else rows
+    rows = rows if rows.ndim == 4 else rows[:, None, None, :]
+    bias, zero_point = found.constant(2).astype(np.int64), found.sig.input.zero_point
+    plain = LinearLayer(rows, bias, zero_point, found.node.op.requant(found.sig))
+    plain.__dict__["first"] = plain
+    assert known.repeats and known.first.channels < known.channels
+    assert np.array_equal(known.stored, plain.stored) and np.array_equal(known.weight_sums, plain.weight_sums)
+    assert known.weight_range == plain.weight_range and known.fits(8) == plain.fits(8)
+    assert np.array_equal(known.rule.thresholds(), plain.rule.thresholds())
+    assert all(np.array_equal(a, b) for a, b in zip(known.acc_range, plain.acc_range, strict=True))
+    plans = [each.solve(4, np.arange(each.channels)) for each in (known, plain)]
+    for name in ("shift", "multiplier", "offset", "start", "sign_step", "constant", "form", "shape_in_code"):
+        assert np.all(getattr(plans[0], name) == getattr(plans[1], name)), name

@@ -6,8 +6,10 @@ estimates from what builds take: functions and those that layers share (`CodeSiz
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Generator, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -274,6 +276,21 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
         yield f"  time   {span} at {found.clock_hz / 1e6:g} MHz: {rate}, {waiting}"
 
 
+@contextmanager
+def _garbage_later() -> Generator[None]:
+    """Meanwhile Python doesn't look for objects in circles that nobody needs: with all the kernels that are kept, that
+    would be a quarter of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_garbage_later()
 def cost_of(graph: Graph, board: Board, options: Options, *, exact: bool = True, measure: Measuring = "none") -> Cost:
     """The same for a graph; see `cost`."""
     if options.compress_weights and not exact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -224,6 +225,7 @@ def test_what_does_not_fit_is_an_error() -> None:
     graph = ARCHITECTURES["wake_words"](np.random.default_rng(0))
     with pytest.raises(DoesNotFitError):
         tinycompile.cost(graph, "stm32f746", ram=1024, exact=False)
+    assert gc.isenabled()
     with pytest.raises(UsageError, match="optimize"):
         tinycompile.cost(graph, optimize="fast")
 

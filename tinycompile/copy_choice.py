@@ -276,28 +276,10 @@ class Estimate:
         Args:
             code_sizes: of the only model, where they are known. stack: of the firmware.
         """
-        room = Room.of(board, layout, options, replace(Used.by(planned), stack=stack))
-        prices, apart = byte_prices(options, layout), _apart(planned, board, options)
-        items = merged(
-            item
-            for model, each in enumerate(planned)
-            for item in planned_items(each, layout, board, room, apart, model, code_sizes)
-        )
-        chosen = [] if options.optimize == "ram" else choose(items, room, prices)
-        work = sum(each.instructions for each in planned)
-        if not room.kinds and sum(item.saved[memory] for item, memory in chosen) < LEAST_SAVED * work:
-            chosen = []
-        found = Counter[Kind]({"code": 0, "weights": 0})
-        for item, _ in chosen:
-            found[item.kind] += item.bytes
-        kernels = [kernel for each in planned for kernel in each.kernels]
-        code = [(item, memory) for item, memory in chosen if item.kind == "code"]
-        paid = sum(prices["code"] * item.bytes - item.saved[memory] for item, memory in code)
-        taken = {item.symbol for item, _ in code}
-        best = [(max(i.saved.values(), default=0.0), i) for i in items if i.kind == "code" and i.symbol not in taken]
-        left = sum(max(0.0, saved - prices["code"] * item.bytes) for saved, item in best)
-        price = sum(kernel.price - kernel.fetches for kernel in kernels) + _fetched(kernels, layout, board) + paid
-        return Estimate(tuple(chosen), found, price, left, code_sizes)
+        asked = tuple(planned), layout, board, options, code_sizes, stack
+        if not _last or _last[0][0] != asked:
+            _last[:] = [(asked, _estimated(*asked))]
+        return _last[0][1]
 
     def code_places(self, layer: int, kernel: Kernel, layout: Layout) -> CodePlaces:
         """Where the code of a layer's kernel would be."""
@@ -324,6 +306,42 @@ class Estimate:
     def arrays(self) -> dict[str, Memory]:
         """Where constants would be copied to, by `symbol_of`."""
         return {item.symbol: memory for item, memory in self.chosen if item.kind == "weights"}
+
+
+_last: list[tuple[object, Estimate]] = []
+"""The last answer: who chooses a plan by it and who prices that ask the same."""
+
+
+def _estimated(
+    planned: Sequence[Planned],
+    layout: Layout,
+    board: Board,
+    options: Options,
+    code_sizes: CodeSizes | None,
+    stack: int,
+) -> Estimate:
+    room = Room.of(board, layout, options, replace(Used.by(planned), stack=stack))
+    prices, apart = byte_prices(options, layout), _apart(planned, board, options)
+    items = merged(
+        item
+        for model, each in enumerate(planned)
+        for item in planned_items(each, layout, board, room, apart, model, code_sizes)
+    )
+    chosen = [] if options.optimize == "ram" else choose(items, room, prices)
+    work = sum(each.instructions for each in planned)
+    if not room.kinds and sum(item.saved[memory] for item, memory in chosen) < LEAST_SAVED * work:
+        chosen = []
+    found = Counter[Kind]({"code": 0, "weights": 0})
+    for item, _ in chosen:
+        found[item.kind] += item.bytes
+    kernels = [kernel for each in planned for kernel in each.kernels]
+    code = [(item, memory) for item, memory in chosen if item.kind == "code"]
+    paid = sum(prices["code"] * item.bytes - item.saved[memory] for item, memory in code)
+    taken = {item.symbol for item, _ in code}
+    best = [(max(i.saved.values(), default=0.0), i) for i in items if i.kind == "code" and i.symbol not in taken]
+    left = sum(max(0.0, saved - prices["code"] * item.bytes) for saved, item in best)
+    price = sum(kernel.price - kernel.fetches for kernel in kernels) + _fetched(kernels, layout, board) + paid
+    return Estimate(tuple(chosen), found, price, left, code_sizes)
 
 
 def _apart(planned: Sequence[Planned], board: Board, options: Options) -> frozenset[Constant]:

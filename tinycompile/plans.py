@@ -79,7 +79,7 @@ class Plans:
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
         self._arguments, self._in_ram, self._forks = (graph, board, options, offer, share, spare), in_ram, forks
-        self._known = dict(known)
+        self._known, self._of_sites = dict(known), dict[Site, list[Kernel]]()
         if options.compress_weights:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
@@ -355,7 +355,9 @@ class Plans:
         return in_steps(planned, limit, self._kernels_of)
 
     def _kernels_of(self, site: Site) -> list[Kernel]:
-        return self._offer(replace(site, latitude=self._latitude), self._core)
+        if site not in self._of_sites:
+            self._of_sites[site] = self._offer(replace(site, latitude=self._latitude), self._core)
+        return self._of_sites[site]
 
 
 def is_copying(kernel: Kernel) -> bool:

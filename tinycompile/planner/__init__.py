@@ -425,6 +425,6 @@ def states_of(graph: Graph, unit: int = UNIT) -> tuple[dict[str, int], int]:
 def _without_scratch(kernels: Sequence[Kernel], limit: int, originals: dict[Kernel, Kernel]) -> list[Kernel]:
     """The kernels whose scratch fits elsewhere, as if they had none; `originals` learns which is which."""
     fitting = [kernel for kernel in kernels if kernel.scratch_bytes <= limit]
-    lean = [kernel.but(scratch_bytes=0) for kernel in fitting]
+    lean = [kernel.but(scratch_bytes=0) if kernel.scratch_bytes else kernel for kernel in fitting]
     originals.update(zip(lean, fitting, strict=True))
     return lean

@@ -34,7 +34,8 @@ class Bounds:
         ]
         self._known = -1
         self._fewest: list[int] = []
-        held = [self._held(step) for step in range(self._count)]
+        read = self._rows_read()
+        held = [self._held(step, read.get(node.outputs[0], 0)) for step, node in enumerate(geometry.graph.nodes)]
         self._lines = [whole_units(bytes_) for bytes_, _ in held]
         self._moves = [instructions for _, instructions in held]
         self._read_until = [_read_until(geometry, node) for node in geometry.graph.nodes]
@@ -118,24 +119,23 @@ class Bounds:
         fewest = min((k.price - k.spared_by_rows for k in self._values.options[step]), default=0)
         return turns * (TURN_INSTRUCTIONS + TICK_INSTRUCTIONS), fewest
 
-    def _held(self, step: int) -> tuple[int, int]:
+    def _rows_read(self) -> dict[str, int]:
+        """By value, the most rows of it that one turn of a node reads."""
+        found = dict[str, int]()
+        for reaches, node in zip(self._reaches, self._geometry.graph.nodes, strict=True):
+            for operand, reach in reaches.items():
+                rows, name = (self._rows - 1) * reach.stride + reach.extent, node.inputs[operand]
+                found[name] = max(rows, found.get(name, 0))
+        return found
+
+    def _held(self, step: int, rows: int) -> tuple[int, int]:
         """(bytes of the rows of a node's output that are kept from turn to turn, instructions to move them), if all
-        that read it are in the run.
+        that read it are in the run, so many rows at a time.
         """
-        name = self._geometry.graph.nodes[step].outputs[0]
-        t = self._geometry.graph.types[name]
-        if self._enlarges or not has_rows(t.shape):
+        t = self._geometry.graph.types[self._geometry.graph.nodes[step].outputs[0]]
+        if self._enlarges or not has_rows(t.shape) or rows <= self._rows:
             return 0, 0
-        read = [
-            (self._rows - 1) * reach.stride + reach.extent
-            for reaches, node in zip(self._reaches, self._geometry.graph.nodes, strict=True)
-            for operand, reach in reaches.items()
-            if node.inputs[operand] == name
-        ]
-        rows, row_bytes = max(read, default=0), t.bytes // grid(t.shape)[0]
-        if rows <= self._rows:
-            return 0, 0
-        turns = -(-grid(t.shape)[0] // self._rows)
+        row_bytes, turns = t.bytes // grid(t.shape)[0], -(-grid(t.shape)[0] // self._rows)
         return rows * row_bytes, moves(turns, (rows - self._rows) * row_bytes)
 
     def _height(self, step: int) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from tinycompile.access import Everywhere, Given, Planar, Reach, Summed
 from tinycompile.dtypes import INT8
 from tinycompile.ir import MAX_RAM_BYTES, Graph, ImpossibleSizeError, Node, Op, Signature, Site, TensorType, bounded
-from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span, grid, has_rows, with_grid
+from tinycompile.planner.stage import AXES, Axis, NotStreamable, Span, Stage, grid, has_rows, with_grid
 
 Reaches = dict[int, Reach]
 """Per operand that is computed at run time, but for those that are read everywhere."""
@@ -39,6 +40,19 @@ class Geometry:
         self._padded = set[tuple[int, int, Axis]]()
         self.sites: dict[tuple[object, ...], Site] = {}
         """Nodes for parts of their outputs, by step and part."""
+        self._stages: dict[tuple[object, int, int], Stage | NotStreamable] = {}
+
+    def once(self, run: tuple[object, int, int], make: Callable[[], Stage]) -> Stage:
+        """The stage of a run of nodes, (way, first, last), made by the first who asks. Raises NotStreamable."""
+        if run not in self._stages:
+            try:
+                self._stages[run] = make()
+            except NotStreamable as error:
+                self._stages[run] = error
+        found = self._stages[run]
+        if isinstance(found, NotStreamable):
+            raise found
+        return found
 
     def sums(self, step: int) -> bool:
         """Whether the output of a node isn't made of rows but sums them up."""
@@ -110,6 +124,12 @@ class Geometry:
         if not found:
             raise NotStreamable(f"{node.name} reads constants only")
         return found
+
+
+@lru_cache(4)
+def geometry_of(graph: Graph, kept: frozenset[str]) -> Geometry:
+    """The same for all who look for stages of a graph, with whatever kernels."""
+    return Geometry(graph, kept)
 
 
 class Members:

@@ -76,6 +76,8 @@ def _reordered(graph: Graph, candidates: Options, groups: Sequence[Group]) -> tu
         found = best_order(Values(contracted(graph, nodes), kernels))
         order, optimal = found.order, found.optimal
     steps = [step for unit in order for step in units[unit]]
+    if steps == list(range(len(steps))):
+        return graph, candidates, optimal
     return replace(graph, nodes=tuple(graph.nodes[s] for s in steps)), [candidates[s] for s in steps], optimal
 
 

@@ -22,7 +22,7 @@ from tinycompile.kernels.base import Kernel
 from tinycompile.kernels.cover import Cover
 from tinycompile.planner.bounds import Bounds
 from tinycompile.planner.candidates import Appraiser, BandKernels, Candidate, Costs, Way, fastest_within
-from tinycompile.planner.members import Geometry
+from tinycompile.planner.members import geometry_of
 from tinycompile.planner.problem import whole_units
 from tinycompile.planner.stage import NotStreamable, Stage
 from tinycompile.planner.values import Options, Values
@@ -73,7 +73,7 @@ class StageSearch:
     ) -> None:
         """`fused`: covers of several nodes, for what is executed outside of stages."""
         self._graph, self._ways, self._values = graph, ways, Values(graph, candidates, fused=fused)
-        self._geometry = Geometry(graph, self._values.kept)
+        self._geometry = geometry_of(graph, self._values.kept)
         self._appraiser = Appraiser(self._geometry, self._values, band_kernels)
         self._known: dict[Way, dict[tuple[int, int], Candidate | None]] = {}
         self._final: dict[Way, dict[int, int]] = {}
@@ -150,7 +150,7 @@ class StageSearch:
         found = [
             (first, number, way)
             for number, (way, bounds) in enumerate(self._bounds.items())
-            for first in bounds.cheaper(end, self._starts[end], cost, cost[end])
+            for first in bounds.cheaper(end, range(max(0, end - self._longest), end), cost, cost[end])
         ]
         for first, _, way in sorted(found, key=itemgetter(0, 1)):
             bounds = self._bounds[way]
@@ -159,13 +159,10 @@ class StageSearch:
                 if candidate is not None:
                     yield candidate
 
-    @cached_property
-    def _starts(self) -> dict[int, list[int]]:
-        """Where runs of nodes begin, by where they end."""
-        found: dict[int, list[int]] = defaultdict(list)
-        for first, last in self._runs(None, float("inf")):
-            found[last].append(first)
-        return found
+    @property
+    def _longest(self) -> int:
+        """Nodes of a run, at most."""
+        return max(LONGEST_AT_LEAST, EFFORT // max(1, len(self._graph.nodes)))
 
     @cached_property
     def _bounds(self) -> dict[Way, Bounds]:
@@ -187,7 +184,7 @@ class StageSearch:
         """Of a node that is executed alone, with whole tensors; what comes from the caller can't be."""
         if self._geometry.is_given(step):
             return []
-        return [(self._values.need(step, k), k.price) for k in self._values.options[step]]
+        return [(self._values.bytes_of(cover), cover.kernel.price) for cover in self._values.trivial_covers[step]]
 
     def _candidates(
         self, ways: Iterable[Way], steps: Container[int] | None = None, bound: float = float("inf")
@@ -215,7 +212,7 @@ class StageSearch:
         if last >= final.get(first, last + 1):
             return None
         try:
-            stage = way.stage(self._geometry, first, last)
+            stage = self._geometry.once((way, first, last), lambda: way.stage(self._geometry, first, last))
         except NotStreamable as error:
             if error.final:
                 final[first] = last
@@ -223,8 +220,7 @@ class StageSearch:
         return self._appraiser.candidate(stage)
 
     def _runs(self, steps: Container[int] | None, bound: float) -> Iterator[tuple[int, int]]:
-        nodes, sizes = self._graph.nodes, self._graph.types
-        longest = max(LONGEST_AT_LEAST, EFFORT // max(1, len(nodes)))
+        nodes, sizes, longest = self._graph.nodes, self._graph.types, self._longest
         for first in range(len(nodes)):
             inside, wanted = set[str](), steps is None
             for last in range(first + 1, min(len(nodes), first + longest) + 1):

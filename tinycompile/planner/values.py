@@ -134,6 +134,7 @@ class Values:
         self._bytes: dict[Cover, int] = {}
         self._shared: dict[tuple[object, ...], int] = {}
         """Bytes that operands and results share at most, by the steps and by what a kernel allows."""
+        self.costs_at: dict[float, dict[Cover, tuple[int, ...]]] = defaultdict(dict)
         self.cheapest_at: dict[float, list[Cover]] = {}
         """By what a byte of flash costs: the cheapest covers, as far as `flash.Price` has looked for them."""
         self._live_during = {(c.first, c.last): self._in_use(c) for c in self.fused}

@@ -19,6 +19,7 @@ from tests.conftest import DIGITS
 from tests.support.full import also
 from tinycompile.cli import main
 from tinycompile.errors import ToolFailedError
+from tinycompile.report.layer_labels import layer_labels
 from tinycompile.toolchain import make
 from tinycompile.trace import TracePart, records
 
@@ -155,7 +156,8 @@ def test_bisect_finds_the_first_layer(breaking: Callable[[Path, int], None], lay
     np.save(copy.parent / "x.npy", np.load(SAMPLES)["input_0"][:1])
     result = invoke("bisect", copy, "--input", copy.parent / "x.npy")
     assert result.exit_code == 1, result.output
-    assert f"layer {layer} of {len(report['layers'])}, {report['layers'][layer]['name']!r}" in result.output
+    label = layer_labels(report["layers"])[layer]
+    assert f"layer {layer} of {len(report['layers'])}, {label} ({report['layers'][layer]['name']!r})" in result.output
     found = dict(re.findall(r"^  (\w+) +(.*)$", result.output, re.MULTILINE))
     shape = report["layers"][layer]["outputs"][0]["shape"]
     assert found["shape"] == f"int8[{'x'.join(map(str, shape))}]"

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.support.kernel_checks import M7, site_of
+from tinycompile.dtypes import INT32
+from tinycompile.ir import TensorType
 from tinycompile.kernels.base import Constant, Deferred
+from tinycompile.kernels.movement import identity
+from tinycompile.ops.identity import Identity
 
 
 def test_size_and_layout_are_known_before_the_values() -> None:
@@ -42,3 +47,9 @@ def test_an_array_is_itself() -> None:
     constant = Constant("channels", "tc_channel", values)
     assert constant.values is values
     assert constant.bytes == 10
+
+
+def test_an_output_that_is_an_empty_constant_has_an_array_that_c_knows() -> None:
+    empty = TensorType((0,), INT32)
+    kernel = identity(site_of(Identity(), [empty], [np.zeros(0, np.int32)], empty), M7)
+    assert kernel is not None and [constant.values.size for constant in kernel.constants] == [1]

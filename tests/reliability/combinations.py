@@ -25,7 +25,7 @@ from tests.support.random_onnx_ranks import RandomOnnxRanks
 from tests.support.random_ranks import RandomRanks
 from tests.support.tflite_builder import SignatureSpec, SubgraphSpec, TfliteBuilder
 from tinycompile.build import Build
-from tinycompile.errors import TinycompileError
+from tinycompile.errors import TinycompileError, ToolFailedError
 from tinycompile.ir import Array
 from tinycompile.targets import load_board
 from tinycompile.verify.compare import verify_build
@@ -199,7 +199,8 @@ def _expected(content: bytes, samples: list[Array]) -> list[Array]:
     oracle = Oracle(content)
     wanted = [detail["index"] for detail in oracle.interpreter.get_output_details()]
     runs = [oracle.run([array[i] for array in samples]) for i in range(SAMPLES)]
-    empty = {index: np.zeros(oracle.interpreter.get_tensor_details()[index]["shape"], np.int8) for index in wanted}
+    details = oracle.interpreter.get_tensor_details()
+    empty = {index: np.zeros(details[index]["shape"], details[index]["dtype"]) for index in wanted}
     return [np.stack([(empty | tensors)[index] for tensors in runs]) for index in wanted]
 
 
@@ -245,6 +246,8 @@ def check(kind: str, seed: int, folder: Path, emulate: bool) -> str:
     path.write_bytes(net.content)
     try:
         build = tinycompile.compile(path, output=folder / "out", **chosen, **net.options)
+    except ToolFailedError:
+        raise  # code that doesn't compile is no reason
     except TinycompileError as error:
         return f"refused: {type(error).__name__}: {error}"
     _compare(build, net, "host")

@@ -227,7 +227,8 @@ def _mismatch(outcome: Verification, labels: Mapping[str, str]) -> MismatchError
         f"{labels.get(layer.name, layer.name)}: {layer.differences:,}" for layer in outcome.layers if layer.differences
     ]
     listed = "; ".join(wrong[:8]) + ("; ..." if len(wrong) > 8 else "")
-    first = "" if outcome.difference is None else outcome.difference.describe()
+    found = outcome.difference
+    first = "" if found is None else found.describe(labels.get(found.layer, ""))
     return MismatchError(
         f"the firmware deviates from the reference in {outcome.differences:,} of {outcome.values:,} values",
         why=f"{first}\n  in {len(wrong)} layers and outputs: {listed}",
@@ -322,7 +323,8 @@ def bisect(
     if first.number is None:
         place = f"{first.layer} of the plain firmware; every layer of the trace build agrees"
     else:
-        place = f"layer {first.number} of {len(layers)}, {first.layer!r}, kernel {layers[first.number]['kernel']}"
+        label, kernel = _labels(build).get(first.layer, ""), layers[first.number]["kernel"]
+        place = f"layer {first.number} of {len(layers)}, {label} ({first.layer!r}), kernel {kernel}"
     click.echo(f"first deviation: sample {first.sample}, {place}")
     click.echo(f"  tensor    {first.tensor}")
     click.echo(f"  shape     {first.dtype}[{'x'.join(map(str, first.shape))}]")

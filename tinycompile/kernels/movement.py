@@ -53,7 +53,8 @@ def identity(site: Site, core: Core) -> Kernel | None:
 
 
 def _bytes_of(values: Array, dtype: DType) -> Array:
-    return dtype.pack(values).view(np.int8)
+    """One byte where there is no value: C has no array without elements."""
+    return dtype.pack(values).view(np.int8) if values.size else np.zeros(1, np.int8)
 
 
 @kernel_for(Concatenation, dtype=None)

@@ -49,9 +49,11 @@ class Difference:
             size=found.values,
         )
 
-    def describe(self) -> str:
+    def describe(self, label: str = "") -> str:
+        """For people, with the layer's short name in front of the model file's where that is known."""
+        layer = f"{label} ({self.layer!r})" if label and label != self.layer else repr(self.layer)
         return (
-            f"sample {self.sample}, layer {self.layer!r}, tensor {self.tensor!r}: {self.count} of {self.size} values "
+            f"sample {self.sample}, layer {layer}, tensor {self.tensor!r}: {self.count} of {self.size} values "
             f"differ, first at {list(self.index)}: expected {self.expected}, got {self.got}"
         )
 

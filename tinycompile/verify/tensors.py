@@ -203,6 +203,7 @@ def _layer_results(
         for index, layer in enumerate(build.report["layers"])
         if layer["traced"]
         for entry in layer["outputs"]
+        if 0 not in entry["shape"]  # of which nothing is traced
     ]
     count, states = len(build.report["layers"]), build.report.get("states", ())
     if build.report["options"].get("train") is None:  # a prediction ends before states change

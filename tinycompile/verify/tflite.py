@@ -310,6 +310,10 @@ class _Whole:
         self._interpreter.invoke()
 
     def tensor(self, index: int) -> Array:
+        details: dict[str, Any] = self._interpreter._get_tensor_details(index, self._index)
+        shape = tuple(int(size) for size in details["shape"])
+        if 0 in shape:  # `get_tensor` of one without elements is a ValueError
+            return np.zeros(shape, np.dtype(details["dtype"]))
         return self._interpreter.get_tensor(index, self._index)
 
 

@@ -110,6 +110,8 @@ def test_every_width_computes_its_own_network_through_one_interface(files: list[
     assert len(set(functions)) == len(functions)
     common = [{named.name for named in program.functions} for program in project.programs]
     assert any(a & b for a, b in combinations(common, 2)), "functions of the same text are one"
+    names = {(named.function, named.name) for program in project.programs for named in program.functions}
+    assert len(names) == len({function for function, _ in names}) == len({name for _, name in names})
     for width, program in zip(widths, project.programs, strict=True):
         lines = layer_lines(printed[f"{width}_inference.h"], width)
         assert set(lines.values()) >= {layer.index for layer in program.layers if layer.function}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass, replace
@@ -205,6 +206,13 @@ def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
             Options.of(widths={share: files[1]}).check()
     result = CliRunner().invoke(main, ["build", str(files[0]), "--width", "0.5"])
     assert "names no file; write 0.5=half.onnx" in result.output
+
+
+def test_the_plan_of_several_widths_is_printed(files: list[Path]) -> None:
+    result = CliRunner().invoke(main, ["plan", str(files[0]), "--width", f"0.5={files[1]}", "--json"])
+    models = json.loads(result.output)["models"]
+    assert [model["model"] for model in models] == ["net_100_w100", "net_100_w50"]
+    assert models[1]["instructions_estimate"] < models[0]["instructions_estimate"]
 
 
 def test_one_layer_in_common_is_enough_to_be_a_width(files: list[Path], tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._help import command
 from tinycompile.cli._shared import (
     PATH,
-    WidthFile,
     calibrated_option,
     compile_options,
     console,
@@ -25,6 +24,8 @@ from tinycompile.cli._shared import (
     print_json,
     progress,
     say,
+    width_option,
+    widths_of,
 )
 from tinycompile.errors import UsageError
 
@@ -47,13 +48,7 @@ if TYPE_CHECKING:
 @click.option(
     "--harness", type=click.Choice(choices.HARNESS_CHOICES), help="Also a firmware for this benchmark's runner."
 )
-@click.option(
-    "--width",
-    "widths",
-    type=WidthFile(),
-    multiple=True,
-    help="A narrower network that reads the model's weights, chosen at run time: 0.5=half.onnx.",
-)
+@width_option
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @click.option("--cores", type=int, default=1, help="2: the board's second core computes a part of each layer.")
 @click.option(
@@ -93,10 +88,8 @@ def build(
         why = "channels are removed where --flash is too small; `tinycompile quantize --prune` removes them at once"
         raise UsageError("--prune needs --accuracy-loss", why=why)
     from tinycompile.pipeline import compile_together
-    from tinycompile.widths import Width
 
-    widths = sorted(options.pop("widths"), reverse=True)
-    options["widths"] = tuple(Width(share, path) for share, path in widths)
+    options["widths"] = widths_of(options["widths"])
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
         if accuracy_loss is None:
@@ -152,6 +145,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @command(short_help="Print where everything would be in memory.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
+@width_option
 @click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
@@ -161,14 +155,19 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
     from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines
+    from tinycompile.slimmable import with_widths_of
 
+    options["widths"] = widths_of(options["widths"])
     chosen, found = with_scheme(models, options_of(**options))
     chosen.check()
+    files: Sequence[str | Path] = models
+    if chosen.widths:
+        files, chosen = with_widths_of(models, chosen)
     board = chosen.board()
     if not as_json:
         for line in found:
             click.echo(line)
-    with quantized_sources(models, chosen) as quantized:
+    with quantized_sources(files, chosen) as quantized:
         sources = [source for source, _ in quantized]
         if as_json:
             if pareto:

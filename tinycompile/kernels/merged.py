@@ -18,7 +18,7 @@ from tinycompile.kernels.base import Function
 from tinycompile.kernels.generic_c import Fields, ShapeCall, Struct, names_of
 from tinycompile.resources import runtime_dir
 
-FIXED = re.compile(r"\.(kernel_\w+|stride_[xy]|dilation_[xy]|padding_\w+|bits|pre|multiplier|shift|low|high)$")
+FIXED = re.compile(r"(\.(kernel_\w+|stride_[xy]|dilation_[xy]|padding_\w+|bits|pre|multiplier|low|high)|\]\.shift)$")
 """Ends of members' paths for whose values loops and instructions are made."""
 
 SPECIALISED = re.compile(r"tc_(mve|rvv|lane_pointwise)")
@@ -27,6 +27,9 @@ GCC warns of tc_lane_pointwise_s8, whose loops are made for each shape anyway.""
 
 LARGEST = 1 << 15
 """Of the numbers that are variables: an int16_t holds them, and whatever they are negated."""
+
+FEW = 4
+"""Input channels, up to which code is made for their number."""
 
 FEWEST = 2
 """Functions that are made one."""
@@ -78,7 +81,8 @@ def _call(function: Function) -> _Call | None:
         return None
     numbers, fixed = dict[str, int](), list[object]()
     for path, value in _members([struct.fields for struct in call.structs]):
-        if isinstance(value, int) and 0 < abs(value) < LARGEST and not FIXED.search(path):
+        few = path.endswith("input_channels") and value in range(FEW + 1)
+        if isinstance(value, int) and 0 < abs(value) < LARGEST and not few and not FIXED.search(path):
             numbers[path] = value
             fixed.append((path, value < 0))
         else:

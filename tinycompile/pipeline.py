@@ -29,6 +29,7 @@ from tinycompile.report.document import PARAMETERS
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
 from tinycompile.report.sections import as_json
+from tinycompile.slimmable import with_widths_of
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.temporary import TemporaryFolder
@@ -82,7 +83,7 @@ def compile_together(
     """
     options.check()
     if options.widths:
-        models, options = _with_widths(models, options)
+        models, options = with_widths_of(models, options)
     if output is not None:
         check_output(Path(output), force=force)  # before minutes are spent
     if options.motion is not None:  # the file that it may be is the user's, and may change
@@ -119,14 +120,6 @@ def compile_together(
                 options = options.in_less_flash(excess, last=attempt == ATTEMPTS - 2)
                 board = options.board()
     raise AssertionError("the last attempt returns or raises")
-
-
-def _with_widths(models: Sequence[str | Path], options: Options) -> tuple[list[str | Path], Options]:
-    """The files of all widths; what is said of the model's labels is true of all."""
-    if len(models) != 1:
-        raise UsageError("--width is for a single model", hint="build them one by one")
-    files = [*models, *(width.path for width in options.widths)]
-    return files, replace(options, labels=options.labels * len(files))
 
 
 class FirmwareTooLargeError(DoesNotFitError):

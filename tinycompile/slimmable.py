@@ -15,6 +15,7 @@ from tinycompile.kernels.array_pieces import Lender
 from tinycompile.kernels.base import CodeSize, Constant, Function, Kernel
 from tinycompile.kernels.merged import merged, with_callees
 from tinycompile.layout import Layout
+from tinycompile.options import Options
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
 
@@ -128,6 +129,18 @@ def _same(some: Sequence[Constant], others: Sequence[Constant]) -> bool:
         a is b or (a.layout == b.layout and np.array_equal(a.values, b.values))
         for a, b in zip(some, others, strict=True)
     )
+
+
+def with_widths_of(models: Sequence[str | Path], options: Options) -> tuple[list[str | Path], Options]:
+    """The files of all widths; what is said of the model's labels is true of all.
+
+    Raises:
+        UsageError: there are other models.
+    """
+    if len(models) != 1:
+        raise UsageError("--width is for a single model", hint="build them one by one")
+    files = [*models, *(width.path for width in options.widths)]
+    return files, replace(options, labels=options.labels * len(files))
 
 
 def check_widths_agree(sources: Sequence[Path], graphs: Sequence[Graph]) -> None:

@@ -187,7 +187,8 @@ static TC_NOINLINE uint32_t tc_shared_leaves(const int8_t *weights, const int8_t
 {
     uint32_t more = 0u; /* of the positive ones */
     for (; weights != end; weights++) {
-        more += *weights > 0 ? (uint32_t)*weights : 0u;
+        const int32_t weight = *weights;
+        more += weight > 0 ? (uint32_t)weight : 0u;
     }
     return 127u * sum + (more > sum - more ? more : sum - more) > 32767u ? 1u : 0u;
 }

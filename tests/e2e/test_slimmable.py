@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass, replace
@@ -110,6 +111,8 @@ def test_every_width_computes_its_own_network_through_one_interface(files: list[
     assert len(set(functions)) == len(functions)
     common = [{named.name for named in program.functions} for program in project.programs]
     assert any(a & b for a, b in combinations(common, 2)), "functions of the same text are one"
+    names = {(named.function, named.name) for program in project.programs for named in program.functions}
+    assert len(names) == len({function for function, _ in names}) == len({name for _, name in names})
     for width, program in zip(widths, project.programs, strict=True):
         lines = layer_lines(printed[f"{width}_inference.h"], width)
         assert set(lines.values()) >= {layer.index for layer in program.layers if layer.function}
@@ -203,6 +206,13 @@ def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
             Options.of(widths={share: files[1]}).check()
     result = CliRunner().invoke(main, ["build", str(files[0]), "--width", "0.5"])
     assert "names no file; write 0.5=half.onnx" in result.output
+
+
+def test_the_plan_of_several_widths_is_printed(files: list[Path]) -> None:
+    result = CliRunner().invoke(main, ["plan", str(files[0]), "--width", f"0.5={files[1]}", "--json"])
+    models = json.loads(result.output)["models"]
+    assert [model["model"] for model in models] == ["net_100_w100", "net_100_w50"]
+    assert models[1]["instructions_estimate"] < models[0]["instructions_estimate"]
 
 
 def test_one_layer_in_common_is_enough_to_be_a_width(files: list[Path], tmp_path: Path) -> None:

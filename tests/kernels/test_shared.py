@@ -11,12 +11,13 @@ from tests.kernels.test_dsp import layer
 from tests.support.cores import core_named
 from tests.support.emulated_kernel import check_emulated
 from tests.support.full import also
-from tests.support.kernel_checks import M7, check
+from tests.support.kernel_checks import M7, check, check_cases
 from tinycompile.ir import Quantization, Site, TensorType
 from tinycompile.kernels import kernels_of
-from tinycompile.kernels.array_pieces import Lender, as_units
+from tinycompile.kernels.array_pieces import Lender, as_units, coded_words
 from tinycompile.kernels.base import Constant, Kernel, structured
 from tinycompile.kernels.lane_shared import shared_tiles
+from tinycompile.kernels.merged import merged
 from tinycompile.kernels.shared import shared_kernel
 from tinycompile.kernels.staged import staged
 from tinycompile.ops.conv2d import Conv2D
@@ -164,7 +165,56 @@ def test_tiles_are_put_together_one_after_another(case):
 @pytest.mark.parametrize("cases", also([*CASES[:3], *TILED]))
 def test_shared_constants_on_the_core(cases):
     check_emulated(cases, strict=True)
-    check_emulated([sharing("window", "conv2d_block", M3)], "mps2-an385")
+    check_emulated([sharing("window", "conv2d_block", M3), regrouped()], "mps2-an385", strict=True)
+
+
+def regrouped():
+    """(factory, site): a stream of groups from the widest layer's weights; the longest and the shortest groups."""
+    site = WIDE["window"]
+    weights = site.constant(1).copy()
+    weights[0], weights[1, :, :, :8], weights[2], weights[3, 0] = 0, 1, -127, 127
+    weights[4, 1], weights[5] = [-128, 0] * 24, np.sign(weights[5])
+    wide = replace(site, constants=(None, weights, site.constant(2)))
+    narrow = half(wide, 20, 8)
+
+    def factory(each, isa):
+        whole, kernel = (next(k for k in kernels_of(s, isa) if k.variant == "conv2d_packed") for s in (wide, each))
+        found = shared_kernel(kernel, Lender(whole.constants))
+        assert found is not None and found.constant_bytes < 0.2 * kernel.constant_bytes
+        return with_the_whole(found)
+
+    return factory, narrow
+
+
+def test_functions_for_several_shapes_give_the_same_bits():
+    site = WIDE["window"]
+    sites = [site, half(site, 20, 8)]
+    plain = [next(k for k in kernels_of(each, M7) if k.variant == "conv2d_lane") for each in sites]
+    functions = [kernel.function for kernel in plain if kernel.function is not None]
+    found = merged(functions)
+    assert found.keys() == set(functions) and len({callee for each in found.values() for callee in each.callees}) == 1
+    assert not merged(functions[:1])
+    kernels = [kernel.but(function=found[function]) for kernel, function in zip(plain, functions, strict=True)]
+    assert all("numbers[]" in found[function].body for function in functions)
+    check_cases([(lambda *_, made=kernel: made, each) for kernel, each in zip(kernels, sites, strict=True)])
+
+
+def test_own_words_are_decoded_to_what_they_were():
+    rng = np.random.default_rng(5)
+    near = rng.integers(-140, 140, 40) - 4_000_000
+    words = np.concatenate([near, rng.integers(-(2**31), 2**31, 9), rng.integers(-(2**23), 2**23, 9), [-4_000_000] * 5])
+    words = words[rng.permutation(words.size)].astype(np.int32)
+    coded, at, found = coded_words(words).tolist(), 4, list[int]()
+    usual = int.from_bytes(bytes(coded[:4]), "little", signed=True)
+    for first in range(0, words.size, 4):
+        sizes, at = coded[at], at + 1
+        for number in range(min(4, words.size - first)):
+            size = sizes >> 2 * number & 3
+            count = (0, 1, 3, 4)[size]
+            value = int.from_bytes(bytes(coded[at : at + count]), "little", signed=True)
+            found.append(value + usual if size < 2 else value)
+            at += count
+    assert found == words.tolist() and at == len(coded) < 4 * words.size
 
 
 def test_first_channels_are_read_where_they_are():

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tinycompile.options import Options
+    from tinycompile.widths import Width
 
 P = ParamSpec("P")
 PATH = click.Path(path_type=Path)
@@ -229,6 +230,19 @@ class WidthFile(click.ParamType[tuple[float, Path]]):
             )
         except ValueError:
             self.fail(f"{value!r} is no width; write 0.5=half.onnx", param, ctx)
+
+
+def width_option(command: Callable[P, None]) -> Callable[P, None]:
+    """`--width`, of which `widths_of` makes what options hold."""
+    text = "A narrower network that reads the model's weights, chosen at run time: 0.5=half.onnx."
+    return click.option("--width", "widths", type=WidthFile(), multiple=True, help=text)(command)
+
+
+def widths_of(given: Sequence[tuple[float, Path]]) -> tuple[Width, ...]:
+    """The widest first."""
+    from tinycompile.widths import Width
+
+    return tuple(Width(share, path) for share, path in sorted(given, reverse=True))
 
 
 def force_option(text: str) -> Callable[[Callable[P, None]], Callable[P, None]]:

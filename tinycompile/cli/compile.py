@@ -14,7 +14,6 @@ from tinycompile.cli._bits import Percent, build_with_few_bits
 from tinycompile.cli._help import command
 from tinycompile.cli._shared import (
     PATH,
-    WidthFile,
     calibrated_option,
     compile_options,
     console,
@@ -24,6 +23,8 @@ from tinycompile.cli._shared import (
     print_json,
     progress,
     say,
+    width_option,
+    widths_of,
 )
 from tinycompile.errors import UsageError
 
@@ -52,13 +53,7 @@ cores_option = click.option(
 @click.option(
     "--harness", type=click.Choice(choices.HARNESS_CHOICES), help="Also a firmware for this benchmark's runner."
 )
-@click.option(
-    "--width",
-    "widths",
-    type=WidthFile(),
-    multiple=True,
-    help="A narrower network that reads the model's weights, chosen at run time: 0.5=half.onnx.",
-)
+@width_option
 @click.option("--single-file", is_flag=True, help="Also write single/<model>.c: kernels and weights in one C file.")
 @cores_option
 @click.option(
@@ -98,10 +93,8 @@ def build(
         why = "channels are removed where --flash is too small; `tinycompile quantize --prune` removes them at once"
         raise UsageError("--prune needs --accuracy-loss", why=why)
     from tinycompile.pipeline import compile_together
-    from tinycompile.widths import Width
 
-    widths = sorted(options.pop("widths"), reverse=True)
-    options["widths"] = tuple(Width(share, path) for share, path in widths)
+    options["widths"] = widths_of(options["widths"])
     folder = output if output is not None else Path("build") / "+".join(model.stem for model in models)
     with progress(not (quiet or as_json)):
         if accuracy_loss is None:
@@ -158,6 +151,7 @@ def _print_results(reports: list[dict[str, Any]], folder: Path, verbose: bool) -
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
 @cores_option
+@width_option
 @click.option("--pareto", is_flag=True, help="What less RAM costs: schedules from much RAM to little.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @explained
@@ -167,14 +161,19 @@ def plan(models: tuple[Path, ...], pareto: bool, as_json: bool, **options: Any) 
     from tinycompile.report.facts import pareto_facts
     from tinycompile.report.pareto import front_lines
     from tinycompile.report.plan import plan_facts, plan_lines
+    from tinycompile.slimmable import with_widths_of
 
+    options["widths"] = widths_of(options["widths"])
     chosen, found = with_scheme(models, options_of(**options))
     chosen.check()
+    files: Sequence[str | Path] = models
+    if chosen.widths:
+        files, chosen = with_widths_of(models, chosen)
     board = chosen.board()
     if not as_json:
         for line in found:
             click.echo(line)
-    with quantized_sources(models, chosen) as quantized:
+    with quantized_sources(files, chosen) as quantized:
         sources = [source for source, _ in quantized]
         if as_json:
             if pareto:

@@ -18,14 +18,18 @@ from tinycompile.kernels.base import Function
 from tinycompile.kernels.generic_c import Fields, ShapeCall, Struct, names_of
 from tinycompile.resources import runtime_dir
 
-FIXED = re.compile(r"\.(kernel_\w+|stride_[xy]|dilation_[xy]|padding_\w+|bits|pre|multiplier|shift|low|high)$")
+FIXED = re.compile(r"(\.(kernel_\w+|stride_[xy]|dilation_[xy]|padding_\w+|bits|pre|multiplier|low|high)|\]\.shift)$")
 """Ends of members' paths for whose values loops and instructions are made."""
 
-IMMEDIATE = re.compile(r"tc_(mve|rvv)")
-"""Functions of vector instructions, which take some numbers as part of the instruction only."""
+SPECIALISED = re.compile(r"tc_(mve|rvv|lane_pointwise)")
+"""Functions that stay as they are: vector instructions take some numbers as a part of themselves only; for any shape,
+GCC warns of tc_lane_pointwise_s8, whose loops are made for each shape anyway."""
 
 LARGEST = 1 << 15
 """Of the numbers that are variables: an int16_t holds them, and whatever they are negated."""
+
+FEW = 4
+"""Input channels, up to which code is made for their number."""
 
 FEWEST = 2
 """Functions that are made one."""
@@ -70,14 +74,15 @@ def with_callees(function: Function, others: Mapping[Function, Function]) -> Fun
 
 def _call(function: Function) -> _Call | None:
     call = function.text
-    if not isinstance(call, ShapeCall) or function.callees or IMMEDIATE.match(call.callee):
+    if not isinstance(call, ShapeCall) or function.callees or SPECIALISED.match(call.callee):
         return None
     declarations = _declarations(function.headers[0], call.callee)
     if len(declarations) != len(call.arguments) + len(call.structs):
         return None
     numbers, fixed = dict[str, int](), list[object]()
     for path, value in _members([struct.fields for struct in call.structs]):
-        if isinstance(value, int) and 0 < abs(value) < LARGEST and not FIXED.search(path):
+        few = path.endswith("input_channels") and value in range(FEW + 1)
+        if isinstance(value, int) and 0 < abs(value) < LARGEST and not few and not FIXED.search(path):
             numbers[path] = value
             fixed.append((path, value < 0))
         else:

@@ -30,7 +30,7 @@ def width_section(image: Path, size: Mapping[str, int], project: Project, progra
     own = sum(named.constant.bytes for named in program.constants)
     return WidthSection(
         of=program.width_of,
-        percent=float(width.percent),
+        percent=_number(width.percent),
         constant_bytes=own,
         shared_bytes=sum(constant.bytes for constant in arrays) - sum(_added(kernel.constants) for kernel in kernels),
         flash_bytes=bytes_with_prefix(image, f"{program.model}_") + _layer_bytes(image, size, project, program),
@@ -38,14 +38,20 @@ def width_section(image: Path, size: Mapping[str, int], project: Project, progra
     )
 
 
+def _number(text: str) -> float:
+    """A whole number as one, so that it is printed without a point."""
+    return float(text) if "." in text else int(text)
+
+
 def _layer_bytes(image: Path, size: Mapping[str, int], project: Project, program: Program) -> int:
-    """Of the functions that its layers call and those of no wider network do."""
-    content, taken = ObjectFile.read(image.parent / "build" / f"{program.unit}.o"), set[str]()
+    """Of the functions that its layers call and those of no wider network do, and of the tables inside of these."""
+    content, taken = ObjectFile.read(image.parent / "build" / f"{program.unit}.o"), dict[int, int]()
     for each in project.programs:
-        called = {name for named in each.functions for name in content.functions(named.name) if name in size}
+        reached = [section for named in each.functions for section in content.reached(named.name)[0]]
+        linked = {id(section): size.get(section.name, 0) if section.is_code else section.bytes for section in reached}
         if each is program:
-            return sum(size[name] for name in called - taken)
-        taken |= called
+            return sum(bytes_ for section, bytes_ in linked.items() if section not in taken)
+        taken |= linked
     raise ValueError(f"{program.model} isn't one of the project's programs")
 
 

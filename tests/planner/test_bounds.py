@@ -13,7 +13,7 @@ from tinycompile.planner.bounds import Bounds
 from tinycompile.planner.candidates import Appraiser, Candidate, Way
 from tinycompile.planner.members import Geometry
 from tinycompile.planner.stage import NotStreamable
-from tinycompile.planner.stages import ROWS, WAYS, StageSearch
+from tinycompile.planner.stages import GRIDS, ROWS, TILES, WAYS, StageSearch
 from tinycompile.planner.values import Values
 from tinycompile.targets import load_board
 from tinycompile.typical import typical_kernels_of
@@ -60,6 +60,21 @@ def test_no_stage_is_below_its_bounds(seed: int) -> None:
     for (way, first, last), stage in stages.items():
         assert early[way, first, last] <= bounds[way].instructions(first, last) <= stage.instructions
         assert bounds[way].bytes(first, last) <= stage.least
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_no_tiles_or_patches_are_below_what_is_outside(seed: int) -> None:
+    graph = network(seed)
+    values = Values(graph, options(graph))
+    geometry = Geometry(graph, values.kept)
+    appraiser = Appraiser(geometry, values, offered)
+    bounds, nodes = Bounds(geometry, values, 1, appraiser), range(len(graph.nodes))
+    runs = [
+        (way, first, last + 1) for way in (TILES[0], GRIDS[0], GRIDS[4]) for first in nodes for last in nodes[first:]
+    ]
+    stages = [(run[1:], found) for run in runs if (found := judged(appraiser, geometry, *run)) is not None]
+    assert stages
+    assert all(bounds.bytes_outside(*run) <= stage.least for run, stage in stages)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -64,7 +64,11 @@ class Bounds:
         return (first for first in starts if cost[first] - fewest[first] - moved[first] < rest)
 
     def bytes(self, first: int, last: int) -> int:
-        """In use during the nodes [first, last): what lives beside them, what they read, keep and leave.
+        """In use during the nodes [first, last): what lives beside them, what they read, keep and leave."""
+        return self.bytes_outside(first, last) + self._inside(first, last)[0]
+
+    def bytes_outside(self, first: int, last: int) -> int:
+        """The same without what they keep of what is between them, which depends on how they are executed.
 
         Of what the last one leaves no more can share memory with what they read than either has.
         """
@@ -76,8 +80,7 @@ class Bounds:
             read = {values.place(name)[0] for name in names - made - {output}} - values.kept
             read.discard(values.place(output)[0])
             before, after = sum(map(values.buffer_bytes, read)), whole_units(graph.types[output].bytes)
-            inside, _ = self._inside(first, last)
-            self._least[first, last] = values.beside(first, last, names) + inside + max(before, after)
+            self._least[first, last] = values.beside(first, last, names) + max(before, after)
         return self._least[first, last]
 
     def _inside(self, first: int, last: int) -> tuple[int, int]:

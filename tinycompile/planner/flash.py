@@ -63,9 +63,10 @@ class Price:
     def __call__(self, cover: Cover) -> Cost:
         """For `cheapest`; among equals those with fewer constants, then with less scratch."""
         known = self.values.costs_at[self.rate]
-        if cover not in known:
-            known[cover] = self.of(cover), cover.kernel.constant_bytes, cover.kernel.scratch_bytes
-        return known[cover]
+        cost = known.get(cover)
+        if cost is None:
+            cost = known[cover] = self.of(cover), cover.kernel.constant_bytes, cover.kernel.scratch_bytes
+        return cost
 
     def of(self, cover: Cover) -> int:
         """What the kernel costs, and its flash at the rate."""

@@ -173,8 +173,11 @@ class StageSearch:
         """In the other ways: where whole layers need much, and with less RAM than those that come first."""
         bound = self.smallest()
         large = {s for s, costs in enumerate(self._whole) if not costs or min(costs)[0] > self._ways.worthwhile * bound}
-        first = list(self._candidates(self._ways.first))
-        added = [c for c in self._candidates(self._ways.more, large, bound) if c.least < bound]
+        outside = Bounds(self._geometry, self._values, 1, self._appraiser).bytes_outside
+        runs = [run for run in self._runs(large, bound) if outside(*run) < bound]
+        added = [c for c in self._candidates(self._ways.more, runs) if c.least < bound]
+        rivalled = dict.fromkeys((c.stage.first, c.stage.last) for c in added)
+        first = list(self._candidates(self._ways.first, rivalled))
         found: Candidates = defaultdict(list)
         for candidate in _undominated(added, first):
             found[candidate.stage.last].append(candidate)
@@ -186,17 +189,11 @@ class StageSearch:
             return []
         return [(self._values.bytes_of(cover), cover.kernel.price) for cover in self._values.trivial_covers[step]]
 
-    def _candidates(
-        self, ways: Iterable[Way], steps: Container[int] | None = None, bound: float = float("inf")
-    ) -> Iterator[Candidate]:
-        """Of all runs of nodes.
-
-        Args:
-            steps: only runs in which one of them is. bound: only where what is read and left takes less.
-        """
-        for first, last in self._runs(steps, bound):
+    def _candidates(self, ways: Iterable[Way], runs: Iterable[tuple[int, int]]) -> Iterator[Candidate]:
+        """Of some runs of nodes."""
+        for run in runs:
             for way in ways:
-                candidate = self._candidate(way, first, last)
+                candidate = self._candidate(way, *run)
                 if candidate is not None:
                     yield candidate
 
@@ -219,17 +216,22 @@ class StageSearch:
             return None
         return self._appraiser.candidate(stage)
 
-    def _runs(self, steps: Container[int] | None, bound: float) -> Iterator[tuple[int, int]]:
+    def _runs(self, steps: Container[int], bound: float) -> Iterator[tuple[int, int]]:
+        """Of nodes.
+
+        Args:
+            steps: only runs in which one of them is. bound: only where what is read and left takes less.
+        """
         nodes, sizes, longest = self._graph.nodes, self._graph.types, self._longest
         for first in range(len(nodes)):
-            inside, wanted = set[str](), steps is None
+            inside, wanted = set[str](), False
             for last in range(first + 1, min(len(nodes), first + longest) + 1):
                 node = nodes[last - 1]
                 read = [name for name in node.inputs if name not in inside and name not in self._graph.constants]
                 if any(sizes[name].bytes >= bound for name in read):
                     break
                 inside.update(node.outputs)
-                wanted = wanted or (steps is not None and last - 1 in steps)
+                wanted = wanted or last - 1 in steps
                 if wanted and all(sizes[name].bytes < bound for name in node.outputs):
                     yield first, last
 

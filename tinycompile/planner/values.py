@@ -234,17 +234,19 @@ class Values:
 
     def bytes_of(self, cover: Cover) -> int:
         """A lower bound on the bytes in use at a cover's step: all that is live, less what may be shared at most."""
-        if cover not in self._bytes:
-            self._bytes[cover] = self._bytes_in_use(cover)
-        return self._bytes[cover]
+        bytes_ = self._bytes.get(cover)
+        if bytes_ is None:
+            bytes_ = self._bytes[cover] = self._bytes_in_use(cover)
+        return bytes_
 
     def _bytes_in_use(self, cover: Cover) -> int:
         kernel = cover.kernel
         key = cover.first, cover.last, kernel.in_place, *kernel.distances.items()
-        if key not in self._shared:
-            self._shared[key] = self._shared_bytes(cover)
+        shared = self._shared.get(key)
+        if shared is None:
+            shared = self._shared[key] = self._shared_bytes(cover)
         live = self._live[cover.first] if cover.is_trivial else self._live_during[cover.first, cover.last]
-        return live + whole_units(kernel.scratch_bytes, self.unit) - self._shared[key]
+        return live + whole_units(kernel.scratch_bytes, self.unit) - shared
 
     def _shared_bytes(self, cover: Cover) -> int:
         saved: dict[str, int] = defaultdict(int)
@@ -311,9 +313,10 @@ class Values:
         self._storage.group[value] = (value, 0)
 
     def _store(self, node: Node, kernels: Sequence[Kernel]) -> list[Kernel]:
-        aliases = [kernel for kernel in kernels if kernel.alias_of is not None]
+        plain = [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
         if node.outputs[0] in self._next:
-            return [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
+            return plain
+        aliases = [kernel for kernel in kernels if kernel.alias_of is not None]
         if aliases and self._may_be_there(node, aliases[0], len(kernels) > len(aliases)):
             operand = node.inputs[aliases[0].alias_of or 0]
             root, displacement = self._storage.of[operand]
@@ -331,7 +334,7 @@ class Values:
             parts = [(self._storage.of[node.inputs[operand]][0], at) for operand, at in joined.parts.items()]
             self._storage.join(node.outputs[0], parts)
             return [joined]
-        return [kernel for kernel in kernels if kernel.alias_of is None and not kernel.parts]
+        return plain
 
     def _may_be_there(self, node: Node, kernel: Kernel, avoidable: bool) -> bool:
         """Whether the result can be its operand's memory, and should: a small piece would keep the whole in use, unless

@@ -19,6 +19,7 @@ from tinycompile.ops.conv2d import Conv2D
 from tinycompile.options import Options
 from tinycompile.plans import Plans
 from tinycompile.targets import Board, load_board
+from tinycompile.typical import typical, typical_kernels_of
 from tinycompile.with_memories import CodePrice, WithMemories, external_nodes, worthwhile
 
 F746 = load_board("stm32f746")
@@ -149,6 +150,17 @@ def test_copies_that_nobody_wants_are_those_that_are_missing():
     assert some == [each for each in copies if each[1] <= 20_000] != copies
 
 
+def test_functions_of_prices_that_are_kept_are_those_of_the_kernels():
+    graph = pointwise(depth=16)
+    site = graph.site(graph.nodes[0])
+    kept, own = (WithMemories.of(offer, graph, F746, CodePrice()) for offer in (typical_kernels_of, kernels_of))
+    functions = [
+        [kernel.function for kernel in kept(site, F746.core)],
+        [k.function for k in own(typical(site), F746.core)],
+    ]
+    assert functions[0] == functions[1] and any(f is not None and "staged" in f.stem for f in functions[0])
+
+
 def test_a_function_is_made_when_more_than_its_name_is_asked_for():
     made = list[Function]()
 
@@ -162,6 +174,8 @@ def test_a_function_is_made_when_more_than_its_name_is_asked_for():
     assert function.headers == ("kernels/tc_align.h",) and function.all_called == (function,)
     assert len(made) == 2 and hash(function) == hash(made[0])
     assert not hasattr(function, "name")
+    twice = Function.later("f", ("int8_t *output",), lambda: Function.later("f", ("int8_t *output",), make))
+    assert {twice: 1}[function] == 1 and twice.body == "    return;\n"
 
 
 def test_every_kernel_with_whole_words_has_a_copying_one():

@@ -47,6 +47,10 @@ class Function:
         """Whether all of it is known already."""
         return "_make" not in self.__dict__
 
+    def __hash__(self) -> int:
+        """Of what is always known: functions with other names aren't made to be told apart."""
+        return hash((self.stem, self.parameters))
+
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -54,8 +58,9 @@ class Function:
             make = self.__dict__.get("_make")
             if make is None:
                 raise AttributeError(name)
-            self.__dict__.update(make().__dict__)
+            made = make()
             self.__dict__.pop("_make", None)
+            self.__dict__.update(made.__dict__)  # which may be one to be made later as well
             return getattr(self, name)
 
     @property

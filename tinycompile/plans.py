@@ -329,7 +329,7 @@ class Plans:
 
 def _in_a_fork(kernels: Iterable[Kernel]) -> list[Kernel]:
     """Those for one core beside the other; copies are made where a layer is alone."""
-    return [kernel for kernel in kernels if not kernel.halves and not is_copying(kernel)]
+    return [kernel for kernel in kernels if not kernel.halves and not kernel.together and not is_copying(kernel)]
 
 
 def is_copying(kernel: Kernel) -> bool:

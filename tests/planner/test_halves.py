@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.planner.test_poison import random_inputs
 from tests.planner.test_stream import run_planned
+from tests.support.full import FULL
+from tests.support.two_threads import on_two_threads
+from tinycompile.codegen.emit import emit_model
+from tinycompile.codegen.program import build_program
+from tinycompile.codegen.project import Provenance
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Graph, Node, Quantization, Site, TensorType
 from tinycompile.kernels import Covers, Offer, kernels_for, kernels_of
@@ -17,15 +24,16 @@ from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 from tinycompile.planner import LayerPlanner, Planned
 from tinycompile.planner.halves import WithHalves
 from tinycompile.planner.meetings import Accesses, Span, accesses, meetings
+from tinycompile.staging import write_files
 from tinycompile.targets import Core, load_board
 
 QUANT = Quantization.per_tensor(0.05, 3)
 OFFER = WithHalves(kernels_of)
 
 
-def residual(rng: np.random.Generator) -> Graph:
+def residual(rng: np.random.Generator, rows: int = 8, columns: int = 6) -> Graph:
     """A depthwise layer, two convolutions that read rows beside their own, a sum with what was in front of these."""
-    image = TensorType((1, 8, 6, 8), INT8, QUANT)
+    image = TensorType((1, rows, columns, 8), INT8, QUANT)
     depthwise, convolution = (1, 3, 3, 8), (8, 3, 3, 8)
     scales = Quantization(np.full(8, 0.01, np.float32), np.zeros(8, np.int64), 0)
     types = dict.fromkeys("xdcey", image)
@@ -81,8 +89,35 @@ def test_halves_meet_where_one_disturbs_the_other() -> None:
     planned = planned_for(load_board("mps2-an521").core, residual(np.random.default_rng(7)))
     for layer in range(len(planned.kernels)):
         one, other = accesses(planned, layer)
+        if planned.kernels[layer].together:
+            continue  # below, by threads
         assert not one.disturbs(other)
         assert not other.disturbs(one)
+
+
+def test_layers_that_both_compute_together(tmp_path: Path) -> None:
+    """Of several blocks, in the place of their operand; threads as cores, without a race."""
+    graph = residual(np.random.default_rng(8), 9, 17)
+    planned = planned_for(load_board("mps2-an521").core, graph)
+    together = [i for i, kernel in enumerate(planned.kernels) if kernel.together]
+    assert [planned.kernels[i].notes["cores"] for i in together] == ["channels 4 and 4 together"] * 2
+    assert any(_meet(planned, *planned.graph.nodes[i].inputs[:1], *planned.graph.nodes[i].outputs) for i in together)
+    program = build_program("model", planned, cores=2)
+    folder, work = tmp_path / "out", tmp_path / "work"
+    write_files(folder, emit_model(program, Provenance("test", "0" * 64)))
+    work.mkdir()
+    ran = on_two_threads(folder, "model", work)
+    assert (ran.returncode, ran.stdout) == (0, "0 wrong\n"), ran.stderr
+    if FULL:  # a meeting that is missing is a race
+        for header in folder.glob("tinycompile/*together.h"):
+            header.write_text(header.read_text().replace("tc_meet(meeting, core)", "(void)meeting"))
+        assert on_two_threads(folder, "model", work).returncode != 0
+
+
+def _meet(planned: Planned, one: str, other: str) -> bool:
+    """Whether values share memory."""
+    at = [(planned.offsets[name], planned.offsets[name] + planned.graph.types[name].bytes) for name in (one, other)]
+    return at[0][0] < at[1][1] and at[1][0] < at[0][1]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,13 @@ class Scratch:
 
 
 @dataclass(frozen=True)
+class MeetingAndCore:
+    """Where two cores meet, and which one calls."""
+
+    kind: ClassVar[str] = "meeting"
+
+
+@dataclass(frozen=True)
 class CallerRows:
     """What the caller's function for rows of an input is told before where to put them: whose, the first, how many."""
 
@@ -143,4 +150,4 @@ class CallerRows:
     rows: int
 
 
-Argument = Place | Rows | Patch | Crop | ConstantName | Scratch | CallerRows
+Argument = Place | Rows | Patch | Crop | ConstantName | Scratch | MeetingAndCore | CallerRows

@@ -22,6 +22,7 @@ from tinycompile.dtypes import INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Op, Site
 from tinycompile.kernels.hot_code import HotFunction
 from tinycompile.kernels.render import Later
+from tinycompile.kernels.together import Together
 from tinycompile.numerics.latitude import RequantShape
 from tinycompile.ops._typed import Typed
 from tinycompile.targets.core import FEATURES, Core
@@ -248,7 +249,8 @@ class Kernel:
         codable: bytes of flash that a code would save, where these count before instructions.
         halves: on two cores, what each computes, one behind the other in scratch; all other figures are those of the
             slower one. Empty where one core computes everything.
-        core: which one that is, where there are two.
+        together: where two cores compute it together by one function; figures are those of the slower one.
+        core: which one that is, where one of two computes everything.
     """
 
     variant: str
@@ -281,6 +283,7 @@ class Kernel:
     coding: Coding | None = None
     codable: int = 0
     halves: tuple[Half, ...] = ()
+    together: Together | None = None
     core: int = 0
 
     @property

@@ -1,5 +1,6 @@
-"""Kernels that are there for two cores, which compute a layer at the same time: those of some channels, and those whose
-result may be exactly in the place of an operand. One core alone has better ones.
+"""Kernels that are there for two cores, which compute a layer at the same time: those of some channels, those whose
+result may be exactly in the place of an operand, and those that both cores compute together. One core alone has better
+ones.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tinycompile.targets.core import Core
 
 OfChannels = Callable[[Site, Core, range], Half | None]
 _OF_CHANNELS: dict[type[Op], list[tuple[frozenset[str], OfChannels]]] = {}
+_TOGETHER: dict[type[Op], list[Factory]] = {}
 _COVERS: list[tuple[tuple[Pattern, ...], frozenset[str], Factory]] = []
 
 
@@ -44,6 +46,28 @@ def channel_halves(site: Site, core: Core) -> Iterator[tuple[Half, Half]]:
                 yield first, second
 
 
+def together_for(op: type[Op]) -> Callable[[Factory], Factory]:
+    """Decorator: kernels of an operator in int8 that two cores compute together (`Kernel.together`).
+
+    Each has the variant and the constants of a kernel for one core.
+    """
+
+    def register(factory: Factory) -> Factory:
+        _TOGETHER.setdefault(op, []).append(factory)
+        return factory
+
+    return register
+
+
+def together(site: Site, core: Core) -> Iterator[Kernel]:
+    """All kernels of `together_for`."""
+    if site.sig.inputs and site.sig.input.dtype == INT8:
+        for factory in _TOGETHER.get(type(site.node.op), ()):
+            kernel = factory(site, core)
+            if kernel is not None:
+                yield kernel
+
+
 def cover_for_halves(*patterns: Pattern, unless: Collection[str] = ()) -> Callable[[Factory], Factory]:
     """Decorator: offer a factory for nodes fused by these patterns, as `cover_for` does, to halves of layers alone."""
 
@@ -67,4 +91,5 @@ def covers_for_halves(site: Site, core: Core) -> Iterator[Kernel]:
 def factories() -> Iterator[Factory | OfChannels]:
     """All that are registered here."""
     yield from (factory for _, _, factory in _COVERS)
+    yield from (factory for found in _TOGETHER.values() for factory in found)
     yield from (of_channels for found in _OF_CHANNELS.values() for _, of_channels in found)

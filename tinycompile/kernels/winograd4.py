@@ -10,10 +10,12 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
-from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.for_halves import together_for
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call, together
 from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
+from tinycompile.kernels.together import Together
 from tinycompile.kernels.winograd import LARGEST_DEPTH, products_bytes, products_work, steps, stream, windows_of_3
 from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant_plan import RequantPlan
@@ -47,6 +49,36 @@ def winograd4_halves(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core) if core.has("many_registers") or core.has("thumb2") else None
 
 
+@together_for(Conv2D)
+def winograd4_together(site: Site, core: Core) -> Kernel | None:
+    """The same by two cores, each with half of the channels; an odd one is with the one before it, on one core."""
+    kernel = winograd4(site, core) or winograd4_halves(site, core)
+    if kernel is None or kernel.function is None:
+        return None
+    (_, _, _, depth), (_, out_height, out_width, channels) = site.sig.input.shape, site.sig.output.shape
+    rows, words, pairs = _rows(out_height, out_width), depth // 4, -(-channels // 2)
+    if pairs < 2 + channels % 2:
+        return None
+    _, requant = _requantized(LinearLayer.of(site)) or (None, None)
+    if requant is None:
+        return None
+    around = _work(out_height, out_width, rows, depth, 0, requant, core)
+
+    def larger(whole: int, around: int) -> int:
+        """Of what both cores execute: half of all words' transform, rounded up, and half of all pairs."""
+        return around * (words - words // 2) // words + (whole - around) * (pairs - pairs // 2) // pairs
+
+    first = pairs // 2 * 2
+    edges = 128 * bool(out_height % (4 * rows) or out_width % (16 // rows))
+    return kernel.but(
+        function=together(kernel.function, "tc_winograd4_together_s8", "tc_winograd4_together.h"),
+        scratch_bytes=kernel.scratch_bytes + 4 * (288 + 24 + 12 * (16 // rows + 2)) + edges,
+        instructions=larger(kernel.instructions, around.instructions),
+        cycles=None if kernel.cycles is None else larger(kernel.cycles, around.cycles),
+        together=Together(2 * _blocks(out_height, out_width, rows), (range(first), range(first, channels))),
+    )
+
+
 def _kernel(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
@@ -55,7 +87,7 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
     if layer is None or found is None or not isinstance(op, Conv2D):
         return None
     plan, requant = found
-    rows = min((1, 2), key=lambda rows: _blocks(out_height, out_width, rows))
+    rows = _rows(out_height, out_width)
     block_height, block_width = 4 * rows, 16 // rows
     record = 36 * depth + 2 * (4 if requant.signed else 3)
     words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(transformed(layer.weights), plan))
@@ -109,6 +141,11 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,
     )
+
+
+def _rows(height: int, width: int) -> int:
+    """Of tiles in a block."""
+    return min((1, 2), key=lambda rows: _blocks(height, width, rows))
 
 
 def _blocks(height: int, width: int, rows: int) -> int:

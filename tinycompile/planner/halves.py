@@ -13,7 +13,7 @@ from dataclasses import replace
 from tinycompile.ir import Site
 from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel
-from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
+from tinycompile.kernels.for_halves import channel_halves, covers_for_halves, together
 from tinycompile.planner.channel_pieces import divided_by_channels
 from tinycompile.planner.forks import MEETING_INSTRUCTIONS
 from tinycompile.planner.pieces import WORD, Memory, NotDivisible, Part, Region, axis_of, part
@@ -41,7 +41,8 @@ class WithHalves:
         """Those for one core last: where the estimates are equal, both compute."""
         whole = self._offer(site, core)
         channels = [*channel_halves(site, core), *self._of_one_position(site, core, whole)]
-        return [*self._pairs(site, core), *(_pair_of_channels(*halves) for halves in channels), *whole]
+        pairs = [*self._pairs(site, core), *(_pair_of_channels(*halves) for halves in channels)]
+        return [*pairs, *_together(site, core, whole), *whole]
 
     def _of_one_position(self, site: Site, core: Core, whole: Sequence[Kernel]) -> Iterator[tuple[Half, Half]]:
         """Each with half of the channels, which read all of the operand."""
@@ -88,6 +89,22 @@ class WithHalves:
         """But for those that copy constants, which one channel of a DMA controller may do."""
         found = [k for k in self._offer(site, core) if k.function and k.alias_of is None and not k.parts]
         return [*(k for k in found if k.copies is None), *covers_for_halves(site, core)]
+
+
+def _together(site: Site, core: Core, whole: Sequence[Kernel]) -> Iterator[Kernel]:
+    """Kernels that both cores compute together; each reads half of the constants that the one for one core reads."""
+    for kernel in together(site, core):
+        alike = (k for k in whole if k.variant == kernel.variant and _layouts(k) == _layouts(kernel))
+        alone, how = min(alike, key=lambda k: k.price, default=None), kernel.together
+        if alone is not None and how is not None:
+            meeting = how.meetings * MEETING_INSTRUCTIONS
+            yield kernel.but(
+                instructions=kernel.instructions + meeting,
+                cycles=None if kernel.cycles is None else kernel.cycles + meeting,
+                stalls=alone.stalls // 2,
+                fetches=alone.fetches,
+                notes={**kernel.notes, "cores": f"channels {len(how.channels[0])} and {len(how.channels[1])} together"},
+            )
 
 
 def _upper_rows(size: int) -> list[int]:

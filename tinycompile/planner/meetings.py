@@ -62,13 +62,12 @@ def meetings(planned: Planned) -> frozenset[int]:
         for other in range(layer + 1, layer + 1 if fork is None else fork.last):
             more = accesses(planned, other)
             own = own[0].with_(more[0]), own[1].with_(more[1])
-        if _conflict(own):
+        if planned.kernels[layer].together is None and _conflict(own):
             raise ValueError(f"the cores disturb each other in {planned.graph.nodes[layer].name}")
-        joined = since[0].with_(own[0]), since[1].with_(own[1])
-        if _conflict(joined):
+        if _conflict((since[0], own[1])) or _conflict((own[0], since[1])):
             found.add(layer)
-            joined = own
-        since = joined
+            since = Accesses(), Accesses()
+        since = _behind(planned, layer) or (since[0].with_(own[0]), since[1].with_(own[1]))
     return frozenset(found)
 
 
@@ -76,12 +75,26 @@ def _conflict(cores: tuple[Accesses, Accesses]) -> bool:
     return cores[0].disturbs(cores[1]) or cores[1].disturbs(cores[0])
 
 
+def _behind(planned: Planned, layer: int) -> tuple[Accesses, Accesses] | None:
+    """Of each core, since they last met in a layer; None where they don't."""
+    kernel, (output, *_) = planned.kernels[layer], planned.graph.nodes[layer].outputs
+    if kernel.together is None:
+        return None
+    scratch = list(_scratch(planned, layer, 0, kernel.scratch_bytes))
+    first, second = (_span(planned, output, channels=each) for each in kernel.together.channels)
+    return Accesses(scratch, [first]), Accesses(scratch, [second])
+
+
 def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
-    """Of each core, in a layer."""
+    """Of each core, in a layer; in one that they compute together, until they first meet in it."""
     kernel, node = planned.kernels[layer], planned.graph.nodes[layer]
     if kernel.function is None:
         return Accesses(), Accesses()
     inputs = [(i, name) for i, name in enumerate(node.inputs) if name in planned.offsets]
+    if kernel.together:
+        reads = [_span(planned, name) for _, name in inputs]
+        front = Accesses(reads, list(_scratch(planned, layer, 0, kernel.scratch_bytes)))
+        return front, front
     if not kernel.halves:
         reads = [_span(planned, name) for _, name in inputs]
         writes = [_span(planned, name) for name in node.outputs]

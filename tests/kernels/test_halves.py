@@ -9,9 +9,9 @@ from tests.kernels.test_block import winograd_cases
 from tests.kernels.test_dsp import layer
 from tests.kernels.test_fused import M3, convolution, with_sum
 from tests.support.emulated_kernel import check_emulated
-from tests.support.kernel_checks import check
+from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Site
-from tinycompile.kernels import block, for_halves, packed_pixels
+from tinycompile.kernels import block, depthwise_strips, for_halves, packed_depthwise, packed_pixels
 from tinycompile.kernels.base import Factory, Kernel
 from tinycompile.kernels.winograd4 import winograd4_together
 from tinycompile.ops.conv2d import Conv2D
@@ -32,7 +32,11 @@ def all_channels(of_channels: for_halves.OfChannels) -> Factory:
 
 
 _DEPTHWISE = all_channels(block.depthwise_channels)
+_IMAGE = layer(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 5, 4, 8), (1, 3, 3, 8), 3, 1)
+LANES: tuple[tuple[Factory, Site], ...] = ((all_channels(depthwise_strips.depthwise_strips_of_channels), _IMAGE),)
 CASES: tuple[tuple[Factory, Site], ...] = (
+    (all_channels(packed_depthwise.depthwise_channels), _IMAGE),
+    (all_channels(packed_depthwise.depthwise_turned_channels), _IMAGE),
     (_DEPTHWISE, layer(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 4, 5, 3), (1, 3, 3, 3), 3, 1)),
     (_DEPTHWISE, layer(DepthwiseConv2D((2, 1), (1, 2), (0, 0, 0, 0)), (1, 7, 6, 4), (1, 3, 2, 4), 3, 2)),
     (packed_pixels.linear_and_in_place, with_sum(convolution(depth=8, channels=6))),
@@ -44,8 +48,8 @@ CASES: tuple[tuple[Factory, Site], ...] = (
 
 def test_the_definition_on_the_host() -> None:
     """A sum in the place of its operand, of which the kernel for one core has to be behind by a block."""
-    for factory, site in CASES:
-        kernel = check(factory, site, M3)
+    for factory, site in (*LANES, *CASES):
+        kernel = check(factory, site, M7 if (factory, site) in LANES else M3)
         if factory is packed_pixels.linear_and_in_place:
             assert kernel.overlap[3] == 0
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.kernels.test_assembly import dense
+from tests.kernels.test_batch_matmul import product
+from tests.kernels.test_dsp import layer
 from tests.planner.test_poison import random_inputs
 from tests.planner.test_stream import run_planned
+from tests.support.cores import core_named
 from tests.support.full import FULL
 from tests.support.two_threads import on_two_threads
 from tinycompile.codegen.emit import emit_model
@@ -85,11 +90,47 @@ def test_in_place_by_channels_and_behind_a_convolution() -> None:
     run_planned(planned, random_inputs(graph, 2), cores=2)
 
 
+def test_rows_of_matrices_and_matrices_that_begin_anywhere() -> None:
+    """A dense layer's rows, which are pixels of an image to its kernels; matrices of 25 bytes, to kernels of bytes."""
+    sites = dense(12, 6, 7, (-128, 127), 0), product(((1, 4), (1, 4)), (5, 6, 5), (False, True), (3, -7, 5))
+    graph = side_by_side(sites)
+    planned = planned_for(load_board("mps2-an521").core, graph)
+    assert [kernel.notes["cores"] for kernel in planned.kernels] == ["rows 4 and 3", "rows 2 and 2"]
+    assert planned.kernels[1].halves[1].writes == (50, 100)
+    run_planned(planned, random_inputs(graph, 3), cores=2)
+
+
+def side_by_side(sites: Sequence[Site]) -> Graph:
+    """Layers of which none needs another."""
+    types, constants = dict[str, TensorType](), dict[str, np.ndarray]()
+    nodes, inputs = list[Node](), list[str]()
+    for index, site in enumerate(sites):
+        operands = [f"{name}_{index}" for name in site.node.inputs]
+        types |= dict(zip(operands, site.sig.inputs, strict=True)) | {f"y_{index}": site.sig.output}
+        constants |= {name: c for name, c in zip(operands, site.constants, strict=True) if c is not None}
+        inputs += [name for name in operands if name not in constants]
+        nodes.append(Node(f"y_{index}", site.node.op, tuple(operands), (f"y_{index}",)))
+    outputs = tuple(node.name for node in nodes)
+    return Graph("beside", tuple(inputs), outputs, tuple(nodes), types, constants)
+
+
+@pytest.mark.parametrize(("core", "variant", "ram"), [("cortex-m4", "strips", 1040), ("cortex-m0plus", "packed", 840)])
+def test_depthwise_in_place_by_channels(core: str, variant: str, ram: int) -> None:
+    """Where groups of 4 channels, or channels, come one after the other; 12 are 4 and 8, or 6 and 6."""
+    site = layer(DepthwiseConv2D(padding=(1, 1, 1, 1)), (1, 5, 4, 12), (1, 3, 3, 12), 3, 1)
+    graph = side_by_side([site])
+    planned = planned_for(core_named(core, dsp=variant == "strips"), graph, ram)
+    (kernel,) = planned.kernels
+    assert (kernel.variant, kernel.in_place) == (f"depthwise_{variant}", True)
+    assert kernel.notes["cores"] == ("channels 4 and 8" if variant == "strips" else "channels 6 and 6")
+    run_planned(planned, random_inputs(graph, 4), cores=2)
+
+
 def test_halves_meet_where_one_disturbs_the_other() -> None:
     planned = planned_for(load_board("mps2-an521").core, residual(np.random.default_rng(7)))
-    for layer in range(len(planned.kernels)):
-        one, other = accesses(planned, layer)
-        if planned.kernels[layer].together:
+    for step, kernel in enumerate(planned.kernels):
+        one, other = accesses(planned, step)
+        if kernel.together:
             continue  # below, by threads
         assert not one.disturbs(other)
         assert not other.disturbs(one)

@@ -251,6 +251,7 @@ class Kernel:
             slower one. Empty where one core computes everything.
         together: where two cores compute it together by one function; figures are those of the slower one.
         core: which one that is, where one of two computes everything.
+        bytewise: it loads and stores operands and outputs byte by byte, so that they may begin anywhere.
     """
 
     variant: str
@@ -285,6 +286,7 @@ class Kernel:
     halves: tuple[Half, ...] = ()
     together: Together | None = None
     core: int = 0
+    bytewise: bool = False
 
     @property
     def distances(self) -> dict[int, int]:
@@ -407,10 +409,8 @@ def decodings(site: Site, core: Core) -> Iterator[Kernel]:
         for needs, decoding in _DECODINGS.get(type(site.node.op), ()):
             if core.features.issuperset(needs):
                 yield from decoding(site, core)
-    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
-        other = rewrite(site)
-        if other is not None:
-            yield from decodings(other, core)
+    for other in equivalents(site):
+        yield from decodings(other, core)
 
 
 def tiling_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Tiling], Tiling]:
@@ -437,10 +437,8 @@ def tilings(site: Site, core: Core, places: int) -> Iterator[Kernel]:
         for needs, tiling in _TILINGS.get(type(site.node.op), ()):
             if core.features.issuperset(needs):
                 yield from tiling(site, core, places)
-    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
-        other = rewrite(site)
-        if other is not None:
-            yield from tilings(other, core, places)
+    for other in equivalents(site):
+        yield from tilings(other, core, places)
 
 
 Rewriting = Callable[[Site], Site | None]
@@ -460,16 +458,22 @@ def equivalent_for(op: type[Op]) -> Callable[[Rewriting], Rewriting]:
     return register
 
 
+def equivalents(site: Site) -> Iterator[Site]:
+    """The other operators' nodes that it can be seen as."""
+    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
+        other = rewrite(site)
+        if other is not None:
+            yield other
+
+
 def candidates(site: Site, core: Core) -> Iterator[Kernel]:
     """All kernels that can compute the node on this core."""
     for factory in _FACTORIES.get(type(site.node.op), ()):
         kernel = factory(site, core)
         if kernel is not None:
             yield kernel
-    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
-        other = rewrite(site)
-        if other is not None:
-            yield from candidates(other, core)
+    for other in equivalents(site):
+        yield from candidates(other, core)
 
 
 def safe_distance(steps: Iterator[tuple[int, int]]) -> int:

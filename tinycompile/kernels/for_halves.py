@@ -6,6 +6,7 @@ ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from math import prod
 
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Op, Site
@@ -14,36 +15,45 @@ from tinycompile.kernels.cover import Fused, Pattern
 from tinycompile.targets.core import Core
 
 OfChannels = Callable[[Site, Core, range], Half | None]
-_OF_CHANNELS: dict[type[Op], list[tuple[frozenset[str], OfChannels]]] = {}
+_OF_CHANNELS: dict[type[Op], list[tuple[frozenset[str], frozenset[str], OfChannels]]] = {}
 _TOGETHER: dict[type[Op], list[Factory]] = {}
 _COVERS: list[tuple[tuple[Pattern, ...], frozenset[str], Factory]] = []
 
 
-def channels_for(op: type[Op], unless: Collection[str] = ()) -> Callable[[OfChannels], OfChannels]:
+def channels_for(
+    op: type[Op], needs: Collection[str] = (), unless: Collection[str] = ()
+) -> Callable[[OfChannels], OfChannels]:
     """Decorator: kernels of an operator in int8 that compute some channels and touch no others' bytes.
 
     Args:
-        unless: features of the core, as in `kernel_for`.
+        needs, unless: features of the core, as in `kernel_for`.
     """
 
     def register(of_channels: OfChannels) -> OfChannels:
-        _OF_CHANNELS.setdefault(op, []).append((frozenset(unless), of_channels))
+        _OF_CHANNELS.setdefault(op, []).append((frozenset(needs), frozenset(unless), of_channels))
         return of_channels
 
     return register
 
 
+def of_channels(kernel: Kernel, site: Site, channels: range) -> Half:
+    """A kernel that computes so many channels, for these; its constants are the whole layer's, channel by channel."""
+    each = [prod(constant.layout[0]) // site.sig.output.shape[-1] for constant in kernel.constants]
+    return Half(kernel, {}, (0, site.sig.output.bytes), channels, tuple(channels.start * n for n in each))
+
+
 def channel_halves(site: Site, core: Core) -> Iterator[tuple[Half, Half]]:
-    """All pairs of kernels of `channels_for`, each for half of the channels."""
+    """All pairs of kernels of `channels_for`, each for half of the channels, or of their groups of 4."""
     channels = site.sig.output.shape[-1] if site.sig.output.shape else 0
     if channels < 2 or not site.sig.inputs or site.sig.input.dtype != INT8:
         return
-    for unless, of_channels in _OF_CHANNELS.get(type(site.node.op), ()):
-        if core.features.isdisjoint(unless):
-            first = of_channels(site, core, range(channels // 2))
-            second = of_channels(site, core, range(channels // 2, channels))
-            if first is not None and second is not None:
-                yield first, second
+    for needs, unless, factory in _OF_CHANNELS.get(type(site.node.op), ()):
+        if core.features.issuperset(needs) and core.features.isdisjoint(unless):
+            for middle in sorted({channels // 2, channels // 8 * 4} - {0}):
+                first = factory(site, core, range(middle))
+                second = factory(site, core, range(middle, channels))
+                if first is not None and second is not None:
+                    yield first, second
 
 
 def together_for(op: type[Op]) -> Callable[[Factory], Factory]:
@@ -92,4 +102,4 @@ def factories() -> Iterator[Factory | OfChannels]:
     """All that are registered here."""
     yield from (factory for _, _, factory in _COVERS)
     yield from (factory for found in _TOGETHER.values() for factory in found)
-    yield from (of_channels for found in _OF_CHANNELS.values() for _, of_channels in found)
+    yield from (of_channels for found in _OF_CHANNELS.values() for _, _, of_channels in found)

@@ -7,12 +7,13 @@ what they write; each has working memory of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 
 from tinycompile.ir import Site
 from tinycompile.kernels import Offer
-from tinycompile.kernels.base import Half, Kernel
+from tinycompile.kernels.base import Half, Kernel, equivalents
 from tinycompile.kernels.for_halves import channel_halves, covers_for_halves, together
 from tinycompile.planner.channel_pieces import divided_by_channels
 from tinycompile.planner.forks import MEETING_INSTRUCTIONS
@@ -40,7 +41,7 @@ class WithHalves:
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Those for one core last: where the estimates are equal, both compute."""
         whole = self._offer(site, core)
-        channels = [*channel_halves(site, core), *self._of_one_position(site, core, whole)]
+        channels = [*_waiting(channel_halves(site, core), whole), *self._of_one_position(site, core, whole)]
         pairs = [*self._pairs(site, core), *(_pair_of_channels(*halves) for halves in channels)]
         return [*pairs, *_together(site, core, whole), *whole]
 
@@ -63,27 +64,29 @@ class WithHalves:
             yield first, second
 
     def _pairs(self, site: Site, core: Core) -> list[Kernel]:
-        """Of each technique the pair whose slower half is fastest."""
-        best = dict[tuple[str, int], Kernel]()
+        """Of each technique the pair whose slower half is fastest; of an operator without rows those of what it can be
+        seen as.
+        """
+        best = dict[tuple[str, int], tuple[int, tuple[tuple[Part, Kernel], ...]]]()
         try:
             size = site.sig.output.shape[axis_of(site.sig.output)]
         except NotDivisible:
-            return []
+            return [pair for other in equivalents(site) for pair in self._pairs(other, core)]
         for rows in _upper_rows(size):
             try:
                 upper, lower = part(site, range(rows)), part(site, range(rows, size))
             except NotDivisible:
                 continue
-            if any(begin % WORD for begin, _ in (lower.writes, *lower.reads.values())):
-                continue
-            for first in self._usable(upper.site, core):
-                for second in self._usable(lower.site, core):
-                    if first.variant == second.variant and _layouts(first) == _layouts(second):
-                        pair = _pair((upper, first), (lower, second))
-                        key = pair.variant, pair.scratch_bytes
-                        if key not in best or pair.price < best[key].price:
-                            best[key] = pair
-        return list(best.values())
+            aligned = not any(begin % WORD for begin, _ in (lower.writes, *lower.reads.values()))
+            for first, second in product(self._usable(upper.site, core), self._usable(lower.site, core)):
+                alike = first.variant == second.variant and _layouts(first) == _layouts(second)
+                if not alike or not (aligned or second.bytewise):
+                    continue
+                key = first.variant, whole_units(first.scratch_bytes) + whole_units(second.scratch_bytes)
+                price = max(first.price, second.price)
+                if key not in best or price < best[key][0]:
+                    best[key] = price, ((upper, first), (lower, second))
+        return [_pair(*halves) for _, halves in best.values()]
 
     def _usable(self, site: Site, core: Core) -> list[Kernel]:
         """But for those that copy constants, which one channel of a DMA controller may do."""
@@ -91,11 +94,25 @@ class WithHalves:
         return [*(k for k in found if k.copies is None), *covers_for_halves(site, core)]
 
 
+def _waiting(halves: Iterable[tuple[Half, Half]], whole: Sequence[Kernel]) -> Iterator[tuple[Half, Half]]:
+    """Each with half of what the kernel for one core waits for its constants."""
+    for pair in halves:
+        alone = _alike(pair[0].kernel, whole)
+        stalls, fetches = (alone.stalls // 2, alone.fetches) if alone else (0, 0)
+        first, second = (replace(half, kernel=half.kernel.but(stalls=stalls, fetches=fetches)) for half in pair)
+        yield first, second
+
+
+def _alike(kernel: Kernel, whole: Sequence[Kernel]) -> Kernel | None:
+    """The kernel for one core of the same technique with the same constants."""
+    alike = (k for k in whole if k.variant == kernel.variant and _layouts(k) == _layouts(kernel))
+    return min(alike, key=lambda k: k.price, default=None)
+
+
 def _together(site: Site, core: Core, whole: Sequence[Kernel]) -> Iterator[Kernel]:
     """Kernels that both cores compute together; each reads half of the constants that the one for one core reads."""
     for kernel in together(site, core):
-        alike = (k for k in whole if k.variant == kernel.variant and _layouts(k) == _layouts(kernel))
-        alone, how = min(alike, key=lambda k: k.price, default=None), kernel.together
+        alone, how = _alike(kernel, whole), kernel.together
         if alone is not None and how is not None:
             meeting = how.meetings * MEETING_INSTRUCTIONS
             yield kernel.but(

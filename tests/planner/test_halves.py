@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.kernels.attention_sites import graph_of
 from tests.kernels.test_assembly import dense
 from tests.kernels.test_batch_matmul import product
 from tests.kernels.test_dsp import layer
@@ -112,6 +113,17 @@ def side_by_side(sites: Sequence[Site]) -> Graph:
         nodes.append(Node(f"y_{index}", site.node.op, tuple(operands), (f"y_{index}",)))
     outputs = tuple(node.name for node in nodes)
     return Graph("beside", tuple(inputs), outputs, tuple(nodes), types, constants)
+
+
+def test_heads_of_an_attention_in_place() -> None:
+    """Beside each other in a token: each core writes its own where their queries were."""
+    graph = graph_of(3, 5, 5, 4)
+    planned = planned_for(core_named("cortex-m4", dsp=True), graph)
+    step, kernel = next((i, k) for i, k in enumerate(planned.kernels) if k.variant == "attention_lanes")
+    assert (kernel.notes["cores"], kernel.in_place) == ("matrices 1 and 2", True)
+    first, second = (core.writes[0] for core in accesses(planned, step))
+    assert (first.pixel, first.channels, second.channels) == (12, range(4), range(4, 12))
+    run_planned(planned, random_inputs(graph, 5), cores=2)
 
 
 @pytest.mark.parametrize(("core", "variant", "ram"), [("cortex-m4", "strips", 1040), ("cortex-m0plus", "packed", 840)])

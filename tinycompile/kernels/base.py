@@ -194,8 +194,9 @@ class Half:
     Attributes:
         reads: of each operand in RAM that is divided, the bytes [first, last); of others everything.
         writes: of the output.
-        channels: where it is these channels, of operand 0 and of the output, and not rows.
+        channels: where it is these channels, of operands and of the output, and not rows.
         offsets: of each constant, elements in front of those that it reads; empty for none.
+        pixel: bytes from a position's channels to the next one's; 0 for those of the last axis.
     """
 
     kernel: Kernel
@@ -203,6 +204,7 @@ class Half:
     writes: tuple[int, int]
     channels: range | None = None
     offsets: tuple[int, ...] = ()
+    pixel: int = 0
 
 
 @dataclass(frozen=True, eq=False)

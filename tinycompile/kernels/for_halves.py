@@ -17,6 +17,8 @@ from tinycompile.targets.core import Core
 OfChannels = Callable[[Site, Core, range], Half | None]
 _OF_CHANNELS: dict[type[Op], list[tuple[frozenset[str], frozenset[str], OfChannels]]] = {}
 _TOGETHER: dict[type[Op], list[Factory]] = {}
+Halves = Callable[[Site, Core], tuple[Half, Half] | None]
+_HALVES: list[tuple[tuple[Pattern, ...], frozenset[str], Halves]] = []
 _COVERS: list[tuple[tuple[Pattern, ...], frozenset[str], Factory]] = []
 
 
@@ -78,6 +80,30 @@ def together(site: Site, core: Core) -> Iterator[Kernel]:
                 yield kernel
 
 
+def halves_for(*patterns: Pattern, needs: Collection[str] = ()) -> Callable[[Halves], Halves]:
+    """Decorator: both halves of nodes fused by these patterns, by kernels as one core has them for fewer matrices.
+
+    Args:
+        needs: features of the core, as in `kernel_for`.
+    """
+
+    def register(halves: Halves) -> Halves:
+        _HALVES.append((patterns, frozenset(needs), halves))
+        return halves
+
+    return register
+
+
+def halves_of(site: Site, core: Core) -> Iterator[tuple[Half, Half]]:
+    """All pairs of `halves_for`."""
+    if isinstance(site.node.op, Fused):
+        for patterns, needs, halves in _HALVES:
+            if core.features.issuperset(needs) and any(pattern.fits(site.node.op.nodes) for pattern in patterns):
+                pair = halves(site, core)
+                if pair is not None:
+                    yield pair
+
+
 def cover_for_halves(*patterns: Pattern, unless: Collection[str] = ()) -> Callable[[Factory], Factory]:
     """Decorator: offer a factory for nodes fused by these patterns, as `cover_for` does, to halves of layers alone."""
 
@@ -99,7 +125,7 @@ def covers_for_halves(site: Site, core: Core) -> Iterator[Kernel]:
 
 
 def factories() -> Iterator[Factory | OfChannels]:
-    """All that are registered here."""
+    """All that are registered here, but for `halves_for`, which has none of its own."""
     yield from (factory for _, _, factory in _COVERS)
     yield from (factory for found in _TOGETHER.values() for factory in found)
     yield from (of_channels for found in _OF_CHANNELS.values() for _, _, of_channels in found)

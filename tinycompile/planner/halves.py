@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import chain, product
 
 from tinycompile.ir import Site
 from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel, equivalents
-from tinycompile.kernels.for_halves import channel_halves, covers_for_halves, together
+from tinycompile.kernels.for_halves import channel_halves, covers_for_halves, halves_of, together
 from tinycompile.planner.channel_pieces import divided_by_channels
 from tinycompile.planner.forks import MEETING_INSTRUCTIONS
 from tinycompile.planner.pieces import WORD, Memory, NotDivisible, Part, Region, axis_of, part
@@ -41,7 +41,8 @@ class WithHalves:
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Those for one core last: where the estimates are equal, both compute."""
         whole = self._offer(site, core)
-        channels = [*_waiting(channel_halves(site, core), whole), *self._of_one_position(site, core, whole)]
+        halves = chain(channel_halves(site, core), halves_of(site, core))
+        channels = [*_waiting(halves, whole), *self._of_one_position(site, core, whole)]
         pairs = [*self._pairs(site, core), *(_pair_of_channels(*halves) for halves in channels)]
         return [*pairs, *_together(site, core, whole), *whole]
 
@@ -165,7 +166,7 @@ def _pair_of_channels(first: Half, second: Half) -> Kernel:
         instructions=slower.instructions + MEETING_INSTRUCTIONS,
         overlap={},
         in_place=slower.in_place and first.channels is not None,
-        notes={**slower.notes, "cores": f"channels {len(whose[0])} and {len(whose[1])}"},
+        notes={"cores": f"channels {len(whose[0])} and {len(whose[1])}", **slower.notes},
         halves=(first, second),
     )
 

@@ -102,20 +102,23 @@ def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
         return (Accesses(), own) if kernel.core else (own, Accesses())
     both, begin = list[Accesses](), 0
     for half in kernel.halves:
-        reads = [_span(planned, name, half.reads.get(i), half.channels) for i, name in inputs]
+        reads = [_span(planned, name, half.reads.get(i), half.channels, half.pixel) for i, name in inputs]
         scratch = list(_scratch(planned, layer, begin, half.kernel.scratch_bytes))
-        both.append(Accesses(reads, [_span(planned, node.outputs[0], half.writes, half.channels), *scratch]))
+        written = _span(planned, node.outputs[0], half.writes, half.channels, half.pixel)
+        both.append(Accesses(reads, [written, *scratch]))
         begin += whole_units(half.kernel.scratch_bytes)
     return both[0], both[1]
 
 
-def _span(planned: Planned, name: str, part: tuple[int, int] | None = None, channels: range | None = None) -> Span:
+def _span(
+    planned: Planned, name: str, part: tuple[int, int] | None = None, channels: range | None = None, pixel: int = 0
+) -> Span:
     t, at = planned.graph.types[name], planned.offsets[name]
     first, last = (0, t.bytes) if part is None else part
     memory = "state" if name in planned.kept else "arena"
     if channels is None:
         return Span(memory, at + first, at + last)
-    return Span(memory, at + first, at + last, t.shape[-1], channels)
+    return Span(memory, at + first, at + last, pixel or t.shape[-1], channels)
 
 
 def _scratch(planned: Planned, layer: int, begin: int, size: int) -> Iterator[Span]:

@@ -13,6 +13,7 @@ from tests.support.kernel_checks import M7, check
 from tinycompile.ir import Site
 from tinycompile.kernels import block, depthwise_strips, for_halves, packed_depthwise, packed_pixels
 from tinycompile.kernels.base import Factory, Kernel
+from tinycompile.kernels.winograd import winograd_together
 from tinycompile.kernels.winograd4 import winograd4_together
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
@@ -33,7 +34,12 @@ def all_channels(of_channels: for_halves.OfChannels) -> Factory:
 
 _DEPTHWISE = all_channels(block.depthwise_channels)
 _IMAGE = layer(DepthwiseConv2D((1, 1), (1, 1), (1, 1, 1, 1)), (1, 5, 4, 8), (1, 3, 3, 8), 3, 1)
-LANES: tuple[tuple[Factory, Site], ...] = ((all_channels(depthwise_strips.depthwise_strips_of_channels), _IMAGE),)
+LANES: tuple[tuple[Factory, Site], ...] = (
+    (all_channels(depthwise_strips.depthwise_strips_of_channels), _IMAGE),
+    (winograd_together, layer(Conv2D(padding=(1, 1, 1, 1)), (1, 5, 9, 6), (5, 3, 3, 6), 0, 1)),
+    (winograd_together, layer(Conv2D(padding=(1, 1, 1, 1)), (1, 4, 8, 8), (6, 3, 3, 8), 0, 1)),
+    (winograd4_together, layer(Conv2D(padding=(1, 1, 1, 1)), (1, 5, 9, 8), (5, 3, 3, 8), 0, 1)),
+)
 CASES: tuple[tuple[Factory, Site], ...] = (
     (all_channels(packed_depthwise.depthwise_channels), _IMAGE),
     (all_channels(packed_depthwise.depthwise_turned_channels), _IMAGE),

@@ -16,7 +16,10 @@ class Together:
     Attributes:
         meetings: how often they meet in it.
         channels: of the output, which each of them writes.
+        last_is_copied: what they write behind the last meeting are all channels, of some rows, and each reads working
+            memory alone.
     """
 
     meetings: int
     channels: tuple[range, range]
+    last_is_copied: bool = False

@@ -16,7 +16,15 @@ from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.together import Together
-from tinycompile.kernels.winograd import LARGEST_DEPTH, products_bytes, products_work, steps, stream, windows_of_3
+from tinycompile.kernels.winograd import (
+    LARGEST_DEPTH,
+    Split,
+    products_bytes,
+    products_work,
+    steps,
+    stream,
+    windows_of_3,
+)
 from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
@@ -51,31 +59,22 @@ def winograd4_halves(site: Site, core: Core) -> Kernel | None:
 
 @together_for(Conv2D)
 def winograd4_together(site: Site, core: Core) -> Kernel | None:
-    """The same by two cores, each with half of the channels; an odd one is with the one before it, on one core."""
+    """The same by two cores, each with half of the channels (`Split`)."""
     kernel = winograd4(site, core) or winograd4_halves(site, core)
     if kernel is None or kernel.function is None:
         return None
     (_, _, _, depth), (_, out_height, out_width, channels) = site.sig.input.shape, site.sig.output.shape
-    rows, words, pairs = _rows(out_height, out_width), depth // 4, -(-channels // 2)
-    if pairs < 2 + channels % 2:
+    rows, split, found = _rows(out_height, out_width), Split.of(depth, channels), _requantized(LinearLayer.of(site))
+    if split is None or found is None:
         return None
-    _, requant = _requantized(LinearLayer.of(site)) or (None, None)
-    if requant is None:
-        return None
-    around = _work(out_height, out_width, rows, depth, 0, requant, core)
-
-    def larger(whole: int, around: int) -> int:
-        """Of what both cores execute: half of all words' transform, rounded up, and half of all pairs."""
-        return around * (words - words // 2) // words + (whole - around) * (pairs - pairs // 2) // pairs
-
-    first = pairs // 2 * 2
+    around = _work(out_height, out_width, rows, depth, 0, found[1], core)
     edges = 128 * bool(out_height % (4 * rows) or out_width % (16 // rows))
     return kernel.but(
         function=together(kernel.function, "tc_winograd4_together_s8", "tc_winograd4_together.h"),
         scratch_bytes=kernel.scratch_bytes + 4 * (288 + 24 + 12 * (16 // rows + 2)) + edges,
-        instructions=larger(kernel.instructions, around.instructions),
-        cycles=None if kernel.cycles is None else larger(kernel.cycles, around.cycles),
-        together=Together(2 * _blocks(out_height, out_width, rows), (range(first), range(first, channels))),
+        instructions=split.larger(kernel.instructions, around.instructions),
+        cycles=None if kernel.cycles is None else split.larger(kernel.cycles, around.cycles),
+        together=Together(2 * _blocks(out_height, out_width, rows), split.channels),
     )
 
 

@@ -81,7 +81,8 @@ def _behind(planned: Planned, layer: int) -> tuple[Accesses, Accesses] | None:
     if kernel.together is None:
         return None
     scratch = list(_scratch(planned, layer, 0, kernel.scratch_bytes))
-    first, second = (_span(planned, output, channels=each) for each in kernel.together.channels)
+    whose = (None, None) if kernel.together.last_is_copied else kernel.together.channels
+    first, second = (_span(planned, output, channels=each) for each in whose)
     return Accesses(scratch, [first]), Accesses(scratch, [second])
 
 

@@ -12,6 +12,10 @@ _PROGRAM = r"""
 #include "MODEL.h"
 
 enum { TIMES = 5 };
+#define FILL(n) \
+    for (int j = 0; j < PREFIX_INPUT_##n##_ELEMENTS; j++) { \
+        MODEL_input_##n(&context)[j] = MODEL_input_##n(&single)[j] = (int8_t)(i * 31 + j * (7 + n)); \
+    }
 static MODEL_context context, single;
 
 static void *second(void *unused)
@@ -34,9 +38,13 @@ int main(void)
     }
     int wrong = 0;
     for (int i = 0; i < TIMES; i++) {
-        for (int j = 0; j < PREFIX_INPUT_0_ELEMENTS; j++) {
-            MODEL_input_0(&context)[j] = MODEL_input_0(&single)[j] = (int8_t)(i * 31 + j * 7);
-        }
+        FILL(0)
+#ifdef PREFIX_INPUT_1_ELEMENTS
+        FILL(1)
+#endif
+#ifdef PREFIX_INPUT_2_ELEMENTS
+        FILL(2)
+#endif
         wrong += MODEL_invoke(&context) != PREFIX_OK || MODEL_invoke(&single) != PREFIX_OK;
         wrong += memcmp(MODEL_output_0(&context), MODEL_output_0(&single), PREFIX_OUTPUT_0_BYTES) != 0;
 #ifdef PREFIX_OUTPUT_3_BYTES
@@ -55,7 +63,7 @@ def on_two_threads(folder: Path, model: str, work: Path) -> subprocess.Completed
     one.
 
     Args:
-        folder: with the model's C. work: an empty one.
+        folder: with the model's C, of up to three inputs. work: an empty one.
     """
     (work / "main.c").write_text(_PROGRAM.replace("MODEL", model).replace("PREFIX", model.upper()))
     sources = [str(work / "main.c"), f"{model}.c", f"{model}_weights.c"]

@@ -253,7 +253,7 @@ class Kernel:
             slower one. Empty where one core computes everything.
         together: where two cores compute it together by one function; figures are those of the slower one.
         core: which one that is, where one of two computes everything.
-        bytewise: it loads and stores operands and outputs byte by byte, so that they may begin anywhere.
+        bytewise: operands and outputs may begin at any byte: it goes byte by byte, or loads words from anywhere.
     """
 
     variant: str

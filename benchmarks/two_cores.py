@@ -65,7 +65,7 @@ def measured(build: Build, planned: Planned, inputs: list[np.ndarray], expected:
         times = np.loadtxt(out, dtype=np.int64, ndmin=2)
     if not all(np.array_equal(a, b) for a, b in zip(ran.outputs, expected, strict=True)):
         raise SystemExit(f"{build.folder}: two cores have other outputs")
-    number = len(meetings(planned)) + ENDS
+    number = len(meetings(planned)) + sum(k.together.meetings for k in planned.kernels if k.together) + ENDS
     if len(times) != number:
         raise SystemExit(f"{build.folder}: {len(times)} meetings instead of {number}")
     comes, leaves = times[:, :2], times[:, 2:]

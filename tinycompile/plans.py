@@ -281,7 +281,7 @@ class Plans:
         pace = self._pace
         if pace is not None and core:
             kernels = self._second(replace(graph.site(node), latitude=self._latitude), self._core)
-        alone = [kernel for kernel in kernels if not kernel.halves and not is_copying(kernel)]
+        alone = [kernel for kernel in kernels if not kernel.halves and not kernel.together and not is_copying(kernel)]
         if pace is None:
             return alone
         return [pace.in_fork(kernel, core, graph.types[node.outputs[0]].bytes) for kernel in alone]

@@ -41,6 +41,7 @@ typedef struct tc_depthwise_strips_shape {
     int32_t slots;   /* bands in scratch */
     int32_t rows;    /* of the output at a time, for which these suffice */
     int32_t record_words;
+    int32_t computed; /* channels, a multiple of 4; 0 for all */
 } tc_depthwise_strips_shape;
 
 #if defined(__GNUC__)
@@ -95,7 +96,7 @@ TC_INLINE void tc_depthwise_strips_s8(const int8_t *input, int8_t *output, const
                                       tc_depthwise_pack_block *upper, tc_depthwise_pack_block *lower,
                                       const tc_depthwise_strips_shape *shape)
 {
-    const int32_t channels = shape->channels;
+    const int32_t channels = shape->computed != 0 ? shape->computed : shape->channels;
     const int32_t band_words = 4 * shape->columns;
     uint32_t *const planes = (uint32_t *)scratch; /* [slots][columns / 2][4 channels][2] */
     tc_depthwise_strips_fill(planes, shape->slots * band_words, tc_lanes(shape->zero_point, shape->zero_point));

@@ -34,6 +34,7 @@ typedef struct tc_packed_depthwise_shape {
     int32_t columns; /* of the input that are read */
     int32_t input_zero_point;
     tc_scalar_requant requant;
+    int32_t computed; /* channels; 0 for all */
 } tc_packed_depthwise_shape;
 
 /* What a block function needs besides the words; its assembly knows the order of the fields. */
@@ -417,7 +418,8 @@ TC_INLINE void tc_packed_depthwise_s8(const int8_t *input, int8_t *output, const
     uint32_t *const plane = (uint32_t *)(taps + kernel_size);
     tc_packed_pair *const pairs = (tc_packed_pair *)(plane + plane_rows * shape->pitch);
     tc_packed_fill(plane, plane_rows * shape->pitch, padding);
-    for (int32_t channel = 0; channel < shape->output_channels; channel++) {
+    const int32_t computed = shape->computed != 0 ? shape->computed : shape->output_channels;
+    for (int32_t channel = 0; channel < computed; channel++) {
         const int8_t *image = input + channel / shape->multiplier;
         int8_t *result = output + channel;
         const tc_packed_depthwise_blocks *blocks = *weights++ != 0 ? shorter : longest;

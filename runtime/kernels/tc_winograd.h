@@ -96,15 +96,16 @@ TC_INLINE void tc_winograd_row(const uint32_t *columns, uint32_t *v, uint32_t po
     }
 }
 
-/* Transforms the 4 rows from y and 10 columns from x on. `columns` is working memory for 8 words per column. */
-TC_INLINE void tc_winograd_input(const int8_t *input, int32_t y, int32_t x, uint32_t *columns, uint32_t *v,
-                                 const tc_winograd_image *image)
+/* Transforms channels [begin, end) of the 4 rows from y and 10 columns from x on. `columns` is working memory for 8 words per
+ * column. */
+TC_INLINE void tc_winograd_input(const int8_t *input, int32_t y, int32_t x, int32_t begin, int32_t end, uint32_t *columns,
+                                 uint32_t *v, const tc_winograd_image *image)
 {
     const int32_t row_bytes = image->width * image->channels;
     const uint32_t padding = tc_splat4(image->zero_point);
     const uint32_t pairs = 2u * (((uint32_t)image->channels + 3u) / 4u);
     const bool inside = y >= 0 && y + 4 <= image->height && x >= 0 && x + TC_WINOGRAD_COLUMNS <= image->width;
-    for (int32_t channel = 0; channel < image->channels; channel += 4) {
+    for (int32_t channel = begin; channel < end; channel += 4) {
         for (int32_t i = 0; i < TC_WINOGRAD_COLUMNS; i++) {
             uint32_t rows[4];
             for (int32_t j = 0; j < 4; j++) {
@@ -130,13 +131,13 @@ TC_INLINE int32_t tc_winograd_pairs(const tc_winograd_image *image)
     return 2 * ((image->channels + 3) / 4);
 }
 
-/* All output channels of a block of transformed tiles. The last pair of an odd number of them repeats one. */
-TC_INLINE void tc_winograd_channels(const int32_t *weights, const uint32_t *v, const uint32_t *v_end, int32_t *sums,
-                                    int8_t *target, const tc_winograd_target *place, tc_winograd_products *products,
+/* Output channels [begin, end) of a block of transformed tiles. The last pair of an odd number of them repeats one. */
+TC_INLINE void tc_winograd_channels(const int32_t *weights, int32_t begin, int32_t end, const uint32_t *v,
+                                    const uint32_t *v_end, int32_t *sums, int8_t *target, const tc_winograd_target *place, tc_winograd_products *products,
                                     tc_winograd_outputs *outputs, const tc_winograd_shape *shape)
 {
     const int32_t channels = shape->output_channels;
-    for (int32_t channel = 0; channel < channels; channel += 2) {
+    for (int32_t channel = begin; channel < end; channel += 2) {
         const int32_t first = channels % 2 == 0 || channel < channels - 1 ? channel : channels - 2;
         products(weights, v, sums, v_end);
         outputs(sums, weights + 32 * tc_winograd_pairs(&shape->image), target + first, place);
@@ -162,8 +163,9 @@ TC_INLINE void tc_winograd_s8(const int8_t *input, int8_t *output, const int32_t
             const bool inside = rows == 2 && pixels == 8;
             int8_t *const target = inside ? output + (y * width + x) * channels : edge;
             const tc_winograd_target place = {(uint32_t)channels, (uint32_t)((inside ? width : 8) * channels)};
-            tc_winograd_input(input, y - shape->padding_top, x - shape->padding_left, columns, v, &shape->image);
-            tc_winograd_channels(weights, v, columns, sums, target, &place, products, outputs, shape);
+            tc_winograd_input(input, y - shape->padding_top, x - shape->padding_left, 0, shape->image.channels, columns, v,
+                              &shape->image);
+            tc_winograd_channels(weights, 0, channels, v, columns, sums, target, &place, products, outputs, shape);
             for (int32_t row = 0; row < rows && !inside; row++) {
                 tc_memcpy(output + ((y + row) * width + x) * channels, edge + row * 8 * channels,
                           (uint32_t)(pixels * channels));

@@ -16,6 +16,7 @@
 #ifndef TC_WINOGRAD4_H
 #define TC_WINOGRAD4_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cmsis_shim/tc_simd.h"
@@ -67,8 +68,8 @@ TC_INLINE uint32_t *tc_winograd4_fill(uint32_t *to, uint32_t word, int32_t count
     return to;
 }
 
-/* The input under the block whose first row and column, in the input, are y and x. */
-TC_INLINE void tc_winograd4_window(const int8_t *input, int32_t y, int32_t x, uint32_t *window,
+/* The input under a block, or some rows of it, whose first row and column, in the input, are y and x. */
+TC_INLINE void tc_winograd4_window(const int8_t *input, int32_t y, int32_t x, int32_t rows, uint32_t *window,
                                    const tc_winograd4_shape *shape)
 {
     const int32_t words = shape->channels / 4;
@@ -77,7 +78,7 @@ TC_INLINE void tc_winograd4_window(const int8_t *input, int32_t y, int32_t x, ui
     const int32_t left = x >= 0 ? 0 : x > -columns ? -x : columns; /* columns before the image, and behind it */
     const int32_t after = x + columns - shape->width;
     const int32_t right = after <= 0 ? 0 : after < columns - left ? after : columns - left;
-    for (int32_t row = y; row < y + 4 * shape->tile_rows + 2; row++) {
+    for (int32_t row = y; row < y + rows; row++) {
         if (row < 0 || row >= shape->height) {
             window = tc_winograd4_fill(window, padding, columns * words);
         } else {
@@ -151,8 +152,8 @@ TC_INLINE void tc_winograd4_row(const uint32_t *columns, uint32_t *v, uint32_t p
     tc_winograd4_store(lanes, v, position_words);
 }
 
-/* All of a block's window. `columns` is working memory for 12 words per column. */
-TC_INLINE void tc_winograd4_input(const uint32_t *window, uint32_t *columns, uint32_t *v,
+/* Words [begin, end) of each pixel of a block's window. `columns` is working memory for 12 words per column. */
+TC_INLINE void tc_winograd4_input(const uint32_t *window, uint32_t begin, uint32_t end, uint32_t *columns, uint32_t *v,
                                   const tc_winograd4_shape *shape)
 {
     const uint32_t words = (uint32_t)shape->channels / 4u;
@@ -160,7 +161,7 @@ TC_INLINE void tc_winograd4_input(const uint32_t *window, uint32_t *columns, uin
     const uint32_t count = 4u * tile_columns + 2u;
     const uint32_t position_words = 8u * words;
     for (uint32_t tile_row = 0; tile_row < (uint32_t)shape->tile_rows; tile_row++) {
-        for (uint32_t word = 0; word < words; word++) {
+        for (uint32_t word = begin; word < end; word++) {
             const uint32_t *const first = window + 4u * tile_row * count * words + word;
             for (uint32_t i = 0; i < count; i++) {
                 tc_winograd4_column(first + i * words, count * words, columns + i, count);
@@ -197,6 +198,19 @@ TC_INLINE tc_winograd4_target tc_winograd4_target_of(int32_t step, int32_t row, 
     return target;
 }
 
+/* A pair of output channels of a block, whose first pixel is at `output`; or what of it lies inside, where there is an `edge`. */
+TC_INLINE void tc_winograd4_pair(const int32_t *pair, const uint32_t *v, const uint32_t *v_end, int32_t *sums, int8_t *output,
+                                 int8_t *edge, const tc_winograd4_target *target, int32_t rows, int32_t pixels,
+                                 tc_winograd_products *products, tc_winograd4_outputs *outputs,
+                                 const tc_winograd4_shape *shape)
+{
+    products(pair, v, sums, v_end);
+    outputs(sums, pair + 36 * shape->channels, edge == NULL ? output : edge, target);
+    if (edge != NULL) {
+        tc_winograd4_edge(edge, output, rows, pixels, shape);
+    }
+}
+
 TC_INLINE void tc_winograd4_s8(const int8_t *input, int8_t *output, const int32_t *weights, void *scratch,
                                tc_winograd_products *products, tc_winograd4_outputs *outputs,
                                const tc_winograd4_shape *shape)
@@ -220,16 +234,13 @@ TC_INLINE void tc_winograd4_s8(const int8_t *input, int8_t *output, const int32_
             const int32_t inside = rows == block_height && pixels == block_width;
             int8_t *const corner = output + (y * width + x) * channels;
             const int32_t *pair = weights;
-            tc_winograd4_window(input, y - shape->padding_top, x - shape->padding_left, window, shape);
-            tc_winograd4_input(window, columns, v, shape);
+            tc_winograd4_window(input, y - shape->padding_top, x - shape->padding_left, block_height + 2, window, shape);
+            tc_winograd4_input(window, 0, (uint32_t)shape->channels / 4u, columns, v, shape);
             for (int32_t channel = 0; channel < channels; channel += 2, pair += shape->pair_words) {
                 /* The last pair of an odd number of channels repeats one. */
                 const int32_t first = channels % 2 == 0 || channel < channels - 1 ? channel : channels - 2;
-                products(pair, v, sums, columns);
-                outputs(sums, pair + 36 * shape->channels, inside ? corner + first : edge, inside ? &inner : &outer);
-                if (!inside) {
-                    tc_winograd4_edge(edge, corner + first, rows, pixels, shape);
-                }
+                tc_winograd4_pair(pair, v, columns, sums, corner + first, inside ? NULL : edge, inside ? &inner : &outer, rows,
+                                  pixels, products, outputs, shape);
             }
         }
     }

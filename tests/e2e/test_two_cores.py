@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -13,53 +12,12 @@ import tinycompile
 from tests.support.branch_models import heads
 from tests.support.full import FULL
 from tests.support.random_model import RandomModel
+from tests.support.two_threads import on_two_threads
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_project
 from tinycompile.errors import TargetError, UsageError
 from tinycompile.lowering import lower, project_of
 from tinycompile.options import Options
-
-PROGRAM = r"""
-#include <pthread.h>
-#include <stdio.h>
-#include <string.h>
-#include "heads.h"
-
-enum { TIMES = 5 };
-static heads_context context, single;
-
-static void *second(void *unused)
-{
-    for (int i = 0; i < TIMES; i++) {
-        (void)heads_serve(&context);
-    }
-    return unused;
-}
-
-int main(void)
-{
-    pthread_t thread;
-    (void)heads_init(&context);
-    (void)heads_init(&single);
-    if (pthread_create(&thread, NULL, second, NULL) != 0) {
-        return 3;
-    }
-    while (!tc_is_attended(&context.meeting)) {
-    }
-    int wrong = 0;
-    for (int i = 0; i < TIMES; i++) {
-        for (int j = 0; j < HEADS_INPUT_0_ELEMENTS; j++) {
-            heads_input_0(&context)[j] = heads_input_0(&single)[j] = (int8_t)(i * 31 + j * 7);
-        }
-        wrong += heads_invoke(&context) != HEADS_OK || heads_invoke(&single) != HEADS_OK;
-        wrong += memcmp(heads_output_0(&context), heads_output_0(&single), HEADS_OUTPUT_0_BYTES) != 0;
-        wrong += memcmp(heads_output_3(&context), heads_output_3(&single), HEADS_OUTPUT_3_BYTES) != 0;
-    }
-    (void)pthread_join(thread, NULL);
-    printf("%d wrong\n", wrong);
-    return wrong != 0;
-}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -76,28 +34,8 @@ def host(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Build:
     return tinycompile.compile(model, "host", output=folder, cores=2, pareto=False)
 
 
-def threads(folder: Path, work: Path) -> subprocess.CompletedProcess[str]:
-    """Two threads as two cores, under ThreadSanitizer; more data races than one are as good as one."""
-    (work / "main.c").write_text(PROGRAM)
-    sources = [str(work / "main.c"), "heads.c", "heads_weights.c"]
-    flags = [
-        "-std=gnu99",
-        "-O1",
-        "-g",
-        "-fsanitize=thread",
-        "-ffp-contract=off",
-        "-I",
-        str(folder),
-        "-o",
-        str(work / "two"),
-    ]
-    subprocess.run(["cc", *flags, *sources, "-lpthread", "-lm"], cwd=folder, check=True)
-    options = {"TSAN_OPTIONS": "halt_on_error=1 exitcode=66", "PATH": "/usr/bin:/bin"}
-    return subprocess.run([str(work / "two")], env=options, capture_output=True, text=True, check=False, timeout=600)
-
-
 def test_threads_compute_the_same_without_a_race(host: Build, tmp_path: Path) -> None:
-    ran = threads(host.folder, tmp_path)
+    ran = on_two_threads(host.folder, "heads", tmp_path)
     assert (ran.returncode, ran.stdout) == (0, "0 wrong\n"), ran.stderr
 
 
@@ -112,7 +50,7 @@ def test_a_meeting_that_is_missing_is_a_race(host: Build, tmp_path: Path) -> Non
     text = code.read_text()
     assert len(re.findall(r"^    meet\(context, core\);$", text, re.MULTILINE)) >= 3
     code.write_text(re.sub(r"^    meet\(context, core\);$", "", text, flags=re.MULTILINE))
-    ran = threads(copy, tmp_path)
+    ran = on_two_threads(copy, "heads", tmp_path)
     assert ran.returncode != 0  # 66 for a race, 1 for other bytes
 
 

@@ -237,6 +237,7 @@ def own_cases() -> list[tuple[Factory, Site]]:
 def apart_cases() -> list[tuple[Factory, Site]]:
     wide = [*test_wide.cases(), *test_wide_dsp.dual_products(), *test_wide_dsp.short_forms()]
     wide += [*test_wide_onnx.dual_products(), *test_depthwise_dense.CASES[2:3], *test_depthwise_toeplitz.CASES[1:2]]
+    wide += test_halves.LANES
     wide += [(factory, test_block.several_outputs()) for factory in test_block.MULTIPLIED]
     wide += [*test_lane_packed.CASES, *test_blockwise_packed.cases(), *test_float_blocks.cases()]
     wide += [*test_attention.cases(), *test_layer_norm.cases(), *test_linear_attention.cases()]

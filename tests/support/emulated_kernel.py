@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.alignment import alignment_plugin, check_aligned
-from tests.support.host_kernel import Block, memory_of, programs
+from tests.support.host_kernel import Block, memory_of, pointers_of, programs
 from tests.support.kernel_checks import random_values, sharings
 from tinycompile.codegen.linker import linker_script
 from tinycompile.ir import Array, Site, TensorType
@@ -93,7 +93,7 @@ def check_emulated(
         )
         rights = (expected_of(kernel, site, values),) if expected_of else site.node.op.evaluate(site.sig, values)
         operands = {i: value for i, value in enumerate(values) if site.constants[i] is None}
-        parameters = kernel.function.parameters if kernel.function else ()
+        parameters = pointers_of(kernel)
         # Some cases have results but the first among their operands.
         count = len(parameters) - len(operands) - len(kernel.constants) - bool(kernel.scratch_bytes)
         first, *others = site.sig.outputs[:count]

@@ -118,12 +118,19 @@ def programs(kernels: Mapping[str, Kernel]) -> str:
 
 def _entry(name: str, kernel: Kernel, names: Mapping[Function, str]) -> str:
     function = _function_of(kernel)
-    types = (re.sub(r"\w+$", "", parameter) for parameter in function.parameters)  # C++ wants them written
-    arguments = ", ".join(f"({kind.strip()})arguments[{index}]" for index, kind in enumerate(types))
+    types = (re.sub(r"\w+$", "", parameter) for parameter in pointers_of(kernel))  # C++ wants them written
+    arguments = [f"({kind.strip()})arguments[{index}]" for index, kind in enumerate(types)]
+    arguments += ["NULL", "TC_BOTH_CORES"] if kernel.together else []
     return (
         f"void {name}(void *const *arguments);\n"
-        f"void {name}(void *const *arguments)\n{{\n    {names[function]}({arguments});\n}}\n"
+        f"void {name}(void *const *arguments)\n{{\n    {names[function]}({', '.join(arguments)});\n}}\n"
     )
+
+
+def pointers_of(kernel: Kernel) -> Sequence[str]:
+    """Its parameters but for those that say which of two cores calls."""
+    parameters = kernel.function.parameters if kernel.function else ()
+    return parameters[:-2] if kernel.together else parameters
 
 
 def _function_of(kernel: Kernel) -> Function:
@@ -155,7 +162,7 @@ def memory_of(
     if kernel.scratch_bytes:
         rest.append(b"\xa5" * kernel.scratch_bytes)
     blocks += [Block(data, ((position, 0),)) for position, data in enumerate(rest, start=output_index + 1)]
-    parameters = kernel.function.parameters if kernel.function else ()
+    parameters = pointers_of(kernel)
     if sum(len(block.arguments) for block in blocks) != len(parameters):
         raise AssertionError(f"{kernel.variant}: {len(operands)} operands for the parameters {parameters}")
     return blocks

@@ -136,6 +136,13 @@ class Scratch:
 
 
 @dataclass(frozen=True)
+class MeetingAndCore:
+    """Where two cores meet, and which one calls."""
+
+    kind: ClassVar[str] = "meeting"
+
+
+@dataclass(frozen=True)
 class CallerRows:
     """What the caller's function for rows of an input is told before where to put them: whose, the first, how many.
 
@@ -149,4 +156,4 @@ class CallerRows:
     turns: int
 
 
-Argument = Place | Rows | Patch | Crop | ConstantName | Scratch | CallerRows
+Argument = Place | Rows | Patch | Crop | ConstantName | Scratch | MeetingAndCore | CallerRows

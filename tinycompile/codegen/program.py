@@ -13,7 +13,16 @@ from functools import cached_property
 import numpy as np
 
 from tinycompile.backends.resolve import Backend
-from tinycompile.codegen.arguments import Argument, CallerRows, ConstantName, Place, Scratch, Variable, here
+from tinycompile.codegen.arguments import (
+    Argument,
+    CallerRows,
+    ConstantName,
+    MeetingAndCore,
+    Place,
+    Scratch,
+    Variable,
+    here,
+)
 from tinycompile.codegen.blob import GRAPH_BYTES, content_bytes, crc32
 from tinycompile.codegen.constants import repetitions
 from tinycompile.codegen.function_names import function_names
@@ -322,6 +331,7 @@ class _Binder:
         arguments = self._pointers(index, inputs, outputs)
         arguments += [self._names.constant(c, name) for c in kernel.constants]
         arguments += [Scratch()] if kernel.scratch_bytes else []
+        arguments += [MeetingAndCore()] if kernel.together else []
         scratch = planned.scratch_offsets[index] if kernel.scratch_bytes and not planned.scratch_bytes else None
         function = self._names.function(kernel.halves[0].kernel if kernel.halves else kernel)
         if planned.graph.is_given(node) and index in self._streamed:

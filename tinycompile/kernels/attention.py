@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -12,9 +12,10 @@ from tinycompile.dtypes import INT8
 from tinycompile.ir import Array, Node, Signature, Site, TensorType
 from tinycompile.kernels.attention_mask import MaskRuns
 from tinycompile.kernels.attention_pattern import Attention, AttentionPattern, Vectors, attention_of
-from tinycompile.kernels.base import Constant, Function, Kernel
+from tinycompile.kernels.base import Constant, Function, Half, Kernel
 from tinycompile.kernels.batch_matmul import batch_matmul_instructions, reachable_sums
 from tinycompile.kernels.cover import cover_for
+from tinycompile.kernels.for_halves import halves_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.generic_finish import Finish, finish_of
 from tinycompile.kernels.onnx_ops import onnx_softmax
@@ -184,7 +185,17 @@ def functions_struct(attention: Attention, functions: Functions, softmax: RowSof
 def attention_rows(site: Site, core: Core) -> Kernel | None:
     """`tc_attention_s8`."""
     attention = attention_of(site)
-    if attention is None or not is_usable(attention, site):
+    return attention and _rows(attention, site, core)
+
+
+@halves_for(ATTENTION)
+def attention_rows_halves(site: Site, core: Core) -> tuple[Half, Half] | None:
+    """The same for half of the matrices."""
+    return in_halves(site, lambda attention, site: _rows(attention, site, core))
+
+
+def _rows(attention: Attention, site: Site, core: Core) -> Kernel | None:
+    if not is_usable(attention, site):
         return None
     softmax = RowSoftmax.of(attention.softmax, 1, core)
     finishes = [_finish(part) for part in (attention.scores, attention.shares)]
@@ -231,6 +242,46 @@ def attention_rows(site: Site, core: Core) -> Kernel | None:
         in_place=is_in_place(attention),
         in_place_operand=attention.query.operand or 0,
     )
+
+
+def in_halves(site: Site, make: Callable[[Attention, Site], Kernel | None]) -> tuple[Half, Half] | None:
+    """Half of the matrices for each of two cores, such as the heads; None for a single one, where columns are added up,
+    and where what belongs to a matrix isn't apart from the others' in the same way in all operands and in the result.
+
+    Args:
+        make: the kernel for one core.
+    """
+    attention = attention_of(site)
+    axis = None if attention is None else next((axis for axis, n in enumerate(attention.batch) if n > 1), None)
+    if attention is None or axis is None or attention.sums:
+        return None
+    size, each = attention.batch[axis], attention.output.batch[axis]
+    alone = _sized(attention, axis, 1)
+    vectors = (attention.query, attention.key, attention.value, attention.output)
+    if not all(v.batch[axis] == each and _within(v, alone.batch, each, size * each) for v in vectors):
+        return None
+    found, counts = list[Half](), (size // 2, size - size // 2)
+    for first, count in zip((0, size // 2), counts, strict=True):
+        kernel = make(_sized(attention, axis, count), site)
+        if kernel is None:
+            return None
+        kernel = kernel.but(notes={**kernel.notes, "cores": f"matrices {counts[0]} and {counts[1]}"})
+        mine = range(first * each, (first + count) * each)
+        found.append(Half(kernel, {}, (0, site.sig.output.bytes), mine, pixel=size * each))
+    return found[0], found[1]
+
+
+def _sized(attention: Attention, axis: int, size: int) -> Attention:
+    return replace(attention, batch=(*attention.batch[:axis], size, *attention.batch[axis + 1 :]))
+
+
+def _within(vectors: Vectors, batch: Sequence[int], each: int, period: int) -> bool:
+    """Whether all elements of these matrices are in the first bytes of a period."""
+    sizes, strides = (*batch, vectors.count, vectors.depth), (*vectors.batch, vectors.stride, vectors.along)
+    places = np.zeros((), np.int64)
+    for size, stride in zip(sizes, strides, strict=True):
+        places = np.add.outer(places, np.arange(size) * stride)
+    return bool(np.max(places % period) < each)
 
 
 def is_in_place(attention: Attention) -> bool:

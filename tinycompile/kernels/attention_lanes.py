@@ -11,15 +11,17 @@ from tinycompile.kernels.attention import (
     Functions,
     RowSoftmax,
     functions_struct,
+    in_halves,
     is_in_place,
     is_usable,
     parameters_of,
     stem_of,
 )
 from tinycompile.kernels.attention_pattern import Attention, Vectors, attention_of
-from tinycompile.kernels.base import Kernel
+from tinycompile.kernels.base import Half, Kernel
 from tinycompile.kernels.batch_matmul import Operand, reachable_sums
 from tinycompile.kernels.cover import cover_for
+from tinycompile.kernels.for_halves import halves_for
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call
 from tinycompile.kernels.matrix_product import UNROLLED, MatrixRequant, operand_fields
 from tinycompile.kernels.work import Work
@@ -31,7 +33,17 @@ from tinycompile.targets.core import Core
 def attention_lanes(site: Site, core: Core) -> Kernel | None:
     """`tc_attention_lanes_s8`."""
     attention = attention_of(site)
-    if attention is None or not is_usable(attention, site) or not _are_packable(attention):
+    return attention and _kernel(attention, site, core)
+
+
+@halves_for(ATTENTION, needs={"dsp"})
+def attention_lanes_halves(site: Site, core: Core) -> tuple[Half, Half] | None:
+    """The same for half of the matrices."""
+    return in_halves(site, lambda attention, site: _kernel(attention, site, core))
+
+
+def _kernel(attention: Attention, site: Site, core: Core) -> Kernel | None:
+    if not is_usable(attention, site) or not _are_packable(attention):
         return None
     scores, shares = _requant(attention.scores), _requant(attention.shares)
     softmax = RowSoftmax.of(attention.softmax, 2, core)

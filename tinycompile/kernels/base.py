@@ -19,8 +19,10 @@ from numpy.typing import DTypeLike
 
 from tinycompile.dtypes import INT8, INT16, UINT8, DType
 from tinycompile.ir import Array, Op, Site
+from tinycompile.kernels.equivalent import equivalents
 from tinycompile.kernels.function import Function
 from tinycompile.kernels.hot_code import HotFunction
+from tinycompile.kernels.together import Together
 from tinycompile.lazy import lazy
 from tinycompile.numerics.latitude import RequantShape
 from tinycompile.ops._typed import Typed
@@ -161,8 +163,9 @@ class Half:
     Attributes:
         reads: of each operand in RAM that is divided, the bytes [first, last); of others everything.
         writes: of the output.
-        channels: where it is these channels, of operand 0 and of the output, and not rows.
+        channels: where it is these channels, of operands and of the output, and not rows.
         offsets: of each constant, elements in front of those that it reads; empty for none.
+        pixel: bytes from a position's channels to the next one's; 0 for those of the last axis.
     """
 
     kernel: Kernel
@@ -170,6 +173,7 @@ class Half:
     writes: tuple[int, int]
     channels: range | None = None
     offsets: tuple[int, ...] = ()
+    pixel: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,9 +220,11 @@ class Kernel:
         codable: bytes of flash that a code would save, where these count before instructions.
         halves: on two cores, what each computes, one behind the other in scratch; all other figures are those of the
             slower one. Empty where one core computes everything.
-        core: which one that is, where there are two.
+        together: where two cores compute it together by one function; figures are those of the slower one.
+        core: which one that is, where one of two computes everything.
         lag: cycles beyond all of these, in the price: a core that is slower than the first one, and what cores wait for
             each other where they differ.
+        bytewise: operands and outputs may begin at any byte: it goes byte by byte, or loads words from anywhere.
     """
 
     variant: str
@@ -251,8 +257,10 @@ class Kernel:
     coding: Coding | None = None
     codable: int = 0
     halves: tuple[Half, ...] = ()
+    together: Together | None = None
     core: int = 0
     lag: int = 0
+    bytewise: bool = False
 
     @property
     def distances(self) -> dict[int, int]:
@@ -398,10 +406,8 @@ def decodings(site: Site, core: Core) -> Iterator[Kernel]:
         for needs, decoding in _DECODINGS.get(type(site.node.op), ()):
             if core.features.issuperset(needs):
                 yield from decoding(site, core)
-    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
-        other = rewrite(site)
-        if other is not None:
-            yield from decodings(other, core)
+    for other in equivalents(site):
+        yield from decodings(other, core)
 
 
 def tiling_for(op: type[Op], needs: Collection[str] = ()) -> Callable[[Tiling], Tiling]:
@@ -433,27 +439,8 @@ def tilings(site: Site, core: Core, places: int, beaten: Beaten = never) -> Iter
         for needs, tiling in _TILINGS.get(type(site.node.op), ()):
             if core.features.issuperset(needs):
                 yield from tiling(site, core, places, beaten)
-    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
-        other = rewrite(site)
-        if other is not None:
-            yield from tilings(other, core, places, beaten)
-
-
-Rewriting = Callable[[Site], Site | None]
-_EQUIVALENTS: dict[type[Op], list[Rewriting]] = {}
-
-
-def equivalent_for(op: type[Op]) -> Callable[[Rewriting], Rewriting]:
-    """Decorator: a way to see a node as another operator's, with the same inputs, outputs and results.
-
-    That operator's kernels are then offered for it, too, and cost decides.
-    """
-
-    def register(rewrite: Rewriting) -> Rewriting:
-        _EQUIVALENTS.setdefault(op, []).append(rewrite)
-        return rewrite
-
-    return register
+    for other in equivalents(site):
+        yield from tilings(other, core, places, beaten)
 
 
 @lru_cache(1024)
@@ -471,10 +458,8 @@ def candidates(site: Site, core: Core) -> Iterator[Kernel]:
             kernel = condition.factory(site, core)
             if kernel is not None:
                 yield kernel
-    for rewrite in _EQUIVALENTS.get(type(site.node.op), ()):
-        other = rewrite(site)
-        if other is not None:
-            yield from candidates(other, core)
+    for other in equivalents(site):
+        yield from candidates(other, core)
 
 
 def safe_distance(steps: Iterator[tuple[int, int]]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from math import prod
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.after import PATTERNS, After, kernel_and_after
 from tinycompile.kernels.base import CodeSize, Constant, Deferred, Half, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.cover import cover_for
-from tinycompile.kernels.for_halves import channels_for
+from tinycompile.kernels.for_halves import channels_for, of_channels
 from tinycompile.kernels.generic_c import Fields, Struct, struct_call, window_fields, window_stem
 from tinycompile.kernels.generic_overlap import ordered_distance
 from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights, padding_value
@@ -268,12 +267,9 @@ def depthwise(site: Site, core: Core) -> Kernel | None:
 @channels_for(DepthwiseConv2D, unless={"dsp"})
 def depthwise_channels(site: Site, core: Core, channels: range) -> Half | None:
     """The same for some channels, which leaves the others' memory alone."""
-    outputs = site.sig.output.shape[3]
-    kernel = _depthwise(site, core, len(channels)) if site.sig.input.shape[3] == outputs else None
-    if kernel is None:
-        return None
-    each = [prod(constant.layout[0]) // outputs for constant in kernel.constants]
-    return Half(kernel, {}, (0, site.sig.output.bytes), channels, tuple(channels.start * n for n in each))
+    same = site.sig.input.shape[3] == site.sig.output.shape[3]
+    kernel = _depthwise(site, core, len(channels)) if same else None
+    return kernel and of_channels(kernel, site, channels)
 
 
 def _depthwise(site: Site, core: Core, computed: int = 0) -> Kernel | None:

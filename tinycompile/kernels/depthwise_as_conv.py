@@ -13,7 +13,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Quantization, Signature, Site, TensorType
-from tinycompile.kernels.base import equivalent_for
+from tinycompile.kernels.equivalent import equivalent_for
 from tinycompile.ops.conv2d import Conv2D
 from tinycompile.ops.depthwise_conv2d import DepthwiseConv2D
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.base import Constant, Deferred, Function, Half, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.depthwise_frame import Frame, pairs
+from tinycompile.kernels.for_halves import channels_for, of_channels
 from tinycompile.kernels.generic_c import Struct, names_of, struct_call
 from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.lane_straight import LARGEST_CODE
@@ -182,6 +183,18 @@ AROUND_BYTES = 120
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
 def depthwise_strips(site: Site, core: Core) -> Kernel | None:
     """Depth multiplier 1, stride 1 or 2 in both directions, at least 4 channels."""
+    return _kernel(site, core)
+
+
+@channels_for(DepthwiseConv2D, needs={"dsp"})
+def depthwise_strips_of_channels(site: Site, core: Core, channels: range) -> Half | None:
+    """The same for some groups of 4 channels: a smaller one would pack others' again."""
+    kernel = None if channels.start % 4 or len(channels) % 4 else _kernel(site, core, len(channels))
+    return kernel and of_channels(kernel, site, channels)
+
+
+def _kernel(site: Site, core: Core, computed: int = 0) -> Kernel | None:
+    """`computed`: channels; 0 for all."""
     frame = Frame.of(site)
     if frame is None or max(frame.window) > WINDOW or min(frame.op.padding) < 0:
         return None
@@ -200,10 +213,10 @@ def depthwise_strips(site: Site, core: Core) -> Kernel | None:
     stream = records(frame)
     return Kernel(
         "depthwise_strips",
-        _function(frame, bands, walk, packing, stream.size // frame.layer.channels, dual=dual),
+        _function(frame, bands, walk, packing, stream.size // frame.layer.channels, computed, dual=dual),
         (Constant("weights", "int32_t", stream, "per channel: pairs of taps, requantisation"),),
         scratch_bytes=bands.slots * bands.pitch,
-        instructions=_instructions(frame, bands, walk, packing, dual=dual),
+        instructions=_instructions(frame, bands, walk, packing, computed or frame.layer.channels, dual=dual),
         code_bytes=_code_bytes(frame, bands, walk, packing, dual=dual),
         hot=(_hot(frame, bands, walk, dual=dual),),
         sweeps=Sweeps(
@@ -277,7 +290,9 @@ class Packing:
         return name, f"TC_DEPTHWISE_PACK_{kind.upper()}({', '.join(map(str, (name, store, *sizes)))})"
 
 
-def _function(frame: Frame, bands: Bands, walk: Walk, packing: Packing, record: int, *, dual: bool) -> Function:
+def _function(
+    frame: Frame, bands: Bands, walk: Walk, packing: Packing, record: int, computed: int, *, dual: bool
+) -> Function:
     (_, height, width, channels), (_, out_height, out_width, _) = frame.input_shape, frame.output_shape
     shape = {
         "height": height,
@@ -293,13 +308,15 @@ def _function(frame: Frame, bands: Bands, walk: Walk, packing: Packing, record: 
         "slots": bands.slots,
         "rows": bands.rows,
         "record_words": record,
+        **({"computed": computed} if computed else {}),
     }
     sizes = (out_width, channels, bands.pitch, walk.unrolled, walk.bias, walk.far, _rows(frame, bands))
     block = _block_name(frame, bands)
     packs = {kind: packing.preamble(kind, frame, bands.pitch, dual=dual) for kind in packing.kinds}
     parameters = ("const int8_t *input", "int8_t *output", "const int32_t *weights", "void *scratch")
     return struct_call(
-        f"depthwise_strips_{frame.window[0]}x{frame.window[1]}s{frame.stride}_{height}x{width}x{channels}",
+        f"depthwise_strips_{frame.window[0]}x{frame.window[1]}s{frame.stride}_{height}x{width}x{channels}"
+        + (f"_of_{computed}" if computed else ""),
         "tc_depthwise_strips_s8",
         "tc_depthwise_strips.h",
         parameters,
@@ -343,9 +360,9 @@ def _block(frame: Frame, rows: int, columns: int, walk: Walk, *, dual: bool) -> 
     return start + loads + products + finish + (1 if walk.far and rows == 2 else 0)
 
 
-def _instructions(frame: Frame, bands: Bands, walk: Walk, packing: Packing, *, dual: bool) -> int:
+def _instructions(frame: Frame, bands: Bands, walk: Walk, packing: Packing, channels: int, *, dual: bool) -> int:
     """Counted from the assembly; what GCC makes of the layer around it is about 30 per call."""
-    (_, in_height, _, channels), (_, height, width, _) = frame.input_shape, frame.output_shape
+    (_, in_height, _, _), (_, height, width, _) = frame.input_shape, frame.output_shape
     rounds = width // 2 // walk.unrolled
     row = (6 + 6 * rounds if rounds > 1 else 4) + 2
 

@@ -7,7 +7,7 @@ shape without run-time cost.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import cast
 
@@ -90,6 +90,28 @@ def struct_call(
     """
     body = ShapeCall(callee, arguments or names_of(parameters), structs, variables)
     return Function(stem, tuple(parameters), body, (f"kernels/{header}",), comment, tuple(preambles))
+
+
+def together(function: Function, callee: str, header: str) -> Function:
+    """The same by two cores (`Kernel.together`), of which `callee` takes meeting and core in front of the structs.
+
+    Args:
+        function: as `struct_call` makes it.
+
+    Raises:
+        TypeError: it is another one.
+    """
+    text = function.text
+    if not isinstance(text, Later):
+        raise TypeError(f"{function.stem} isn't made by struct_call")
+    given = cast(Sequence[str], text.value("arguments"))
+    return replace(
+        function,
+        stem=f"{function.stem}_together",
+        parameters=(*function.parameters, "tc_meeting *meeting", "int32_t core"),
+        text=text.but(callee=callee, arguments=[*given, "meeting", "core"]),
+        headers=(f"kernels/{header}", *function.headers),
+    )
 
 
 def names_of(parameters: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tinycompile.dtypes import INT8
 from tinycompile.ir import Signature, Site
-from tinycompile.kernels.base import equivalent_for
+from tinycompile.kernels.equivalent import equivalent_for
 from tinycompile.ops.conv2d import Conv2D
 
 MOST_GROUPS = 16

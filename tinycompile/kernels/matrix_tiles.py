@@ -45,4 +45,5 @@ def matrix_tiles(site: Site, core: Core) -> Kernel | None:
         instructions=60 + prod(sig.output.shape[:-2]) * matrix,
         code_bytes=500,
         notes={"requantisation": requant.block.form},
+        bytewise=True,
     )

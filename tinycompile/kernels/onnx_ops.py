@@ -85,6 +85,7 @@ def onnx_softmax(site: Site, core: Core) -> Kernel | None:
         code_bytes=900,
         overlap={0: 0},
         notes={"requantisation": "reciprocal of the sum, or a 64-bit quotient"},
+        bytewise=not helium,
     )
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinycompile.ir import Array, Site
-from tinycompile.kernels.base import Constant, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.base import Constant, Half, Kernel, Sweeps, kernel_for
+from tinycompile.kernels.for_halves import channels_for, of_channels
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_fields, window_stem
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.packed_pixels import LARGEST_SUM
@@ -196,6 +197,25 @@ def depthwise_turned(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core, turned=True)
 
 
+@channels_for(DepthwiseConv2D, unless={"dsp"})
+def depthwise_channels(site: Site, core: Core, channels: range) -> Half | None:
+    """`depthwise` for some channels."""
+    return _of_channels(site, core, channels, turned=False)
+
+
+@channels_for(DepthwiseConv2D, unless={"dsp"})
+def depthwise_turned_channels(site: Site, core: Core, channels: range) -> Half | None:
+    """`depthwise_turned` for some channels."""
+    return _of_channels(site, core, channels, turned=True)
+
+
+def _of_channels(site: Site, core: Core, channels: range, *, turned: bool) -> Half | None:
+    """Each output channel has an input channel of its own."""
+    same = site.sig.input.shape[3] == site.sig.output.shape[3]
+    kernel = _kernel(site, core, turned=turned, computed=channels) if same else None
+    return kernel and of_channels(kernel, site, channels)
+
+
 @kernel_for(DepthwiseConv2D, needs={"dsp"})
 def depthwise_multiplied(site: Site, core: Core) -> Kernel | None:
     """Beside kernels with lanes of 16 bits, which take several outputs of a channel in windows of up to 3 x 3 only."""
@@ -216,7 +236,8 @@ def _multiplied(site: Site, core: Core, *, turned: bool) -> Kernel | None:
     return kernel and replace(kernel, notes=kernel.notes | MULTIPLIED)
 
 
-def _kernel(site: Site, core: Core, *, turned: bool) -> Kernel | None:
+def _kernel(site: Site, core: Core, *, turned: bool, computed: range | None = None) -> Kernel | None:
+    """`computed`: channels; None for all."""
     op, sig = site.node.op, site.sig
     if not isinstance(op, DepthwiseConv2D) or any(constant is None for constant in site.constants[1:]):
         return None
@@ -230,6 +251,8 @@ def _kernel(site: Site, core: Core, *, turned: bool) -> Kernel | None:
     weights = layer.weights[..., 0].transpose(0, 2, 1) if turned else layer.weights[..., 0]
     longer, shorter, short = groups_of(weights)
     fields = {**axes.fields(site), "input_zero_point": layer.zp_in, "requant": requant.fields}
+    fields |= {"computed": len(computed)} if computed else {}
+    mine = computed or range(layer.channels)
     (_, width), (_, stride), (_, dilation) = axes.window.kernel, axes.window.stride, axes.window.dilation
     names = {group: f"packed_depthwise_{width}d{dilation}s{stride}_by_{group}" for group in (longer, shorter)}
     blocks = [f"TC_PACKED_DEPTHWISE({name}, {width}, {dilation}, {stride}, {group})" for group, name in names.items()]
@@ -237,7 +260,8 @@ def _kernel(site: Site, core: Core, *, turned: bool) -> Kernel | None:
     parameters = ("const int8_t *input", "int8_t *output", "const int8_t *weights", "const int32_t *channels")
     parameters += ("void *scratch",)
     function = struct_call(
-        f"depthwise_packed_{'turned_' if turned else ''}{window_stem(op.window_of(sig), sig.input, sig.output)}",
+        f"depthwise_packed_{'turned_' if turned else ''}{window_stem(op.window_of(sig), sig.input, sig.output)}"
+        + (f"_of_{len(mine)}" if computed else ""),
         "tc_packed_depthwise_s8",
         "tc_packed_depthwise.h",
         parameters,
@@ -253,7 +277,9 @@ def _kernel(site: Site, core: Core, *, turned: bool) -> Kernel | None:
         (Constant("weights", "int8_t", stream, "per channel: whether its groups are the shorter ones; taps"),)
         + (requant.channels(),),
         scratch_bytes=-(-(4 * layer.taps + axes.work_bytes(axes.rows)) // 8) * 8,
-        instructions=_instructions(axes, layer.channels, longer, shorter, int(short.sum()), requant, core),
+        instructions=_instructions(
+            *(axes, len(mine), longer, shorter, int(short[mine.start : mine.stop].sum()), requant, core)
+        ),
         code_bytes=1200,
         sweeps=Sweeps(1),
         in_place=sig.input.shape == sig.output.shape and axes.in_place,

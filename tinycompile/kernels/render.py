@@ -48,6 +48,13 @@ class Later:
     def text(self) -> str:
         return render(self._template, **self._values)
 
+    def but(self, **values: object) -> Later:
+        """The same template with these values."""
+        return Later(self._template, **{**self._values, **values})
+
+    def value(self, name: str) -> object:
+        return self._values[name]
+
     def __str__(self) -> str:
         return self.text
 

@@ -60,6 +60,7 @@ def table_kernel(site: Site, core: Core, computed: int) -> Kernel | None:
         code_bytes=750 if fours else 300,
         overlap={0: 0},
         notes={"requantisation": "table of exponentials"},
+        bytewise=not helium,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinycompile.ir import Node, Signature, Site
-from tinycompile.kernels.base import Constant, Kernel, equivalent_for, kernel_for
+from tinycompile.kernels.base import Constant, Kernel, kernel_for
 from tinycompile.kernels.binary import broadcast_loops
+from tinycompile.kernels.equivalent import equivalent_for
 from tinycompile.kernels.generic_c import Fields, Struct, positions_fields, struct_call
 from tinycompile.kernels.training_layers import PORTABLE, on
 from tinycompile.numerics.block_floating import MANTISSA_BITS

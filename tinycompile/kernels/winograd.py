@@ -7,16 +7,19 @@ of G all numbers are integers, and the result is 4 times the convolution.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.depthwise_frame import int32_stream, pairs
-from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.for_halves import together_for
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call, together
 from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
+from tinycompile.kernels.together import Together
 from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
@@ -129,6 +132,55 @@ def winograd(site: Site, core: Core) -> Kernel | None:
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,
     )
+
+
+@together_for(Conv2D)
+def winograd_together(site: Site, core: Core) -> Kernel | None:
+    """The same by two cores, each with half of the channels; what is left behind the last meeting are edges."""
+    kernel = winograd(site, core)
+    if kernel is None or kernel.function is None:
+        return None
+    (_, out_height, out_width, channels) = site.sig.output.shape
+    split = Split.of(site.sig.input.shape[3], channels)
+    found = _requantized(LinearLayer.of(site))
+    if split is None or found is None:
+        return None
+    around = _work(out_height, out_width, 2 * split.words, 0, found[1], core)
+    edges = bool(out_height % 2 or out_width % 8)
+    return kernel.but(
+        function=together(kernel.function, "tc_winograd_together_s8", "tc_winograd_together.h"),
+        scratch_bytes=kernel.scratch_bytes + 512 + 320,
+        instructions=split.larger(kernel.instructions, around.instructions),
+        cycles=None if kernel.cycles is None else split.larger(kernel.cycles, around.cycles),
+        together=Together(2 * -(-out_height // 2) * -(-out_width // 8), split.channels, last_is_copied=edges),
+    )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Halves of a Winograd layer: of words of four input channels, and of pairs of output channels.
+
+    Attributes:
+        channels: of the output, each core's.
+    """
+
+    words: int
+    pairs: int
+    channels: tuple[range, range]
+
+    @staticmethod
+    def of(depth: int, channels: int) -> Split | None:
+        """None where there are too few pairs: an odd channel is computed with the one before it, by one core."""
+        pairs = -(-channels // 2)
+        if pairs < 2 + channels % 2:
+            return None
+        first = pairs // 2 * 2
+        return Split(-(-depth // 4), pairs, (range(first), range(first, channels)))
+
+    def larger(self, whole: int, around: int) -> int:
+        """Of what both cores execute, of which `around` transforms: the larger half of words, and of pairs."""
+        words = self.words - self.words // 2
+        return around * words // self.words + (whole - around) * (self.pairs - self.pairs // 2) // self.pairs
 
 
 def _requantized(layer: LinearLayer) -> tuple[RequantPlan, RequantBlock] | None:

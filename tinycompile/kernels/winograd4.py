@@ -10,11 +10,21 @@ import numpy as np
 
 from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Kernel, Sweeps, kernel_for, safe_distance
-from tinycompile.kernels.generic_c import Struct, names_of, struct_call
+from tinycompile.kernels.for_halves import together_for
+from tinycompile.kernels.generic_c import Struct, names_of, struct_call, together
 from tinycompile.kernels.hot_code import HotFunction, Loop
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
-from tinycompile.kernels.winograd import LARGEST_DEPTH, products_bytes, products_work, steps, stream, windows_of_3
+from tinycompile.kernels.together import Together
+from tinycompile.kernels.winograd import (
+    LARGEST_DEPTH,
+    Split,
+    products_bytes,
+    products_work,
+    steps,
+    stream,
+    windows_of_3,
+)
 from tinycompile.kernels.work import Work
 from tinycompile.numerics.requant_plan import RequantPlan
 from tinycompile.ops.conv2d import Conv2D
@@ -47,6 +57,27 @@ def winograd4_halves(site: Site, core: Core) -> Kernel | None:
     return _kernel(site, core) if core.has("many_registers") or core.has("thumb2") else None
 
 
+@together_for(Conv2D)
+def winograd4_together(site: Site, core: Core) -> Kernel | None:
+    """The same by two cores, each with half of the channels (`Split`)."""
+    kernel = winograd4(site, core) or winograd4_halves(site, core)
+    if kernel is None or kernel.function is None:
+        return None
+    (_, _, _, depth), (_, out_height, out_width, channels) = site.sig.input.shape, site.sig.output.shape
+    rows, split, found = _rows(out_height, out_width), Split.of(depth, channels), _requantized(LinearLayer.of(site))
+    if split is None or found is None:
+        return None
+    around = _work(out_height, out_width, rows, depth, 0, found[1], core)
+    edges = 128 * bool(out_height % (4 * rows) or out_width % (16 // rows))
+    return kernel.but(
+        function=together(kernel.function, "tc_winograd4_together_s8", "tc_winograd4_together.h"),
+        scratch_bytes=kernel.scratch_bytes + 4 * (288 + 24 + 12 * (16 // rows + 2)) + edges,
+        instructions=split.larger(kernel.instructions, around.instructions),
+        cycles=None if kernel.cycles is None else split.larger(kernel.cycles, around.cycles),
+        together=Together(2 * _blocks(out_height, out_width, rows), split.channels),
+    )
+
+
 def _kernel(site: Site, core: Core) -> Kernel | None:
     op, sig = site.node.op, site.sig
     (_, height, width, depth), (_, out_height, out_width, channels) = sig.input.shape, sig.output.shape
@@ -55,7 +86,7 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
     if layer is None or found is None or not isinstance(op, Conv2D):
         return None
     plan, requant = found
-    rows = min((1, 2), key=lambda rows: _blocks(out_height, out_width, rows))
+    rows = _rows(out_height, out_width)
     block_height, block_width = 4 * rows, 16 // rows
     record = 36 * depth + 2 * (4 if requant.signed else 3)
     words = Deferred(-(-channels // 2) * record, np.int32, lambda: stream(transformed(layer.weights), plan))
@@ -109,6 +140,11 @@ def _kernel(site: Site, core: Core) -> Kernel | None:
         notes={"requantisation": plan.form},
         requant=plan.shape_in_code,
     )
+
+
+def _rows(height: int, width: int) -> int:
+    """Of tiles in a block."""
+    return min((1, 2), key=lambda rows: _blocks(height, width, rows))
 
 
 def _blocks(height: int, width: int, rows: int) -> int:

@@ -69,6 +69,7 @@ def units_of(planned: Planned, *, typical: bool = False) -> list[Unit | None]:
         if kernel.function is None
         or index in apart
         or kernel.halves
+        or kernel.together
         or planned.kept.intersection((*node.inputs, *node.outputs))
         else Unit(_alone(graph, node), kernel, typical=typical)
         for index, (node, kernel) in enumerate(zip(graph.nodes, kernels, strict=True))

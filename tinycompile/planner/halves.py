@@ -7,13 +7,15 @@ what they write; each has working memory of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, product
 
 from tinycompile.ir import Site, TensorType
 from tinycompile.kernels import Offer
 from tinycompile.kernels.base import Half, Kernel
-from tinycompile.kernels.for_halves import channel_halves, covers_for_halves
+from tinycompile.kernels.equivalent import equivalents
+from tinycompile.kernels.for_halves import channel_halves, covers_for_halves, halves_of, together
 from tinycompile.planner.channel_pieces import in_channels
 from tinycompile.planner.forks import MEETING_INSTRUCTIONS
 from tinycompile.planner.pace import Pace
@@ -47,12 +49,11 @@ class WithHalves:
         whole = self._offer(site, core)
         share = None if self._pace is None else self._share(site, core, whole, self._pace)
         apart = self._pace is None or not self._pace.line  # or both would write into all lines
-        channels = [
-            *(channel_halves(site, core, share) if apart else ()),
-            *self._of_one_position(site, core, whole, share),
-        ]
-        pairs = [_pair_of_channels(*halves, self._pace) for halves in channels]
-        return [*self._pairs(site, core, share), *pairs, *whole]
+        halves = chain(channel_halves(site, core, share) if apart else (), () if self._pace else halves_of(site, core))
+        channels = [*_waiting(halves, whole), *self._of_one_position(site, core, whole, share)]
+        pairs = [*self._pairs(site, core, share), *(_pair_of_channels(*each, self._pace) for each in channels)]
+        shared = () if self._pace else _together(site, core, whole)  # each of these computes half
+        return [*pairs, *shared, *whole]
 
     def _share(self, site: Site, core: Core, whole: Sequence[Kernel], pace: Pace) -> float:
         """Of the first core, by the kernel that is fastest there."""
@@ -95,27 +96,31 @@ class WithHalves:
         return kernel if self._pace is None else self._pace.whole_lines(kernel)
 
     def _pairs(self, site: Site, core: Core, share: float | None) -> list[Kernel]:
-        """Of each technique the pair whose slower half is fastest."""
-        best = dict[tuple[str, int], Kernel]()
+        """Of each technique the pair whose slower half is fastest; of an operator without rows those of what it can be
+        seen as.
+        """
+        best = dict[tuple[str, int], tuple[int, tuple[tuple[Part, Kernel], ...]]]()
         try:
             size = site.sig.output.shape[axis_of(site.sig.output)]
         except NotDivisible:
-            return []
+            return [pair for other in equivalents(site) for pair in self._pairs(other, core, share)]
         for rows in self._upper_rows(site.sig.output, size, share):
             try:
                 upper, lower = part(site, range(rows)), part(site, range(rows, size))
             except NotDivisible:
                 continue
-            if any(begin % WORD for begin, _ in (lower.writes, *lower.reads.values())):
-                continue
-            for first in self._usable(upper.site, core, self._offer):
-                for second in self._usable(lower.site, core, self._second):
-                    if first.variant == second.variant and _layouts(first) == _layouts(second):
-                        pair = self._pair((upper, self._in_lines(first)), (lower, self._in_lines(second)))
-                        key = pair.variant, pair.scratch_bytes
-                        if key not in best or pair.price < best[key].price:
-                            best[key] = pair
-        return list(best.values())
+            aligned = not any(begin % WORD for begin, _ in (lower.writes, *lower.reads.values()))
+            firsts, seconds = self._usable(upper.site, core, self._offer), self._usable(lower.site, core, self._second)
+            for first, second in product(map(self._in_lines, firsts), map(self._in_lines, seconds)):
+                alike = first.variant == second.variant and _layouts(first) == _layouts(second)
+                if not alike or not (aligned or second.bytewise):
+                    continue
+                halves = (upper, first), (lower, second)
+                key = first.variant, whole_units(first.scratch_bytes) + whole_units(second.scratch_bytes)
+                price = self._pair(*halves).price if self._pace else max(first.price, second.price)
+                if key not in best or price < best[key][0]:
+                    best[key] = price, halves
+        return [self._pair(*halves) for _, halves in best.values()]
 
     def _upper_rows(self, output: TensorType, size: int, share: float | None) -> list[int]:
         if self._pace is None or share is None:
@@ -133,6 +138,36 @@ class WithHalves:
         """But for those that copy constants, which one channel of a DMA controller may do."""
         found = [k for k in offer(site, core) if k.function and k.alias_of is None and not k.parts]
         return [*(k for k in found if k.copies is None), *covers_for_halves(site, core)]
+
+
+def _waiting(halves: Iterable[tuple[Half, Half]], whole: Sequence[Kernel]) -> Iterator[tuple[Half, Half]]:
+    """Each with half of what the kernel for one core waits for its constants."""
+    for pair in halves:
+        alone = _alike(pair[0].kernel, whole)
+        stalls, fetches = (alone.stalls // 2, alone.fetches) if alone else (0, 0)
+        first, second = (replace(half, kernel=half.kernel.but(stalls=stalls, fetches=fetches)) for half in pair)
+        yield first, second
+
+
+def _alike(kernel: Kernel, whole: Sequence[Kernel]) -> Kernel | None:
+    """The kernel for one core of the same technique with the same constants."""
+    alike = (k for k in whole if k.variant == kernel.variant and _layouts(k) == _layouts(kernel))
+    return min(alike, key=lambda k: k.price, default=None)
+
+
+def _together(site: Site, core: Core, whole: Sequence[Kernel]) -> Iterator[Kernel]:
+    """Kernels that both cores compute together; each reads half of the constants that the one for one core reads."""
+    for kernel in together(site, core):
+        alone, how = _alike(kernel, whole), kernel.together
+        if alone is not None and how is not None:
+            meeting = how.meetings * MEETING_INSTRUCTIONS
+            yield kernel.but(
+                instructions=kernel.instructions + meeting,
+                cycles=None if kernel.cycles is None else kernel.cycles + meeting,
+                stalls=alone.stalls // 2,
+                fetches=alone.fetches,
+                notes={**kernel.notes, "cores": f"channels {len(how.channels[0])} and {len(how.channels[1])} together"},
+            )
 
 
 def _upper_rows(size: int) -> list[int]:
@@ -191,7 +226,7 @@ def _pair_of_channels(first: Half, second: Half, pace: Pace | None = None) -> Ke
         instructions=slower.instructions + MEETING_INSTRUCTIONS,
         overlap={},
         in_place=slower.in_place and first.channels is not None,
-        notes={**slower.notes, "cores": f"channels {len(whose[0])} and {len(whose[1])}"},
+        notes={"cores": f"channels {len(whose[0])} and {len(whose[1])}", **slower.notes},
         halves=(first, second),
     )
     return pair if pace is None else _uneven(pair, pace, [one, two], [first.writes, second.writes])

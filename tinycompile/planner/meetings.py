@@ -107,13 +107,12 @@ def all_meetings(planned: Planned, line: int = 0) -> list[Meeting]:
         for other in range(layer + 1, layer + 1 if fork is None else fork.last):
             more = accesses(planned, other)
             own = own[0].with_(more[0]), own[1].with_(more[1])
-        if _conflict(own, line):
+        if planned.kernels[layer].together is None and _conflict(own, line):
             raise ValueError(f"the cores disturb each other in {planned.graph.nodes[layer].name}")
-        joined = since[0].with_(own[0]), since[1].with_(own[1])
-        if _conflict(joined, line):
+        if _conflict((since[0], own[1]), line) or _conflict((own[0], since[1]), line):
             found.append(_meeting(layer, since))
-            joined = own
-        since = joined
+            since = Accesses(), Accesses()
+        since = _behind(planned, layer) or (since[0].with_(own[0]), since[1].with_(own[1]))
     return [*found, _meeting(len(planned.graph.nodes), since)]
 
 
@@ -125,12 +124,27 @@ def _conflict(cores: tuple[Accesses, Accesses], line: int) -> bool:
     return cores[0].disturbs(cores[1], line) or cores[1].disturbs(cores[0])
 
 
+def _behind(planned: Planned, layer: int) -> tuple[Accesses, Accesses] | None:
+    """Of each core, since they last met in a layer; None where they don't."""
+    kernel, (output, *_) = planned.kernels[layer], planned.graph.nodes[layer].outputs
+    if kernel.together is None:
+        return None
+    scratch = list(_scratch(planned, layer, 0, kernel.scratch_bytes))
+    whose = (None, None) if kernel.together.last_is_copied else kernel.together.channels
+    first, second = (_span(planned, output, channels=each) for each in whose)
+    return Accesses(scratch, [first]), Accesses(scratch, [second])
+
+
 def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
-    """Of each core, in a layer."""
+    """Of each core, in a layer; in one that they compute together, until they first meet in it."""
     kernel, node = planned.kernels[layer], planned.graph.nodes[layer]
     if kernel.function is None:
         return Accesses(), Accesses()
     inputs = [(i, name) for i, name in enumerate(node.inputs) if name in planned.offsets]
+    if kernel.together:
+        reads = [_span(planned, name) for _, name in inputs]
+        front = Accesses(reads, list(_scratch(planned, layer, 0, kernel.scratch_bytes)))
+        return front, front
     if not kernel.halves:
         reads = [_span(planned, name) for _, name in inputs]
         writes = [_span(planned, name) for name in node.outputs]
@@ -138,20 +152,23 @@ def accesses(planned: Planned, layer: int) -> tuple[Accesses, Accesses]:
         return (Accesses(), own) if kernel.core else (own, Accesses())
     both, begin = list[Accesses](), 0
     for half in kernel.halves:
-        reads = [_span(planned, name, half.reads.get(i), half.channels) for i, name in inputs]
+        reads = [_span(planned, name, half.reads.get(i), half.channels, half.pixel) for i, name in inputs]
         scratch = list(_scratch(planned, layer, begin, half.kernel.scratch_bytes))
-        both.append(Accesses(reads, [_span(planned, node.outputs[0], half.writes, half.channels), *scratch]))
+        written = _span(planned, node.outputs[0], half.writes, half.channels, half.pixel)
+        both.append(Accesses(reads, [written, *scratch]))
         begin += whole_units(half.kernel.scratch_bytes)
     return both[0], both[1]
 
 
-def _span(planned: Planned, name: str, part: tuple[int, int] | None = None, channels: range | None = None) -> Span:
+def _span(
+    planned: Planned, name: str, part: tuple[int, int] | None = None, channels: range | None = None, pixel: int = 0
+) -> Span:
     t, at = planned.graph.types[name], planned.offsets[name]
     first, last = (0, t.bytes) if part is None else part
     memory = "state" if name in planned.kept else "arena"
     if channels is None:
         return Span(memory, at + first, at + last)
-    return Span(memory, at + first, at + last, t.shape[-1], channels)
+    return Span(memory, at + first, at + last, pixel or t.shape[-1], channels)
 
 
 def _scratch(planned: Planned, layer: int, begin: int, size: int) -> Iterator[Span]:

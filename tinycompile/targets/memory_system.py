@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
-from tinycompile.lazy import lazy
 from tinycompile.targets.access_time import Cycles
 from tinycompile.targets.memory import Memory
 
@@ -57,7 +57,7 @@ class Costs:
     first: tuple[float, float]
     following: tuple[float, float]
 
-    @lazy
+    @cached_property
     def is_free(self) -> bool:
         """Whether the core never waits."""
         return not (self.first[1] or self.following[1])
@@ -120,7 +120,7 @@ class MemorySystem:
     memories: tuple[Memory, ...]
     caches: tuple[Cache, ...] = ()
 
-    @lazy
+    @cached_property
     def is_free(self) -> bool:
         """Whether the core waits for none of its memories, as far as is known."""
         return all(memory.access is None or memory.access.is_free for memory in self.memories)
@@ -137,7 +137,7 @@ class MemorySystem:
             self._in_front[place] = self._cache(memory, serves)
         return self._in_front[place]
 
-    @lazy
+    @cached_property
     def _in_front(self) -> dict[tuple[int, int, str], Cache | None]:
         """Of `cache`, what is known: prices ask for the same few memories again and again."""
         return {}
@@ -202,7 +202,7 @@ class MemorySystem:
             known = self._known_costs[place] = Costs.of(memory, self.cache(memory, serves), serves)
         return known
 
-    @lazy
+    @cached_property
     def _known_costs(self) -> dict[tuple[str, int, int, str], Costs]:
         return {}
 

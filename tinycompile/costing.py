@@ -6,10 +6,8 @@ estimates from what builds take: functions and those that layers share (`CodeSiz
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -19,6 +17,7 @@ from tinycompile.codegen.names import model_names
 from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
 from tinycompile.errors import QuantizationNeededError, UsageError
 from tinycompile.frontend import is_onnx
+from tinycompile.garbage import collected_rarely
 from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
@@ -255,21 +254,7 @@ def _cost_of_file(source: Path, board: Board, options: Options, *, exact: bool, 
             raise refused from None  # there is nothing in it that int8 is for
 
 
-@contextmanager
-def _garbage_later() -> Generator[None]:
-    """Meanwhile Python doesn't look for objects in circles that nobody needs: with all the kernels that are kept, that
-    would be a quarter of the time.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_garbage_later()
+@collected_rarely()
 def cost_of(
     graph: Graph,
     board: Board,

@@ -65,7 +65,7 @@ class Duration:
         core = f"{range_text(self.core)} {f'cycles{self.whose}' if self.whose else 'core cycles'}{known}"
         if not self.waiting["high"]:
             return f"{core}; no waiting for memories"
-        found = "simulated" if self.simulated else "estimated: `profile` simulates it"
+        found = "simulated" if self.simulated else "estimated" if self.whose else "estimated: `profile` simulates it"
         return f"{core}; {range_text(self.waiting)} cycles of waiting for memories, {found}"
 
 

@@ -383,7 +383,7 @@ def _loaded(sources: Sequence[Path], board: Board, options: Options) -> list[Loa
         graphs.append((source, work_of(graph), done, slides, prunes, folded))
     weights = [max(1, total(work).weight_bytes) for _, work, *_ in graphs]
     if options.widths:
-        check_widths_agree(sources, [done for _, _, done, *_ in graphs])
+        check_widths_agree(sources, [done for _, _, done, *_ in graphs], weights)
     names = model_names(sources, options.width_labels)
     return [
         Loaded(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -143,9 +144,22 @@ def with_widths_of(models: Sequence[str | Path], options: Options) -> tuple[list
     return files, replace(options, labels=options.labels * len(files))
 
 
-def check_widths_agree(sources: Sequence[Path], graphs: Sequence[Graph]) -> None:
-    """Raises UsageError: a narrower network has other inputs or outputs than the widest, or states."""
+def check_widths_agree(sources: Sequence[Path], graphs: Sequence[Graph], weights: Sequence[int]) -> None:
+    """Networks from the widest to the narrowest, with the bytes of their weights as the files have them.
+
+    Raises:
+        UsageError: a narrower network has more weights than a wider one, other inputs or outputs than the widest, or
+            states.
+    """
     widest = graphs[0]
+    for (wide, more), (narrow, fewer) in pairwise(zip(sources, weights, strict=True)):
+        if fewer > more:
+            raise UsageError(
+                f"it has more weights than {wide.name}, which is to be wider",
+                where=str(narrow),
+                why=f"{fewer:,} bytes here, {more:,} there",
+                hint="the model is the widest network, as in `build wide.onnx --width 0.5=half.onnx`",
+            )
     for source, graph in zip(sources, graphs, strict=True):
         if graph.states:
             raise UsageError(

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import tinycompile
 from tests.conftest import DIGITS
 from tinycompile.codegen.names import c_string, comment_text, identifier, layer_comment, model_identifier
+from tinycompile.codegen.parts import NOTES_WIDTH, _filled
 from tinycompile.codegen.reserved import KEYWORDS, are_alike
 
 
@@ -118,3 +119,13 @@ def test_what_is_said_of_a_layer_is_said_in_full(tmp_path: Path) -> None:
     assert max(map(len, said)) > 80
     for line in said:
         assert "..." not in line and all(re.match(r"[a-z_]+: \S", note) for note in line.split("; ")[1:]), line
+
+
+def test_a_note_that_is_longer_than_a_line_is_whole() -> None:
+    note = (
+        "weights: 1,522 of 1,522 bytes are the widest network's, put together in 1,528 bytes of RAM, and "
+        + "more " * 20
+    )
+    lines = _filled(["kernel", "short: one", note.strip(), "short: two"])
+    assert lines[0] == "   kernel; short: one;" and max(map(len, lines)) <= NOTES_WIDTH
+    assert " ".join(each.strip() for each in lines) == f"kernel; short: one; {note.strip()}; short: two"

@@ -204,6 +204,9 @@ def test_what_cannot_be_a_width_is_said(files: list[Path]) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             Options.of(widths={share: files[1]}).check()
+    options = options_of([files[0], *files[:0:-1]])
+    with pytest.raises(UsageError, match=r"more weights than net_\d+.onnx.*\n.* bytes here, .*\n.*widest"):
+        lower([files[0], *files[:0:-1]], options.board(), options)
     result = CliRunner().invoke(main, ["build", str(files[0]), "--width", "0.5"])
     assert "names no file; write 0.5=half.onnx" in result.output
 

@@ -23,6 +23,7 @@ from tinycompile.errors import DoesNotFitError, SamplesError, TinycompileError, 
 from tinycompile.options import Options
 from tinycompile.search import driver, finish
 from tinycompile.search.data import FOLDS, Data
+from tinycompile.search.page import save_page
 from tinycompile.search.pool import Pool
 from tinycompile.search.prices import Limits
 from tinycompile.search.settings import Search
@@ -341,6 +342,23 @@ def test_samples_are_split_by_class_and_in_order(tmp_path: Path) -> None:
     assert Data.read(tmp_path / "d.npz").line().startswith("6 samples of 4 features, 2 classes")
 
 
+def test_the_page_leads_to_the_reports_once_there_are_any(tmp_path: Path) -> None:
+    search = search_in(tmp_path)
+    search.output.mkdir()
+    figures = {"instructions": 2000, "ram_bytes": 300, "flash_bytes": 400}
+    candidates = [Candidate(i, i, {"width": i}, figures, accuracy) for i, accuracy in enumerate((0.5, 0.75))]
+    best: Any = SimpleNamespace(lines=lambda: ["best: width=1"], firmware={1: figures})
+    widths: Any = SimpleNamespace(lines=lambda: ["at several widths"])
+    pages = list[str]()
+    for given in ((None,), (best,), (best, widths)):
+        save_page(search, candidates, *given)
+        pages.append((search.output / "index.html").read_text())
+    assert [page.count("report.html") for page in pages] == [0, 1, 2]
+    assert [page.count("marked *") for page in pages] == [0, 1, 1]
+    assert all('<div class="scroll"><table>' in page and "Large dots" in page for page in pages)
+    assert pages[0].count("75.00 %") == 1 and "50.00 %" not in pages[0]
+
+
 def test_limits_say_what_exceeds_them() -> None:
     limits = Limits(ram=100, instructions=2000)
     assert limits.exceeded_by(100, 10**9, None) == ""
@@ -351,7 +369,12 @@ def test_limits_say_what_exceeds_them() -> None:
     ("arrays", "message"),
     [
         ({"x": np.zeros((3, 2))}, "there is no y"),
-        ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "are no samples with classes"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, r"are no samples with classes\n.*classes are integers; np.unique"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros((3, 4), int)}, r"\n.*two dimensions; y.argmax\(1\)"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros((3, 1), int)}, r"\n.*two dimensions; y\[:, 0\]"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros((), int)}, r"\n.*y has the shape"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros(2, int)}, r"\n.*3 samples and 2 classes"),
+        ({"x": np.zeros(3), "y": np.zeros(3, int)}, r"\n.*x has the shape"),
         ({"x": np.zeros((3, 2)), "y": np.array([-1, 0, 1])}, "classes are 0"),
         ({"x": np.zeros((4, 2)), "y": np.array([0, 1, 1, 3])}, "the classes 0, 1, 3"),
         ({"x": np.zeros((3, 2)), "y": np.zeros(3, int)}, "the classes 0"),
@@ -364,8 +387,8 @@ def test_limits_say_what_exceeds_them() -> None:
             r"of shapes .*\n.*\n.*cut or resize",
         ),
         ({"x": np.full((9, 2), 1e99), "y": np.arange(9) % 2}, "aren't finite"),
-        ({"x": np.zeros((9, 0)), "y": np.arange(9) % 2}, "no samples with classes"),
-        ({"x": np.full((9, 2), "1"), "y": np.arange(9) % 2}, "no samples with classes"),
+        ({"x": np.zeros((9, 0)), "y": np.arange(9) % 2}, r"no samples with classes\n.*no values"),
+        ({"x": np.full((9, 2), "1"), "y": np.arange(9) % 2}, r"no samples with classes\n.*no real numbers"),
         ({"x": np.zeros((9, 2), complex), "y": np.arange(9) % 2}, "no samples with classes"),
         (
             {"x": np.zeros((3, 2)), "y": np.zeros(3, int), "x_test": np.zeros((1, 4)), "y_test": [0]},

@@ -54,7 +54,7 @@ def run(
 ) -> None:
     """Run the firmware of FOLDER in QEMU (a build for the host: here) on every sample."""
     from tinycompile.build import Build
-    from tinycompile.report.summary import prediction_layers
+    from tinycompile.report.summary import on_two_cores, prediction_layers
 
     if output_file is not None and output_file.suffix != ".npz":
         raise UsageError("--output must end in .npz", where=str(output_file))
@@ -94,7 +94,7 @@ def run(
     spread = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     of = "inference" if prediction_layers(result.report) is None else "prediction"
     where = f"{_counted(len(samples[0]))} in QEMU's {result.emulated.name}"
-    together = " of both cores together" if result.report["options"].get("cores", 1) > 1 else ""
+    together = " of both cores together" if on_two_cores(result.report) else ""
     click.echo(f"{where}: {spread} instructions per {of}{together}{bytes_of}")
     if in_steps is not None:
         longest, more = in_steps["longest"] / counts[0], in_steps["instructions"] / counts[0] - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from tinycompile.codegen.arguments import Argument, ConstantName
 from tinycompile.codegen.halves import HalfCall
@@ -15,6 +16,7 @@ from tinycompile.kernels.cover import part_nodes
 from tinycompile.planner.stage import Lines
 
 NOTES_WIDTH = 110  # of a comment's lines
+LONGEST_NOTE = 400
 
 
 @dataclass(frozen=True)
@@ -98,16 +100,20 @@ class Layer:
         lines = [f"{self.index}: {self.node.op.title} {names}"]
         lines += [f"   in   {tensor.describe()}" for tensor in self.inputs]
         lines += [f"   out  {tensor.describe()}" for tensor in self.outputs]
-        notes = [comment_text(f"{key}: {value}") for key, value in self.kernel.notes.items()]  # each whole
+        notes = [comment_text(f"{key}: {value}", LONGEST_NOTE) for key, value in self.kernel.notes.items()]
         return [*lines, *_filled([self.kernel.variant, *notes])]
 
 
 def _filled(notes: Sequence[str]) -> list[str]:
-    """With semicolons between them, several in a line where they fit."""
+    """With semicolons between them, several in a line where they fit, one in several where it is longer than a line."""
     lines = [f"   {notes[0]}"]
     for note in notes[1:]:
         together = f"{lines[-1]}; {note}"
-        lines[-1:] = [together] if len(together) <= NOTES_WIDTH else [f"{lines[-1]};", f"   {note}"]
+        if len(together) <= NOTES_WIDTH:
+            lines[-1] = together
+        else:
+            wrapped = wrap(note, NOTES_WIDTH, initial_indent="   ", subsequent_indent="     ", break_on_hyphens=False)
+            lines[-1:] = [f"{lines[-1]};", *wrapped]
     return lines
 
 

@@ -91,9 +91,9 @@ class Regrouped:
 
     def lines(self, name: str, number: int) -> list[str]:
         """As of `Share`."""
-        shape = f"{{{self.channels}, {self.windows}, {self.depth}, {self.skipped}}}"
+        numbers = [f".{name} = {getattr(self, name)}" for name in ("channels", "windows", "depth", "skipped")]
         return [
-            f"    static const tc_shared_groups_shape groups_{number} = {shape};",
+            f"    static const tc_shared_groups_shape groups_{number} = {{{', '.join(numbers)}}};",
             f"    tc_shared_groups((int8_t *)scratch + {self.place}, {name}, &groups_{number});",
         ]
 

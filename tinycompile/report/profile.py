@@ -76,8 +76,9 @@ def profile_lines(report: dict[str, Any]) -> list[str]:
         clock, error = estimate["clock_hz"] / 1e6, _error(profile, estimate["core"])
         time = duration(report)
         total = f"{estimate['milliseconds']:,.3f} ms" if time is None else time.text()
-        waits = " with waiting" if profile.get("waiting") is not None else ""
-        who = ", if core 0 computed all of it" if profile.get("cores") else ""
+        two = bool(profile.get("cores"))
+        waits = " with waiting" if profile.get("waiting") is not None and not two else ""
+        who = ", both cores together, with waiting by the build's estimate" if two else ""
         lines.append(f"estimate: {total}{waits} on {report['target']} at {clock:g} MHz{who} ({error})")
     if profile["note"]:
         lines.append(f"no estimate of cycles: {profile['note']}")

@@ -10,6 +10,8 @@ from tinycompile.ops._training.losses import BeginBackward
 UNLIMITED_BYTES = 1 << 31
 """A board with so much memory has no limit worth showing: the host."""
 
+SLOWER = " of the core that takes longer"
+
 Report = dict[str, Any]
 
 
@@ -35,6 +37,7 @@ class Duration:
             figures that a build has without a run.
         error_percent: of the model of the core against published figures; None where there are none.
         assumes: what the bounds of the waiting stand for.
+        whose: of two cores, which one's cycles these are.
     """
 
     low: float
@@ -45,24 +48,24 @@ class Duration:
     simulated: bool
     error_percent: float | None
     assumes: tuple[str, ...]
+    whose: str = ""
 
     def text(self) -> str:
         """A time, or the range in which it is."""
-        low, high = _milliseconds(self.low), _milliseconds(self.high)
+        decimals = _decimals(self.low * 1e3)
+        low, high = (f"{seconds * 1e3:,.{decimals}f}" for seconds in (self.low, self.high))
         return f"{low} ms" if low == high else f"{low} to {high} ms"
 
     def how(self) -> str:
         """What it is made of."""
         if not self.modelled:
-            known = "of a core without a model" if self.simulated else "by the usual cycles per instruction"
-            core = f"{range_text(self.core)} core cycles, {known}"
-        elif self.error_percent is None:
-            core = f"{range_text(self.core)} core cycles"
+            known = ", of a core without a model" if self.simulated else ", by the usual cycles per instruction"
         else:
-            core = f"{range_text(self.core)} core cycles, error up to {self.error_percent:.0f} %"
+            known = "" if self.error_percent is None else f", error up to {self.error_percent:.0f} %"
+        core = f"{range_text(self.core)} {f'cycles{self.whose}' if self.whose else 'core cycles'}{known}"
         if not self.waiting["high"]:
             return f"{core}; no waiting for memories"
-        found = "simulated" if self.simulated else "estimated: `profile` simulates it"
+        found = "simulated" if self.simulated else "estimated" if self.whose else "estimated: `profile` simulates it"
         return f"{core}; {range_text(self.waiting)} cycles of waiting for memories, {found}"
 
 
@@ -108,7 +111,17 @@ def work(report: Report) -> Work:
         return Work(report["run"]["instructions"], True)
     if "profile" in report:
         return Work(report["profile"]["instructions"], True)
-    return Work(sum(layer["instructions_estimate"] for layer in report["layers"]), False)
+    return Work(estimated_instructions(report), False)
+
+
+def estimated_instructions(report: Report) -> int:
+    """Of an inference; of two cores, of the one that takes longer in each layer."""
+    return sum(layer["instructions_estimate"] for layer in report["layers"])
+
+
+def on_two_cores(report: Report) -> bool:
+    """Whether a layer may be computed by both; what `run` counts are the instructions of both then."""
+    return report.get("options", {}).get("cores", 1) > 1
 
 
 @dataclass(frozen=True)
@@ -149,13 +162,13 @@ def duration(report: Report) -> Duration | None:
     clock = report.get("board", {}).get("clock_hz")
     if report["target"] == "host" or not clock or not (time or profile.get("estimate")):
         return None
-    cycles = profile.get("cycles", {}).get(report["board"]["core"])
+    two, cycles = on_two_cores(report), _modelled_cycles(report)
     low, high = time["cycles_per_instruction"] if time else (1.0, 1.0)
-    count = work(report).instructions
+    count = estimated_instructions(report) if two else work(report).instructions
     core = (
         {"low": round(count * low), "high": round(count * high)} if cycles is None else {"low": cycles, "high": cycles}
     )
-    simulated = profile.get("waiting") is not None
+    simulated = profile.get("waiting") is not None and not two  # as if one core executed all of it
     waiting = profile["waiting"]["total"] if simulated else _estimated_waiting(report)
     assumes = profile["waiting_assumes"] if simulated else time["assumes"] if time else ()
     return Duration(
@@ -167,7 +180,17 @@ def duration(report: Report) -> Duration | None:
         simulated,
         profile.get("error_percent", {}).get(report["board"]["core"]),
         tuple(assumes),
+        SLOWER if two else "",
     )
+
+
+def _modelled_cycles(report: Report) -> int | None:
+    """By `profile`'s model; of two cores those of the one that takes longer, in cycles of the first."""
+    profile, board = report.get("profile", {}), report["board"]
+    if not on_two_cores(report):
+        return profile.get("cycles", {}).get(board["core"])
+    times = [each["milliseconds"] for each in profile.get("cores", ())]
+    return None if not times or None in times else round(max(times) * board["clock_hz"] / 1e3)
 
 
 def _estimated_waiting(report: Report) -> dict[str, int]:
@@ -189,10 +212,6 @@ def range_text(bounds: dict[str, int]) -> str:
     """Cycles between two bounds, or their number."""
     low, high = bounds["low"], bounds["high"]
     return f"{high:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:,.{_decimals(seconds * 1e3)}f}"
 
 
 def layer_counts(report: Report) -> tuple[list[int], str]:

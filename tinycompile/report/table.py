@@ -13,6 +13,7 @@ from rich.table import Table
 from tinycompile.pruning import Loss
 from tinycompile.report.layer_labels import layer_labels
 from tinycompile.report.summary import (
+    SLOWER,
     Row,
     counted_as,
     duration,
@@ -20,6 +21,7 @@ from tinycompile.report.summary import (
     executed_macs,
     heaviest,
     memory_share,
+    on_two_cores,
     prediction_layers,
     rows,
     work,
@@ -94,10 +96,12 @@ def _work(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
     ahead = prediction_layers(report)
     rate = f", {done.instructions / macs:.2f} per MAC" if macs else ""
     if done.measured:
-        yield "instructions", f"{done.instructions:,} per {of}, counted in QEMU{rate}"
+        whose = " of both cores together" if on_two_cores(report) else ""
+        yield "instructions", f"{done.instructions:,} per {of}{whose}, counted in QEMU{rate}"
     else:
         counted = "" if report["target"] == "host" else f"; `run` counts {'those of predictions' if ahead else 'them'}"
-        yield "instructions", f"about {done.instructions:,} per {of}{rate} (estimate{counted})"
+        whose = SLOWER if on_two_cores(report) else ""
+        yield "instructions", f"about {done.instructions:,} per {of}{whose}{rate} (estimate{counted})"
     if ahead is not None:
         own = [each for each in report["layers"][:ahead] if each["traced"]]
         alone = f"{sum(each['macs'] for each in own):,} MACs"

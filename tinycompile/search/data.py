@@ -64,9 +64,10 @@ class Data:
     def line(self) -> str:
         """For people: how the file was understood."""
         channels, *sizes = self.shape
-        kind = f"{channels} channels of {'x'.join(map(str, sizes))}" if sizes else f"{channels} features"
+        each = f"{channels} channel{'' if channels == 1 else 's'}"
+        kind = f"{each} of {'x'.join(map(str, sizes))}" if sizes else f"{channels} features"
         if len(sizes) == 2 and sizes[0] == 1:
-            kind = f"{channels} channels, {sizes[1]} steps"
+            kind = f"{each}, {sizes[1]} steps"
         trained, judged = (len(part) for part in self.folds[0])
         test = "no x_test" if self.test is None else f"{len(self.test):,} to test with"
         often = "once" if len(self.folds) == 1 else f"{len(self.folds)} times"
@@ -138,11 +139,11 @@ def _part(arrays: dict[str, Array], suffix: str, path: Path) -> Part | None:
         return None
     if x is None or y is None:
         raise SamplesError(f"there is no {'x' if x is None else 'y'}{suffix}", where=str(path), hint=_HINT)
-    numbers = x.dtype.kind in "fiub" and y.dtype.kind in "iu"
-    if not numbers or y.ndim != 1 or x.ndim not in (2, 3, 4) or not x.size or len(x) != len(y):
+    if why := _why_none(x, y, suffix):
         raise SamplesError(
             f"x{suffix} {x.shape} {x.dtype} and y{suffix} {y.shape} {y.dtype} are no samples with classes",
             where=str(path),
+            why=why,
             hint=_HINT,
         )
     with np.errstate(over="ignore"):
@@ -157,6 +158,22 @@ def _part(arrays: dict[str, Array], suffix: str, path: Path) -> Part | None:
     if x.ndim == 3:
         x = x[:, :, None, :]
     return Part(np.ascontiguousarray(x, np.float32), y.astype(np.int64))
+
+
+def _why_none(x: Array, y: Array, suffix: str) -> str:
+    """Why these are no samples with classes; nothing where they are."""
+    if x.dtype.kind not in "fiub":
+        return f"x{suffix} has no real numbers"
+    if x.ndim not in (2, 3, 4) or not x.size:
+        return f"x{suffix} has {f'the shape {x.shape}' if x.size else 'no values'}"
+    if y.ndim == 2 and len(x) == len(y):
+        one = "y[:, 0]" if y.shape[1] == 1 else "y.argmax(1), if a column is for each class,"
+        return f"y{suffix} has two dimensions; {one} has one"
+    if y.ndim != 1:
+        return f"y{suffix} has the shape {y.shape}"
+    if y.dtype.kind not in "iu":
+        return f"classes are integers; np.unique(y{suffix}, return_inverse=True)[1] numbers whatever y has"
+    return "" if len(x) == len(y) else f"{len(x):,} samples and {len(y):,} classes"
 
 
 def _joined(first: Part, second: Part) -> Part:

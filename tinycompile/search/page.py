@@ -50,12 +50,21 @@ def save_page(
             best=[*(best.lines() if best else []), *(widths.lines() if widths else [])],
             epochs=search.recipe.epochs,
             limits=_limits(search),
+            links=_links(best, widths),
             picture=picture([line], marks, "instructions of an inference", "accuracy in %"),
             front=front,
             firmware=best.firmware if best else {},
         )
     )
     replace_file(search.output / PAGE, page)
+
+
+def _links(best: Finished | None, widths: Slimmed | None) -> dict[str, str]:
+    """What there is to read of the best one, beside the page."""
+    found = {} if best is None else {"report of its firmware": "firmware/report.html"}
+    return (
+        found if widths is None else {**found, "report of the firmware with all widths": "widths/firmware/report.html"}
+    )
 
 
 def _limits(search: Search) -> str:

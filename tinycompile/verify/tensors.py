@@ -126,8 +126,10 @@ def _reference(build: Build) -> Reference:
 
 
 def skipped(build: Build, reference: Reference) -> list[str]:
-    """Tensors that the source model doesn't have."""
-    return reference.skipped([entry for layer in build.report["layers"] for entry in layer["outputs"]])
+    """Tensors that the source model doesn't have; outputs are compared in any case."""
+    outputs = {entry["name"] for entry in build.report["outputs"]}
+    entries = [entry for layer in build.report["layers"] for entry in layer["outputs"]]
+    return [name for name in reference.skipped(entries) if name not in outputs]
 
 
 def compared(

@@ -28,7 +28,7 @@ from tinycompile.search.pool import Pool
 from tinycompile.search.prices import Limits
 from tinycompile.search.settings import Search
 from tinycompile.search.space import Config, Space
-from tinycompile.search.study import ROUND, Candidate, Priced, Study, front_of
+from tinycompile.search.study import EXHAUSTED, ROUND, Candidate, Priced, Study, front_of
 from tinycompile.search.tasks import AnyTask, Bench, Done, Final, Result, Setup, Task
 from tinycompile.search.trainer import Recipe
 
@@ -289,15 +289,19 @@ def test_what_is_far_behind_something_no_slower_is_given_up(search: Search) -> N
     assert Result.read(search.output, 1) == behind
 
 
-def test_choices_that_do_not_fit_and_twins_train_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 6 values 2 are too large, and 2 mean the same network: 3 are trained, and then there are no more."""
+def test_choices_that_do_not_fit_and_twins_train_nobody() -> None:
+    """Of 6 values 2 are too large, and 2 mean the same network: 3 are trained, and then there are no more.
+
+    Nobody goes on asking once all were priced.
+    """
+    asked = list[int]()
 
     def price(config: Config) -> Priced:
         value = int(config["a"])
+        asked.append(value)
         figures = {"instructions": 10 * value, "ram_bytes": value, "flash_bytes": 1, "macs": 1, "weights_bytes": 1}
         return Priced(figures, (value / 4 - 1, 0.0, 0.0), str(max(2, value)))
 
-    monkeypatch.setattr("tinycompile.search.study.EXHAUSTED", 12)
     space = Space("s", {"a": (1, 2, 3, 4, 5, 6)}, lambda *_: None, "s")
     for sampler in ("tpe", "random"):
         study = Study("sqlite:///:memory:", space, sampler, 1, price)
@@ -307,6 +311,9 @@ def test_choices_that_do_not_fit_and_twins_train_nobody(monkeypatch: pytest.Monk
         for each in found:
             study.tell(each, 0.5 + each.figures["instructions"] / 100)
         assert not study.round(10)
+        assert {*asked} == {*range(1, 7)}
+        assert len(asked) < EXHAUSTED
+        asked.clear()
     with pytest.raises(UsageError, match="--sampler 'grid' is unknown"):
         Study("sqlite:///:memory:", space, "grid", 1, price)
 

@@ -26,6 +26,7 @@ from tinycompile.quantize import quantize
 from tinycompile.search import Network, NoNetwork, Space, load_space
 from tinycompile.search.prices import Limits, Prices
 from tinycompile.search.pricing import price
+from tinycompile.search.resolution import sample_shape
 from tinycompile.search.space import READY
 from tinycompile.toolchain import RegionOverflowError
 
@@ -136,6 +137,25 @@ def test_what_is_no_space_says_so(content: str, message: str, tmp_path: Path) ->
         load_space("nothing")
 
 
+def open_sizes(config: Any, shape: tuple[int, ...], classes: int) -> Any:
+    """A network whose file says no rows and columns, as exporters write them."""
+    proto = Network(shape).conv(2, 3).global_average().dense(classes).model()
+    for size in proto.graph.input[0].type.tensor_type.shape.dim[2:]:
+        size.dim_param = "size"
+    return proto
+
+
+@pytest.mark.parametrize(("resolutions", "seen"), [((), (1, 6, 4)), ((0.5,), (1, 3, 2))])
+def test_sizes_that_a_model_leaves_open_are_the_samples(resolutions: tuple[float, ...], seen: tuple[int, ...]) -> None:
+    space = Space("s", {"a": (1,)}, open_sizes, "mine.py")
+    space = space.at_resolutions(resolutions) if resolutions else space
+    config = {name: values[0] for name, values in space.parameters.items()}
+    proto = space.network(config, (1, 6, 4), 3)
+    assert sample_shape(proto) == seen
+    assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert Prices(space, (1, 6, 4), 3, "stm32f103", Limits())(config)
+
+
 def choice(build: Any) -> Prices:
     return Prices(Space("s", {"a": (1,)}, build, "mine.py"), (1, 4, 4), 3, "stm32f103", Limits())
 
@@ -147,6 +167,7 @@ def choice(build: Any) -> Prices:
         (lambda *_: sys.exit(3), "build fails: SystemExit"),
         (lambda: None, "build fails: TypeError"),
         (lambda *_: print, "build returns builtin_function_or_method"),
+        (lambda config, shape, classes: Network(shape).max_pool((2, 5)), "windows of 2x5 in an image of 4x4"),
         (lambda config, shape, classes: Network(shape).conv(2), r"from \(1, 1, 4, 4\) to \(1, 2, 4, 4\)"),
         (lambda config, shape, classes: Network(shape).flatten().dense(classes - 1), r"to \(1, 2\)"),
         (lambda config, shape, classes: Network((1, 9, 9)).flatten().dense(classes), r"from \(1, 1, 9, 9\)"),

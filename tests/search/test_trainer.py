@@ -9,6 +9,7 @@ import onnx
 import pytest
 
 from tests.support.labelled import samples
+from tests.support.onnx_builder import OnnxBuilder
 from tinycompile.errors import UnsupportedError, UsageError
 from tinycompile.search import Network, load_space
 from tinycompile.search.space import READY
@@ -110,6 +111,31 @@ def test_dilations_are_trained() -> None:
     with torch.no_grad():
         ours = net(torch.tensor(x)).numpy()
     np.testing.assert_allclose(ours, ran(proto, x), rtol=1e-3, atol=1e-4)
+
+
+def test_products_and_defaults_are_what_onnx_says() -> None:
+    b = OnnxBuilder()
+    x = b.node("Mul", b.constant(0.5, np.float32), b.input(("n", 2, 6, 7)))
+    by_channel = b.node("Mul", x, b.constant(np.array([[[2.0]], [[3.0]]]), np.float32))
+    squared = b.node("Mul", by_channel, x)
+    b.output(b.node("Softmax", b.node("Flatten", b.node("MaxPool", squared, kernel_shape=[2, 2]))))
+    proto, x = b.model(), samples((2, 6, 7)).x
+    net = Trainable(proto)
+    assert [tuple(each.shape) for each in net.parameters()] == [(2, 1, 1)]
+    with torch.no_grad():
+        np.testing.assert_allclose(net(torch.tensor(x)).numpy(), ran(proto, x), rtol=1e-3, atol=1e-4)
+    proto.opset_import[0].version = 12
+    with pytest.raises(UnsupportedError, match="Softmax of opset 12"):
+        Trainable(proto)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_constants_of_other_floats_are_named(dtype: Any) -> None:
+    proto = networks()[0][1]
+    first = proto.graph.initializer[0]
+    first.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(first).astype(dtype), first.name))
+    with pytest.raises(UnsupportedError, match=f"constant '{first.name}'"):
+        Trainable(proto)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,13 @@ _SUFFIX = {INT8: "s8", INT16: "s16", UINT8: "u8"}
 """The end of a function's name."""
 
 
+def _quotient_instructions(core: Core) -> int:
+    """Of an element, as counted; without an FPU by the C library's division."""
+    if core.has("fpu"):
+        return 8 if core.has("dsp") else 20
+    return 180 if core.has("long_multiply") else 430
+
+
 @kernel_for(Quantize, dtype=FLOAT32)
 def quantize(site: Site, core: Core) -> Kernel | None:
     """`tc_quantize_s8` or `_u8`, of a float input."""
@@ -35,9 +42,13 @@ def quantize(site: Site, core: Core) -> Kernel | None:
         (Struct("tc_quantize_shape", fields),),
         "float32 to 8 bits.",
     )
-    per_element = (8 if core.has("dsp") else 20) if core.has("fpu") else 600
     return Kernel(
-        "quantize", function, instructions=20 + per_element * count, code_bytes=120, overlap={0: 0}, notes=_NOTES
+        "quantize",
+        function,
+        instructions=20 + _quotient_instructions(core) * count,
+        code_bytes=600 if core.has("fpu") and core.has("dsp") else 200,  # eight at a time
+        overlap={0: 0},
+        notes=_NOTES,
     )
 
 
@@ -92,7 +103,7 @@ def dequantize(site: Site, core: Core) -> Kernel | None:
     )
     # Element i, 4 bytes, is written when i + 1 is the next input element to read.
     distance = max(0, (4 - dtype.item_bytes) * (count - 1))
-    per_element = 7 if core.has("fpu") else 200
+    per_element = 7 if core.has("fpu") else 80 if core.has("long_multiply") else 140
     return Kernel(
         "dequantize",
         function,

@@ -129,9 +129,11 @@ class Network:
         return self
 
     def max_pool(self, kernel: int | tuple[int, int] = 2) -> Network:
-        """The largest of each window; windows don't overlap."""
-        channels, height, width = self.shape
+        """The largest of each window; windows don't overlap. Raises ValueError: the image is smaller than a window."""
+        channels, height, width = self.image()
         rows, columns = _pair(kernel)
+        if rows > height or columns > width:
+            raise ValueError(f"max_pool: windows of {rows}x{columns} in an image of {height}x{width}")
         shape = (channels, height // rows, width // columns)
         self._apply("MaxPool", shape, kernel_shape=[rows, columns], strides=[rows, columns])
         return self

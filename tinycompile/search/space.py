@@ -83,7 +83,7 @@ class Space:
                 hint="raise NoNetwork where values don't go together",
             ) from error
         if hasattr(found, "SerializeToString") or (callable(found) and hasattr(found, "state_dict")):
-            return found
+            return _for_samples(found, shape)
         raise UsageError(
             f"build returns {type(found).__name__}",
             where=self.place(config),
@@ -119,7 +119,8 @@ class Space:
             own = {name: value for name, value in config.items() if name != RESOLUTION}
             if len(shape) != 3:
                 raise ValueError(f"samples of shape {shape} are no images (channels, height, width)")
-            return self.build(own, smaller(shape, float(config[RESOLUTION])), classes)
+            seen = smaller(shape, float(config[RESOLUTION]))
+            return _for_samples(self.build(own, seen, classes), seen)
 
         parameters = {RESOLUTION: tuple(parts), **self.parameters}
         return replace(self, parameters=parameters, build=build, elastic=(RESOLUTION, *self.elastic))
@@ -136,6 +137,21 @@ class Space:
                 )
         found = {name: tuple(values.get(name, known)) for name, known in self.parameters.items()}
         return Space(self.name, found, self.build, self.where, self.elastic, self.widths)
+
+
+def _for_samples(network: Any, shape: Sequence[int]) -> Any:
+    """A ModelProto whose only input has samples' sizes where it leaves them open; others as they are."""
+    if not hasattr(network, "graph"):
+        return network
+    found = type(network)()
+    found.CopyFrom(network)
+    known = {each.name for each in found.graph.initializer}
+    inputs = [value for value in found.graph.input if value.name not in known]
+    sizes: Sequence[Any] = inputs[0].type.tensor_type.shape.dim[1:] if len(inputs) == 1 else ()
+    if len(sizes) == len(shape):
+        for size, own in zip(sizes, shape, strict=True):
+            size.dim_value = size.dim_value if size.dim_value > 0 else own
+    return found
 
 
 def load_space(given: str, resolutions: Sequence[float] = ()) -> Space:

@@ -172,11 +172,16 @@ class Study:
             return open_ones  # of a round that is being trained
         known = {trial.user_attrs[ASKED]["key"]: trial.number for trial in reversed(self._asked())}
         size, fruitless = min(ROUND - done % ROUND, most - done), 0
-        while len(open_ones) < size and fruitless < EXHAUSTED:
+        while len(open_ones) < size and fruitless < EXHAUSTED and not (fruitless and self._all_asked()):
             found = self._ask(known, done + len(open_ones))
             fruitless = 0 if found else fruitless + 1
             open_ones += [] if found is None else [found]
         return open_ones
+
+    def _all_asked(self) -> bool:
+        """Whether every choice of the space was asked for."""
+        asked = self._asked()
+        return len(asked) >= self._space.size == len({tuple(sorted(trial.params.items())) for trial in asked})
 
     def _forget_half_asked(self) -> None:
         """Trials that a killed driver asked for without pricing them."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from itertools import chain
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -21,6 +22,8 @@ from tinycompile.search.resolution import matrices, sample_shape
 
 MOMENTUM = 0.1
 """Of a batch normalisation's running statistics, PyTorch's default."""
+_LEAST_OPSET = 13
+"""From which on a Softmax is along one axis."""
 _STATISTICS = (3, 4)
 """Operands of BatchNormalization that aren't trained by gradients."""
 
@@ -58,7 +61,10 @@ class Trainable:
                 [(kind, "the trainer knows no such operator") for kind in unknown],
                 hint="build the space with `Network`, return a torch module, or use --trainer",
             )
-        other = sorted({f"{node.op_type} with {what}" for node, given in self._nodes for what in _others(node, given)})
+        other = sorted(
+            {f"{node.op_type} with {what}" for node, given in self._nodes for what in _others(node, given)}
+            | set(_other_numbers(proto))
+        )
         if other:
             raise UnsupportedError(
                 [(each, "the trainer would compute something else") for each in other],
@@ -67,8 +73,12 @@ class Trainable:
         self._constants = dict[str, Array]()
         self.weights, self.statistics = dict[str, Any](), dict[str, Any]()
         fixed = {node.input[i] for node, _ in self._nodes if node.op_type == "BatchNormalization" for i in _STATISTICS}
+        numbers = {each.name for each in proto.graph.initializer if prod(each.dims) == 1}
         used_as_numbers = {
-            name for node, _ in self._nodes if node.op_type in ("Clip", "Mul", "Reshape") for name in node.input[1:]
+            name
+            for node, _ in self._nodes
+            for place, name in enumerate(node.input)
+            if (node.op_type in ("Clip", "Reshape") and place) or (node.op_type == "Mul" and name in numbers)
         }
         for each in proto.graph.initializer:
             value = onnx.numpy_helper.to_array(each)
@@ -219,6 +229,17 @@ def _others(node: Any, given: Mapping[str, Any]) -> Iterator[str]:
         yield f"{sum(map(bool, node.input))} operands"
 
 
+def _other_numbers(proto: Any) -> Iterator[str]:
+    """What a model computes with numbers, or by rules of an opset, that aren't those here."""
+    kinds = onnx_module().TensorProto
+    for each in proto.graph.initializer:
+        if each.data_type in (kinds.DOUBLE, kinds.FLOAT16, kinds.BFLOAT16):
+            yield f"{kinds.DataType.Name(each.data_type).lower()} constant {each.name!r}"
+    opset = min((each.version for each in proto.opset_import if each.domain in ("", "ai.onnx")), default=_LEAST_OPSET)
+    if opset < _LEAST_OPSET and any(node.op_type == "Softmax" for node in proto.graph.node):
+        yield f"Softmax of opset {opset}"
+
+
 def _conv(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _momentum: float | None) -> Any:
     x, weights = operands[:2]
     top, left, bottom, right = attributes.get("pads", (0, 0, 0, 0))
@@ -249,7 +270,13 @@ def _gemm(_torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _
 
 
 def _pooled(torch: Any, operands: Sequence[Any], attributes: Mapping[str, Any], _momentum: float | None) -> Any:
-    return torch.nn.functional.max_pool2d(operands[0], tuple(attributes["kernel_shape"]), tuple(attributes["strides"]))
+    strides = tuple(attributes.get("strides", (1, 1)))
+    return torch.nn.functional.max_pool2d(operands[0], tuple(attributes["kernel_shape"]), strides)
+
+
+def _number(operand: Any) -> Any:
+    """Of a constant with one element; values as they are."""
+    return cast(Array, operand).item() if isinstance(operand, np.ndarray) else operand
 
 
 def _reshaped(_torch: Any, operands: Sequence[Any], _attributes: Mapping[str, Any], _momentum: float | None) -> Any:
@@ -267,7 +294,7 @@ _OPERATORS: dict[str, Callable[[Any, Sequence[Any], Mapping[str, Any], float | N
     "Relu": lambda torch, operands, _a, _t: torch.relu(operands[0]),
     "Clip": lambda torch, operands, _a, _t: torch.clamp(operands[0], float(operands[1]), float(operands[2])),
     "Add": lambda _torch, operands, _a, _t: operands[0] + operands[1],
-    "Mul": lambda _torch, operands, _a, _t: operands[0] * float(operands[1]),
+    "Mul": lambda _torch, operands, _a, _t: _number(operands[0]) * _number(operands[1]),
     "MatMul": lambda _torch, operands, _a, _t: operands[0] @ operands[1],
     "Softmax": lambda torch, operands, a, _t: torch.softmax(operands[0], a.get("axis", -1)),
     "GlobalAveragePool": lambda _torch, operands, _a, _t: operands[0].mean((2, 3), keepdim=True),

@@ -37,8 +37,7 @@ def pairs_of_tile(channels: int, pair_bytes: int, room: int, together: int = 1) 
         return None
     tiles = -(-total // most)
     pairs = -(-total // (tiles * together)) * together
-    alone = channels % 2 and total % pairs == 1  # nothing but the pair that repeats a channel
-    return pairs + 1 if alone and pairs < most else None if alone else pairs
+    return None if channels % 2 and (total - 1) % pairs == 0 else pairs  # nothing but the pair that repeats a channel
 
 
 def bytes_of_tiles(count: int, together: int, each: int) -> list[int]:

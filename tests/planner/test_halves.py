@@ -125,12 +125,17 @@ def test_in_place_by_channels_and_behind_a_convolution() -> None:
 
 
 def test_rows_of_matrices_and_matrices_that_begin_anywhere() -> None:
-    """A dense layer's rows, which are pixels of an image to its kernels; matrices of 25 bytes, to kernels of bytes."""
-    sites = dense(12, 6, 7, (-128, 127), 0), product(((1, 4), (1, 4)), (5, 6, 5), (False, True), (3, -7, 5))
+    """A dense layer's rows, which are pixels of an image to its kernels; rows and matrices of odd sizes, to kernels of
+    bytes.
+    """
+    matrices = product(((1, 4), (1, 4)), (5, 6, 5), (False, True), (3, -7, 5))
+    sites = dense(12, 6, 7, (-128, 127), 0), matrices, dense(7, 5, 9, (-128, 127), 0)
     graph = side_by_side(sites)
     planned = planned_for(load_board("mps2-an521").core, graph)
-    assert [kernel.notes["cores"] for kernel in planned.kernels] == ["rows 4 and 3", "rows 2 and 2"]
-    assert planned.kernels[1].halves[1].writes == (50, 100)
+    kernels = {node.name: k for node, k in zip(planned.graph.nodes, planned.kernels, strict=True)}
+    divided = [kernels[f"y_{i}"].notes["cores"] for i in range(3)]
+    assert divided == ["rows 3 and 4", "rows 2 and 2", "rows 4 and 5"]
+    assert [kernels[name].halves[1].writes for name in ("y_1", "y_2")] == [(50, 100), (20, 45)]
     run_planned(planned, random_inputs(graph, 3), cores=2)
 
 

@@ -198,6 +198,7 @@ def _kernel(
         overlap={0: distance},
         notes={"requantisation": requant.plan.form} | ({} if bits == BYTE else {"weights": f"{bits} bits each"}),
         requant=requant.plan.shape_in_code,
+        bytewise=True,
     )
     if after is None:
         return kernel

@@ -83,7 +83,7 @@ def supervise(seed: int, first: int, files: int, output: Path) -> Counter[str]:
         command = [sys.executable, "-m", "tests.fuzz.run", "--worker", "--seed", str(seed), "--first", str(first)]
         with (output / "stderr.txt").open("w") as log:
             done = subprocess.run([*command, "--files", str(chunk - first), "--output", output], stderr=log)
-        reached, counts = first, {}
+        reached, counts = first, dict[str, int]()
         if (output / "state.json").exists():
             reached, counts, seconds, memory = json.loads((output / "state.json").read_text())
             slowest, peak = max(slowest, seconds), max(peak, memory)

@@ -11,6 +11,7 @@ import faulthandler
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,9 +21,22 @@ from collections import Counter
 from pathlib import Path
 
 SECONDS = 10
-"""Of the processor for one file; the clock, which other programs slow down, may show so many times that:"""
-BUSY = 6
+"""Of the processor for one file: more is slow."""
+WITHOUT_END = 6 * SECONDS
+"""Of the processor: the process is ended, with a traceback."""
+WAITING = 100 * SECONDS
+"""By the clock, which other programs slow down: what doesn't compute, but waits for ever, is ended, too."""
 MEMORY_BYTES = 2 << 30
+
+
+def watch(computing: float, waiting: float) -> None:
+    """End this process with a traceback after so many seconds of the processor, or of the clock; 0 and 0: no longer."""
+    faulthandler.register(signal.SIGPROF, chain=True)
+    signal.setitimer(signal.ITIMER_PROF, computing)
+    if waiting:
+        faulthandler.dump_traceback_later(waiting, exit=True)
+    else:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def worker(seed: int, first: int, last: int, output: Path) -> None:
@@ -39,14 +53,14 @@ def worker(seed: int, first: int, last: int, output: Path) -> None:
         for index in range(first, last):
             os.pwrite(marker, b"%-20d" % index, 0)
             path = make_file(seed, index, folder)
-            faulthandler.dump_traceback_later(SECONDS * BUSY, exit=True)
+            watch(WITHOUT_END, WAITING)
             start = time.process_time()
             try:
                 counts[f"{path.suffix} {attempt(path, seed, index, folder / 'c')}"] += 1
             except Exception:
                 counts["crash"] += 1
                 (output / f"crash_{index}.txt").write_text(traceback.format_exc()[-20_000:])
-            faulthandler.cancel_dump_traceback_later()
+            watch(0, 0)
             slowest = max(slowest, seconds := time.process_time() - start)
             if seconds > SECONDS:
                 counts["slow"] += 1
@@ -69,7 +83,7 @@ def supervise(seed: int, first: int, files: int, output: Path) -> Counter[str]:
         command = [sys.executable, "-m", "tests.fuzz.run", "--worker", "--seed", str(seed), "--first", str(first)]
         with (output / "stderr.txt").open("w") as log:
             done = subprocess.run([*command, "--files", str(chunk - first), "--output", output], stderr=log)
-        reached, counts = first, {}
+        reached, counts = first, dict[str, int]()
         if (output / "state.json").exists():
             reached, counts, seconds, memory = json.loads((output / "state.json").read_text())
             slowest, peak = max(slowest, seconds), max(peak, memory)

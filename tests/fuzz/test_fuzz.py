@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import tflite
 
 from tests.frontend.typed_models import NAMES
@@ -24,6 +28,23 @@ def test_files_end_in_success_or_in_our_errors(tmp_path: Path) -> None:
     assert counts[".tflite compiled"] > 30 and counts[".onnx compiled"] > 8  # mutations aren't only rubbish
     assert counts[".tflite UnsupportedError"] > 30 and counts[".onnx ModelFileError"] > 30
     assert json.loads((tmp_path / "summary.json").read_text())["slowest_seconds"] < 10
+
+
+@pytest.mark.parametrize(
+    ("limits", "then", "ends"),
+    [
+        ((0.05, 60), "while True: pass", -signal.SIGPROF),
+        ((0.05, 60), "time.sleep(0.3)", 0),  # others have the processor
+        ((60, 0.05), "time.sleep(60)", 1),
+    ],
+)
+def test_a_file_has_so_much_of_the_processor_and_not_of_the_clock(
+    limits: tuple[float, float], then: str, ends: int
+) -> None:
+    code = f"import time; from tests.fuzz.run import watch; watch{limits}\n{then}\nwatch(0, 0)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == ends, done.stderr
+    assert ('File "<string>", line 2 in <module>' in done.stderr) == (ends != 0)
 
 
 def test_every_operator_and_type_is_mutated() -> None:

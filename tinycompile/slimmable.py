@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinycompile.codegen.linker import region_name
+from tinycompile.costs import WidthCost
 from tinycompile.errors import TinycompileWarning, UsageError
 from tinycompile.ir import Array, Graph
 from tinycompile.kernels.array_pieces import Lender
@@ -18,6 +20,8 @@ from tinycompile.layout import Layout
 from tinycompile.options import Options
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
+from tinycompile.targets import Board
+from tinycompile.toolchain import RegionOverflowError
 
 ROUNDS = 6
 """How often the networks are planned: again where flash runs short, or where the widest one's plan has changed."""
@@ -124,11 +128,50 @@ def flash_bytes(planned: Sequence[Planned]) -> int:
     return constants + sum(each.own for each in sizes) + sum(blocks.values())
 
 
+def width_costs(planned: Sequence[Planned], options: Options, counted: Sequence[int] = ()) -> tuple[WidthCost, ...]:
+    """Of each width, the widest first.
+
+    Args:
+        counted: instructions of each; none where these are estimates.
+    """
+    executed = counted or [each.instructions for each in planned]
+    return tuple(
+        WidthCost(
+            float(label.replace("_", ".")),
+            each.arena_bytes,
+            each.scratch_bytes,
+            each.constant_bytes,
+            shared_bytes(each.kernels),
+            instructions,
+            each.macs,
+        )
+        for label, each, instructions in zip(options.width_labels, planned, executed, strict=True)
+    )
+
+
+def shared_bytes(kernels: Sequence[Kernel]) -> int:
+    """Of a width's constants that are the widest one's, without what is put between their pieces."""
+    found = 0
+    for constants in (kernel.constants for kernel in kernels):
+        lent = {constant.suffix for constant in constants if constant.lent}
+        own = (c.bytes for c in constants if not c.lent and c.suffix.removesuffix("_own") in lent)
+        found += sum(c.bytes for c in constants if c.lent) - sum(own)
+    return found
+
+
 def _same(some: Sequence[Constant], others: Sequence[Constant]) -> bool:
     return len(some) == len(others) and all(
         a is b or (a.layout == b.layout and np.array_equal(a.values, b.values))
         for a, b in zip(some, others, strict=True)
     )
+
+
+def overflow(error: RegionOverflowError, board: Board, options: Options) -> int:
+    """By how many bytes less flash another plan has to do with, where the linker had no room; 0 where there is none:
+    without `--flash`, models alone keep enough free for all that estimates miss, which several widths of one are too
+    close together for.
+    """
+    return error.excess.get(region_name(board.flash), 0) if options.widths else 0
 
 
 def with_widths_of(models: Sequence[str | Path], options: Options) -> tuple[list[str | Path], Options]:

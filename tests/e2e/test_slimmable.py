@@ -213,6 +213,21 @@ def test_the_plan_of_several_widths_is_printed(files: list[Path]) -> None:
     models = json.loads(result.output)["models"]
     assert [model["model"] for model in models] == ["net_100_w100", "net_100_w50"]
     assert models[1]["instructions_estimate"] < models[0]["instructions_estimate"]
+    lines = CliRunner().invoke(main, ["cost", str(files[0]), "--width", f"0.5={files[1]}"]).output.splitlines()
+    (first,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["width", "arena"])
+    assert [line.split()[:3] for line in lines[first + 1 : first + 3]] == [
+        [percent, "%", f"{model['arena_bytes']:,}"] for percent, model in zip(("100", "50"), models, strict=True)
+    ]
+    for others, message in (
+        (["--measure", "all"], "--width doesn't go with --measure all"),
+        ([str(files[2])], "--width is for a single model"),
+    ):
+        result = CliRunner().invoke(main, ["cost", str(files[0]), "--width", f"0.5={files[1]}", *others])
+        assert message in result.output and result.exit_code
+    with pytest.raises(UsageError, match="a graph has no widths"):
+        tinycompile.cost(imported(files[0], Options()), widths={0.5: files[1]})
+    with pytest.raises(UsageError, match="--width doesn't go with exact=False"):
+        tinycompile.cost(files[0], widths={0.5: files[1]}, exact=False)
 
 
 def test_one_layer_in_common_is_enough_to_be_a_width(files: list[Path], tmp_path: Path) -> None:
@@ -245,12 +260,12 @@ def test_the_firmware_is_bit_exact_at_every_width(target: str, files: list[Path]
     build = tinycompile.compile(files[0], target, output=tmp_path / "out", widths={0.5: half, 0.25: files[2]})
     alone = tinycompile.compile(files[0], target, output=tmp_path / "alone")
     x = np.random.default_rng(1).normal(0, 2, (2, 1, 1, 6, 6)).astype(np.float32)
-    reports = list[dict]()
+    reports, counts = list[dict](), list[int]()
     for label in ("100", "50", "25"):
         width = Build(build.folder, model=f"net_100_w{label}")
         assert verify_build(width, [x]).difference is None
         executed = width.execute([x])
-        assert executed.instructions[0] > 0
+        counts.append(executed.instructions[0])
         np.testing.assert_array_equal(width.run(x), executed.outputs[0].reshape(2, -1))
         reports.append(Build(build.folder, model=width.model).report)
     assert [report["width"]["percent"] for report in reports] == [100, 50, 25]
@@ -260,4 +275,16 @@ def test_the_firmware_is_bit_exact_at_every_width(target: str, files: list[Path]
     assert shared > (constants if target == "stm32f746" else 0)
     assert reports[0]["flash"]["weights_bytes"] == alone.report["flash"]["weights_bytes"] + constants
     assert len(list(width_lines(reports))) == 4
+    estimate, whole = (
+        tinycompile.cost(files[0], target, widths={0.5: half, 0.25: files[2]}, measure=measure)
+        for measure in ("none", "whole")
+    )
+    ram, flash, widths = reports[0]["ram"], reports[0]["flash"], [report["width"] for report in reports]
+    assert (whole.ram_bytes, whole.flash_bytes) == (ram["total_bytes"], flash["total_bytes"])
+    assert [each.instructions for each in whole.widths] == pytest.approx(counts, rel=0.01)  # of other samples
+    assert [(each.percent, each.weights_bytes, each.shared_bytes, each.instructions) for each in estimate.widths] == [
+        (w["percent"], w["constant_bytes"], w["shared_bytes"], w["instructions_estimate"]) for w in widths
+    ]
+    assert [each.arena_bytes for each in estimate.widths] == [report["ram"]["arena_bytes"] for report in reports]
+    assert estimate.arena_bytes == max(each.arena_bytes for each in estimate.widths) == whole.arena_bytes
     assert 'aria-label="widths"' in (build.folder / "report.html").read_text()

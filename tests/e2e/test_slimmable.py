@@ -287,4 +287,10 @@ def test_the_firmware_is_bit_exact_at_every_width(target: str, files: list[Path]
     ]
     assert [each.arena_bytes for each in estimate.widths] == [report["ram"]["arena_bytes"] for report in reports]
     assert estimate.arena_bytes == max(each.arena_bytes for each in estimate.widths) == whole.arena_bytes
-    assert 'aria-label="widths"' in (build.folder / "report.html").read_text()
+    page = (build.folder / "report.html").read_text()
+    assert 'aria-label="widths"' in page
+    cards = [card.partition('<p class="detail">of this one')[0] for card in page.split("<h2>RAM</h2>")[1:]]
+    for card in cards:  # the total, the limit, and what the total consists of
+        total, _, *parts = map(int, re.findall(r'<data value="(\d+)"', card))
+        assert total == sum(parts) == ram["total_bytes"]
+    assert len(cards) == len(reports)

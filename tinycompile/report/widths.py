@@ -1,4 +1,4 @@
-"""What a report says of a network's widths."""
+"""What a report says of a network's widths, and of all models of a firmware together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinycompile.codegen.slimmable import widths_of
 from tinycompile.elf import bytes_with_prefix
 from tinycompile.object_file import ObjectFile
 from tinycompile.report.evaluation import NAMES
-from tinycompile.report.sections import WidthSection
+from tinycompile.report.firmware_sections import TogetherSection, WidthSection
 from tinycompile.report.summary import work
 from tinycompile.slimmable import shared_bytes
 
@@ -36,6 +36,12 @@ def width_section(image: Path, size: Mapping[str, int], project: Project, progra
         flash_bytes=bytes_with_prefix(image, f"{program.model}_") + _layer_bytes(image, size, project, program),
         instructions_estimate=sum(kernel.instructions for kernel in kernels),
     )
+
+
+def together_section(project: Project) -> TogetherSection | None:
+    """What the models of a firmware have together; None where there is only one."""
+    alone = len(project.programs) == 1
+    return None if alone else TogetherSection(project.arena_bytes, project.scratch_bytes, project.state_bytes)
 
 
 def _number(text: str) -> float:

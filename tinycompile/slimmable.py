@@ -213,8 +213,11 @@ def _edges(graph: Graph, kind: str) -> str:
     return ", ".join(f"{graph.types[name].dtype.name}{graph.types[name].shape}" for name in names) or "none"
 
 
-def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
+def check_sharing(sources: Sequence[Path], planned: Sequence[Planned], imported: Callable[[Path], Graph]) -> None:
     """Warns of a narrower network that reads none of the widest one's constants.
+
+    Args:
+        imported: a file's graph, with the channels that are constant: passes leave them out, others in each width.
 
     Raises:
         UsageError: no layer's weights are a part of the widest one's, as the networks are others.
@@ -222,7 +225,7 @@ def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
     for source, each in zip(sources[1:], planned[1:], strict=True):
         if any(constant.lent for constant in each.constants):
             continue
-        differences = _differences(planned[0].graph, each.graph)
+        differences = _differences(imported(sources[0]), imported(source))
         why = next(filter(None, differences), None)
         if why is not None and all(differences):
             raise UsageError(
@@ -232,6 +235,8 @@ def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
                 hint="a network of the same supernet (docs/slimmable.md), or two models: `tinycompile build a b`",
             )
         text = f"{source.name} shares no weights: they are too few, or there is no RAM to put them together in"
+        if why is None and any(_differences(planned[0].graph, each.graph)):
+            text = f"{source.name} shares no weights: channels that are constant are left out, others in each width"
         if why is not None:
             text = f"{source.name} shares no weights: those that it could share are too few, and {why}"
         warnings.warn(text, TinycompileWarning, stacklevel=2)

@@ -27,7 +27,7 @@ from tinycompile.errors import TinycompileWarning, UsageError
 from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.kernels.array_pieces import Lender
-from tinycompile.lowering import imported, lower, project_of, with_sources
+from tinycompile.lowering import imported, lower, project_of, ready, with_sources
 from tinycompile.options import Options
 from tinycompile.pipeline import FirmwareTooLargeError
 from tinycompile.profile.layers import layer_lines
@@ -47,6 +47,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def options_of(files: list[Path], target: str = "stm32f103", **others) -> Options:
     return Options.of(target, widths=dict(zip(SHARES[1:], files[1:], strict=True)), **others)
+
+
+def read(source: Path):
+    return imported(source, Options())
 
 
 PROGRAM = """
@@ -234,11 +238,23 @@ def test_one_layer_in_common_is_enough_to_be_a_width(files: list[Path], tmp_path
     partly, other = Slimmable(NET.layers, NET.shape), Slimmable(NET.layers, NET.shape, seed=9)
     partly.weights = [partly.weights[0], *other.weights[1:]]
     sources = [files[0], *(net.saved(tmp_path, (share,))[0] for net, share in ((partly, 0.5), (other, 0.25)))]
-    planned = [SimpleNamespace(graph=imported(source, Options()), constants=[]) for source in sources]
+    planned = [SimpleNamespace(graph=read(source), constants=[]) for source in sources]
     with pytest.warns(TinycompileWarning, match=r"that it could share are too few, and \d+% of the weights of layer"):
-        check_sharing(sources[:2], planned[:2])
+        check_sharing(sources[:2], planned[:2], read)
     with pytest.raises(UsageError, match=r"no weights of it are parts of net_100.onnx's"):
-        check_sharing([files[0], sources[2]], [planned[0], planned[2]])
+        check_sharing([files[0], sources[2]], [planned[0], planned[2]], read)
+
+
+def test_constant_channels_that_each_width_has_others_of_are_no_other_weights(tmp_path: Path) -> None:
+    sparse = Slimmable((("conv", 48, 1, 1), ("conv", 24, 1, 1)), (4, 4, 4), classes=3)
+    for weights in sparse.weights:
+        weights[np.random.default_rng(7).random(weights.shape) < 0.8] = 0
+    sources = sparse.saved(tmp_path, (1.0, 0.5))
+    planned = [SimpleNamespace(graph=ready(read(source), Options()), constants=[]) for source in sources]
+    with pytest.warns(
+        TinycompileWarning, match="net_50.onnx shares no weights: channels that are constant are left out"
+    ):
+        check_sharing(sources, planned, read)
 
 
 @pytest.mark.parametrize("target", also("stm32f103"))

@@ -45,19 +45,23 @@ def placed_together(plans: Sequence[Plans], place: Place, *, lean: bool = False)
     """The plans of several widths, the widest first: it is planned as if it was alone, as long as flash allows it.
 
     Args:
-        place: as `lowering.place`. lean: narrower networks' functions that are alike are made one.
+        place: as `lowering.place`. lean: narrower networks' functions that are alike are made one. Else constants are
+            shared where that takes few instructions, and where it takes more only if flash is short.
     """
     every: list[Plans] = list(plans)
     (widest, *_), _ = place(every[:1])
-    short, found = False, None
-    for _ in range(ROUNDS):
+    short, thrifty, found = False, lean, None
+    for _ in range(ROUNDS + 1 - lean):
         lender = Lender(widest.constants, widest.kernels)
-        planned, layout = place([every[0], *(each.sharing(lender, widest.arena_bytes) for each in every[1:])])
+        narrower = [each.sharing(lender, widest.arena_bytes, thrifty=thrifty) for each in every[1:]]
+        planned, layout = place([every[0], *narrower])
         planned = _with_functions_in_common(planned) if lean else planned
         most, before, widest = every[0].room_together, widest, planned[0]
         settled = _same(before.constants, widest.constants)
         found = (planned, layout) if settled else found
-        if most is not None and flash_bytes(planned) > most:
+        if most is not None and flash_bytes(planned) > most and not thrifty:
+            thrifty, found = True, None
+        elif most is not None and flash_bytes(planned) > most:
             every, short = _in_less(every, planned, most, widest_too=short), True
             (widest, *_), _ = place(every[:1])
         elif settled:

@@ -145,12 +145,13 @@ class Stub:
     least: int
     room_together: int
     room: int = 10**6
+    fast: int = 1
 
     def with_room(self, room: int) -> Stub:
         return replace(self, room=room)
 
-    def sharing(self, lender: Lender, spare: int) -> Stub:
-        return self
+    def sharing(self, lender: Lender, spare: int, *, thrifty: bool) -> Stub:
+        return self if thrifty else replace(self, wanted=self.fast * self.wanted)
 
     @property
     def planned(self) -> SimpleNamespace:
@@ -166,6 +167,13 @@ def test_where_flash_is_short_narrower_networks_do_with_less_before_the_widest_d
     found, _ = placed_together(stubs, lambda some: ([each.planned for each in some], None))  # type: ignore[arg-type]
     assert [each.constant_bytes for each in found] == sizes
     assert flash_bytes(found) <= flash
+
+
+@pytest.mark.parametrize(("flash", "narrower"), [(30000, 8000), (40000, 16000)])
+def test_for_speed_more_is_shared_only_where_flash_is_short(flash: int, narrower: int) -> None:
+    stubs = [Stub(20000, 5000, flash), Stub(8000, 4000, flash, fast=2)]
+    found, _ = placed_together(stubs, lambda some: ([each.planned for each in some], None))  # type: ignore[arg-type]
+    assert [each.constant_bytes for each in found] == [20000, narrower]
 
 
 def test_widths_that_the_linker_has_no_room_for_are_planned_in_less_flash(

@@ -10,11 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Unpack
 
 from tinycompile.codegen.blob import HEADER_BYTES, content_bytes
 from tinycompile.codegen.names import model_names
 from tinycompile.copy_choice import STACK_BYTES, Estimate, symbol_of
+from tinycompile.costs import Cost, LayerCost
 from tinycompile.errors import QuantizationNeededError, UsageError
 from tinycompile.frontend import is_onnx
 from tinycompile.garbage import collected_rarely
@@ -22,7 +23,8 @@ from tinycompile.ir import Graph
 from tinycompile.kernels import kernels_of
 from tinycompile.kernels.base import Constant, Kernel
 from tinycompile.layout import Layout, cold_constants, initial_bytes
-from tinycompile.lowering import imported, place, quantized_sources, ready
+from tinycompile.lowered import Lowered
+from tinycompile.lowering import imported, lower, place, quantized_sources, ready
 from tinycompile.measuring import (
     Measurement,
     Measures,
@@ -39,7 +41,9 @@ from tinycompile.planner import Planned
 from tinycompile.plans import Plans
 from tinycompile.progress import step
 from tinycompile.report.weights import layer_weights
+from tinycompile.slimmable import WIDTH_CODE_BYTES, overflow, width_costs, with_widths_of
 from tinycompile.targets import Board, Cycles, Memory
+from tinycompile.toolchain import RegionOverflowError
 from tinycompile.typical import typical_kernels_of
 from tinycompile.work import node_macs
 
@@ -54,132 +58,6 @@ LAYER_CODE_BYTES = 48
 
 ESTIMATE_ERROR = 0.1
 """Of the instructions of layers that aren't measured: what the estimates of a hundred networks were off at the most."""
-
-
-@dataclass(frozen=True)
-class LayerCost:
-    """A layer's part. `instructions` are an estimate unless it is `measured`. `weights_bytes` are its constants as the
-    kernel wants them, `weight_bits` those of each weight as the model has it, or of its type (`exact=False`); None
-    where there are none. `code_bytes` estimates its function and those that it calls, as if it shared none with other
-    layers.
-    """
-
-    name: str
-    op: str
-    kernel: str
-    macs: int
-    instructions: int
-    weights_bytes: int
-    scratch_bytes: int
-    weight_bits: int | None = None
-    measured: bool = False
-    code_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a model takes of a board.
-
-    Attributes:
-        exact: these are the figures of the model's own weights; else of typical ones.
-        arena_bytes, scratch_bytes, state_bytes: RAM as a build has it; scratch is 0 where it is inside the arena.
-        fast_code_estimate_bytes, fast_weights_estimate_bytes: what start-up would copy to faster RAM.
-        stack_estimate_bytes: an upper estimate; other_estimate_bytes: what else the firmware keeps in RAM.
-        ram_limit_bytes, flash_limit_bytes: what the board has; of the flash no more than `flash` allows.
-        weights_bytes: constants as a build has them.
-        code_estimate_bytes: of kernels and firmware.
-        instructions: of one inference, by the kernels' estimates, or as far as layers were measured by these.
-        macs: executed, with what stages compute twice.
-        clock_hz: of the core; 0 for the host, which has no time.
-        cycles_per_instruction: of the core, from and to.
-        waiting_cycles: for memories, from and to, as far as the board's file says what they cost.
-        schedule: "layer", or how stages are executed.
-        measured_layers: those whose instructions were counted in QEMU, or that have none; code, stack and copies are of
-            builds where these are all of them. instructions_range: what a build is expected to execute.
-        assumed: it is a float model, priced as if it were quantised to int8.
-        compiled: all of RAM, flash and instructions are those of a firmware, which was built and run for that; layers'
-            own figures are estimates. Instructions are, too, where QEMU doesn't run the board's firmware.
-    """
-
-    target: str
-    exact: bool
-    arena_bytes: int
-    scratch_bytes: int
-    state_bytes: int
-    fast_code_estimate_bytes: int
-    fast_weights_estimate_bytes: int
-    stack_estimate_bytes: int
-    other_estimate_bytes: int
-    ram_limit_bytes: int
-    weights_bytes: int
-    code_estimate_bytes: int
-    flash_limit_bytes: int
-    instructions: int
-    macs: int
-    clock_hz: int
-    cycles_per_instruction: tuple[float, float]
-    waiting_cycles: tuple[int, int]
-    schedule: str
-    layers: tuple[LayerCost, ...]
-    measured_layers: int = 0
-    instructions_range: tuple[int, int] = (0, 0)
-    assumed: bool = False
-    compiled: bool = False
-
-    @property
-    def ram_bytes(self) -> int:
-        """All of it, with the estimates."""
-        return sum(
-            (
-                self.arena_bytes,
-                self.scratch_bytes,
-                self.state_bytes,
-                self.fast_code_estimate_bytes,
-                self.fast_weights_estimate_bytes,
-                self.stack_estimate_bytes,
-                self.other_estimate_bytes,
-            )
-        )
-
-    @property
-    def flash_bytes(self) -> int:
-        """All of it, with the estimate of the code."""
-        return self.weights_bytes + self.code_estimate_bytes
-
-    @property
-    def fits(self) -> bool:
-        """Whether there is room for both, by the estimates."""
-        return self.ram_bytes <= self.ram_limit_bytes and self.flash_bytes <= self.flash_limit_bytes
-
-    @property
-    def core_milliseconds(self) -> float | None:
-        """Of the core alone, at the fewest cycles per instruction: the time without any waiting for memories."""
-        return 1e3 * self.instructions * self.cycles_per_instruction[0] / self.clock_hz if self.clock_hz else None
-
-    @property
-    def fastest_milliseconds(self) -> float | None:
-        """The same with the least waiting."""
-        core = self.core_milliseconds
-        return None if core is None else core + 1e3 * self.waiting_cycles[0] / self.clock_hz
-
-    @property
-    def slowest_milliseconds(self) -> float | None:
-        """At the most cycles per instruction, with the most waiting."""
-        if not self.clock_hz:
-            return None
-        return 1e3 * (self.instructions * self.cycles_per_instruction[1] + self.waiting_cycles[1]) / self.clock_hz
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        derived = (
-            "ram_bytes",
-            "flash_bytes",
-            "fits",
-            *(f"{which}_milliseconds" for which in ("core", "fastest", "slowest")),
-        )
-        facts = asdict(self)
-        layers = facts.pop("layers")
-        return {**facts, **{name: getattr(self, name) for name in derived}, "layers": layers}
 
 
 def cost(
@@ -209,6 +87,8 @@ def cost(
             UsageError where nothing can be measured.
     """
     chosen = Options.of(target if isinstance(target, str) else target.name, **options)
+    if isinstance(model, Graph) and chosen.widths:
+        raise UsageError("a graph has no widths", hint="the file of the widest network")
     if not isinstance(model, Graph):
         ((_, found),) = costs_of_files([Path(model)], chosen, exact=exact, measure=measure)
         return found
@@ -222,6 +102,11 @@ def costs_of_files(
     """What each of several files would take alone. Raises as `cost`."""
     options.check()
     board = options.board()
+    if options.widths:
+        files, options = with_widths_of(models, options)
+        with quantized_sources(files, options) as sources:
+            found = _cost_of_widths([source for source, _ in sources], board, options, exact=exact, measure=measure)
+        return [(models[0], found)]
     found = list[tuple[Path, Cost]]()
     with quantized_sources(models, options) as sources:
         for model, (source, _) in zip(models, sources, strict=True):
@@ -282,58 +167,104 @@ def cost_of(
         if measure == "none" or (near is not None and not near(estimate)):
             return estimate
     if measure != "whole":
-        found = measured_network(planned, Measures.of(board), missing=measure == "all", typical=not exact)
+        found = measured_network(planned[0], Measures.of(board), missing=measure == "all", typical=not exact)
         return _cost(planned, layout, board, options, exact, found)
-    whole = measured_whole(name, planned, layout, board, options)
-    for attempt in range(1, ATTEMPTS):
-        excess = 0 if options.flash is None else whole.flash_bytes - options.flash
-        if excess <= 0:
-            break
-        options = options.in_less_flash(excess, last=attempt == ATTEMPTS - 1)  # as `compile` does
+
+    def again(options: Options) -> tuple[list[Lowered], Layout]:
         planned, layout = _planned(graph, board, options, exact)
-        whole = measured_whole(name, planned, layout, board, options)
-    return _compiled(_cost(planned, layout, board, options, exact, None), whole)
+        return [Lowered(name, Path(name), {}, planned[0])], layout
+
+    return _built(([Lowered(name, Path(name), {}, planned[0])], layout), again, board, options, exact)
 
 
-def _planned(graph: Graph, board: Board, options: Options, exact: bool) -> tuple[Planned, Layout]:
+@collected_rarely()
+def _cost_of_widths(
+    sources: Sequence[Path], board: Board, options: Options, *, exact: bool, measure: Measuring
+) -> Cost:
+    """Of a firmware with a network at several widths."""
+    if not exact or measure not in ("none", "whole"):
+        raise UsageError(
+            f"--width doesn't go with {'--measure ' + measure if exact else 'exact=False'}",
+            why="what widths share is a matter of their weights, and layers that share aren't built alone",
+            hint="--measure whole" if exact else "exact=True",
+        )
+    lowered, layout = lower(sources, board, options)
+    if measure == "whole":
+        check_measurable(board, options, whole=True)
+        return _built((lowered, layout), lambda options: lower(sources, board, options), board, options, exact)
+    return _cost([each.planned for each in lowered], layout, board, options, exact, None)
+
+
+def _built(
+    planned: tuple[Sequence[Lowered], Layout],
+    again: Callable[[Options], tuple[Sequence[Lowered], Layout]],
+    board: Board,
+    options: Options,
+    exact: bool,
+) -> Cost:
+    """As `compile` would build it: what is larger than it may be is planned again."""
+    for attempt in range(1, ATTEMPTS + 1):
+        models, layout = planned
+        try:
+            whole = measured_whole(models, layout, board, options)
+            excess = 0 if options.flash is None else whole.flash_bytes - options.flash
+            if excess <= 0 or attempt == ATTEMPTS:
+                return _compiled(_cost([each.planned for each in models], layout, board, options, exact, None), whole)
+        except RegionOverflowError as error:
+            excess = overflow(error, board, options)
+            if not excess or attempt == ATTEMPTS:
+                raise
+        options = options.in_less_flash(excess, last=attempt == ATTEMPTS - 1)
+        planned = again(options)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _planned(graph: Graph, board: Board, options: Options, exact: bool) -> tuple[list[Planned], Layout]:
     """A graph that is ready."""
-    offer = kernels_of if exact else typical_kernels_of
-    (planned,), layout = place([Plans(graph, board, options, offer)], board, options)
-    return planned, layout
+    return place([Plans(graph, board, options, kernels_of if exact else typical_kernels_of)], board, options)
 
 
 def _compiled(estimate: Cost, whole: Whole) -> Cost:
     known = {name: value for name, value in asdict(whole).items() if value or name != "instructions"}
+    counts = known.pop("narrower", ())
+    counted = (whole.instructions, *counts) if whole.instructions else [each.instructions for each in estimate.widths]
+    widths = (replace(each, instructions=count) for each, count in zip(estimate.widths, counted, strict=False))
     span = (whole.instructions,) * 2 if whole.instructions else estimate.instructions_range
-    return replace(estimate, **known, instructions_range=span, compiled=True)
+    return replace(estimate, **known, widths=tuple(widths), instructions_range=span, compiled=True)
 
 
 def _cost(
-    planned: Planned, layout: Layout, board: Board, options: Options, exact: bool, measurement: Measurement | None
+    networks: Sequence[Planned],
+    layout: Layout,
+    board: Board,
+    options: Options,
+    exact: bool,
+    measurement: Measurement | None,
 ) -> Cost:
-    macs, separate = node_macs(planned.graph), options.weights == "separate"
-    initial = initial_bytes([planned.graph])
-    cold = set[Constant]() if separate else cold_constants(board, planned.kernels, macs, initial)
-    own = _OwnCode.of(planned, layout, board, options, measurement, exact=exact)
+    """Of a network, or of its widths."""
+    planned, graphs, separate = networks[0], [each.graph for each in networks], options.weights == "separate"
+    kernels, macs = [k for each in networks for k in each.kernels], [m for graph in graphs for m in node_macs(graph)]
+    cold = set[Constant]() if separate else cold_constants(board, kernels, macs, initial_bytes(graphs))
+    own = _OwnCode.of(networks, layout, board, options, measurement, exact=exact)
     internal = sum(memory.bytes for memory in board.memories if memory.kind == "ram" and not memory.external)
     external = sum(memory.bytes for memory in {layout.arena, layout.system} if memory.external)
     flash = sum(memory.bytes for memory in (board.flash, board.external_flash if cold else None) if memory)
-    layers = _layers(planned, macs, exact, measurement, own.copies)
+    layers = _layers(planned, macs[: len(planned.kernels)], exact, measurement, own.copies)
     instructions = sum(layer.instructions for layer in layers)
     instructions += 0 if measurement is None else measurement.base.instructions
     unsure = round(ESTIMATE_ERROR * sum(layer.instructions for layer in layers if not layer.measured))
     return Cost(
         target=board.name,
         exact=exact,
-        arena_bytes=planned.arena_bytes,
-        scratch_bytes=planned.scratch_bytes,
+        arena_bytes=max(each.arena_bytes for each in networks),
+        scratch_bytes=max(each.scratch_bytes for each in networks),
         state_bytes=planned.state_bytes,
         fast_code_estimate_bytes=own.copied_bytes,
         fast_weights_estimate_bytes=own.copies.bytes["weights"],
         stack_estimate_bytes=own.stack_bytes,
         other_estimate_bytes=own.other_bytes,
         ram_limit_bytes=internal + external,
-        weights_bytes=_file_bytes(planned) if separate else _weights_bytes(planned, cold, exact),
+        weights_bytes=_file_bytes(planned) if separate else _weights_bytes(networks, cold, exact),
         code_estimate_bytes=own.code_bytes,
         flash_limit_bytes=flash if options.flash is None else min(flash, options.flash),
         instructions=instructions,
@@ -345,6 +276,7 @@ def _cost(
         layers=layers,
         measured_layers=sum(layer.measured for layer in layers),
         instructions_range=(instructions - unsure, instructions + unsure),
+        widths=width_costs(networks, options) if options.widths else (),
     )
 
 
@@ -360,7 +292,7 @@ class _OwnCode:
 
     @staticmethod
     def of(
-        planned: Planned,
+        networks: Sequence[Planned],
         layout: Layout,
         board: Board,
         options: Options,
@@ -369,8 +301,9 @@ class _OwnCode:
         exact: bool,
     ) -> _OwnCode:
         if measurement is None or not measurement.complete:
-            copies = Estimate.of([planned], layout, board, options)
-            return _OwnCode(copies, copies.bytes["code"], _code_bytes(planned.kernels, exact))
+            copies = Estimate.of(networks, layout, board, options)
+            return _OwnCode(copies, copies.bytes["code"], _code_bytes(networks, exact))
+        (planned,) = networks
         fixed = measurement.fixed(layout, None)
         stack = max(fixed.stack_bytes, fixed.above_bytes + measurement.stack_bytes)
         copies = Estimate.of([planned], layout, board, options, measurement.code_sizes, stack)
@@ -379,26 +312,28 @@ class _OwnCode:
         if copies.chosen:
             fixed = measurement.fixed(layout, next(memory for _, memory in copies.chosen))
         copied = sum(size for name, size in measurement.sizes.items() if name in code) + calls_back
-        size = measurement.code_bytes(fixed, _distinct(planned, exact)) + calls + calls_back
+        size = measurement.code_bytes(fixed, _distinct(planned.constants, exact)) + calls + calls_back
         return _OwnCode(copies, copied, size, stack, fixed.ram_bytes)
 
 
-def _distinct(planned: Planned, exact: bool, cold: Set[Constant] = frozenset()) -> list[int]:
+def _distinct(constants: Sequence[Constant], exact: bool, cold: Set[Constant] = frozenset()) -> list[int]:
     """Bytes of each constant array of a firmware: those with the same content are one, as codegen shares them; of
     typical ones those that no weights can tell apart.
 
     Args:
         cold: those in another memory than the others.
     """
-    shared = [constant for constant in planned.constants if exact or constant.of_shapes]
+    own = [constant for constant in constants if constant.lent is None]
+    shared = [constant for constant in own if exact or constant.of_shapes]
     once = {(c.ctype, c.layout[1], c.values.tobytes(), c in cold): c.bytes for c in shared}
-    return [*once.values(), *(c.bytes for c in planned.constants if not (exact or c.of_shapes))]
+    return [*once.values(), *(c.bytes for c in own if not (exact or c.of_shapes))]
 
 
-def _weights_bytes(planned: Planned, cold: Set[Constant], exact: bool) -> int:
+def _weights_bytes(networks: Sequence[Planned], cold: Set[Constant], exact: bool) -> int:
     """Of all constants, and of states' first values."""
-    states = sum(state.initial.nbytes for state in planned.graph.states if _differs(state.initial.tobytes()))
-    return states + sum(_distinct(planned, exact, cold))
+    first = [state.initial for each in networks for state in each.graph.states]
+    constants = [constant for each in networks for constant in each.constants]
+    return sum(value.nbytes for value in first if _differs(value.tobytes())) + sum(_distinct(constants, exact, cold))
 
 
 def _differs(content: bytes) -> bool:
@@ -414,14 +349,17 @@ def _file_bytes(planned: Planned) -> int:
     return HEADER_BYTES + content_bytes(len(graph.inputs) + len(graph.outputs), [*states, *constants])
 
 
-def _code_bytes(kernels: Sequence[Kernel], exact: bool) -> int:
+def _code_bytes(networks: Sequence[Planned], exact: bool) -> int:
     """Layers with equal functions share one, which of typical weights names and sizes have to tell; and block functions
     of the same name."""
-    called = [(kernel.function, kernel) for kernel in kernels if kernel.function is not None]
+    called = [(k.function, k) for each in networks for k in each.kernels if k.function is not None]
+    narrower = WIDTH_CODE_BYTES * (len(networks) - 1)
     sizes = [(f, kernel.variant, kernel.code_size) for f, kernel in called]
     functions = {f if exact else (f.stem, variant): size.own for f, variant, size in sizes}
     blocks = {name: size for _, _, code in sizes for name, size in code.shared.items()}
-    return FIRMWARE_CODE_BYTES + LAYER_CODE_BYTES * len(called) + sum(functions.values()) + sum(blocks.values())
+    return (
+        FIRMWARE_CODE_BYTES + narrower + LAYER_CODE_BYTES * len(called) + sum(functions.values()) + sum(blocks.values())
+    )
 
 
 def _own_code_bytes(kernel: Kernel) -> int:

@@ -121,7 +121,7 @@ def lower(sources: Sequence[Path], board: Board, options: Options) -> tuple[list
     if options.widths:
         lean = options.optimize != "speed"
         planned, layout = placed_together(plans, lambda some: place(some, board, options), lean=lean)
-        check_sharing(sources, planned)
+        check_sharing(sources, planned, lambda source: imported(source, options))
     elif options.cores == 1:
         planned, layout = place(*how)
     else:

@@ -83,6 +83,7 @@ class PlanOptions(TypedDict, total=False):
     fast_weights: int | str
     compress_weights: bool
     backend: str | Sequence[str]
+    widths: Mapping[float, str | Path]
 
 
 class CompileOptions(PlanOptions, total=False):
@@ -111,7 +112,6 @@ class CompileOptions(PlanOptions, total=False):
     labels: str | Path | None
     compatible_with: str | Path | None
     harness: str | None
-    widths: Mapping[float, str | Path]
     calib: str | Path | None
     calib_method: str
     calib_effort: str

@@ -9,7 +9,6 @@ from typing import Any, Unpack
 
 from tinycompile.build import Build
 from tinycompile.codegen.emit import emit_project, weights_files
-from tinycompile.codegen.linker import region_name
 from tinycompile.codegen.slimmable import with_widths
 from tinycompile.contribution.automatic import automatic
 from tinycompile.core_choice import lower_for_cores
@@ -29,7 +28,7 @@ from tinycompile.report.document import PARAMETERS
 from tinycompile.report.html import memory_svg
 from tinycompile.report.saving import save_report
 from tinycompile.report.sections import as_json
-from tinycompile.slimmable import with_widths_of
+from tinycompile.slimmable import overflow, with_widths_of
 from tinycompile.staging import check_output, staged, write_files
 from tinycompile.targets import BOARDS_FOLDER, Board, copy_boards
 from tinycompile.temporary import TemporaryFolder
@@ -142,12 +141,8 @@ class FirmwareTooLargeError(DoesNotFitError):
 
 
 def _excess(error: FirmwareTooLargeError | RegionOverflowError, board: Board, options: Options) -> int:
-    """By how many bytes less flash another plan has to do with; 0 where there is none: without `--flash`, models alone
-    keep enough free for all that estimates miss, which several widths of one are too close together for.
-    """
-    if isinstance(error, FirmwareTooLargeError):
-        return error.excess
-    return error.excess.get(region_name(board.flash), 0) if options.widths else 0
+    """By how many bytes less flash another plan has to do with; 0 where there is none."""
+    return error.excess if isinstance(error, FirmwareTooLargeError) else overflow(error, board, options)
 
 
 def _check_flash(report: dict[str, Any], options: Options) -> None:

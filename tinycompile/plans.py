@@ -157,10 +157,14 @@ class Plans:
         given = graph, board, options, offer, share, spare
         return Plans(*given, in_ram=self._in_ram, code=self.code, forks=found.forks, known=known)
 
-    def sharing(self, lender: Lender, spare: int) -> Plans:
-        """Those of the same model with kernels that read a wider network's constants, in the RAM that it takes."""
+    def sharing(self, lender: Lender, spare: int, *, thrifty: bool = True) -> Plans:
+        """Those of the same model with kernels that read a wider network's constants, in the RAM that it takes.
+
+        Args:
+            thrifty: more instructions are taken for a byte of flash.
+        """
         graph, board, options, offer, share, _ = self._arguments
-        offer = WithShared(offer, lender, lean=options.optimize != "speed")
+        offer = WithShared(offer, lender, lean=options.optimize != "speed", thrifty=thrifty)
         return Plans(graph, board, options, offer, share, spare, in_ram=self._in_ram, code=self.code)
 
     def with_room(self, room: int) -> Plans:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tinycompile.codegen.linker import region_name
+from tinycompile.costs import WidthCost
 from tinycompile.errors import TinycompileWarning, UsageError
 from tinycompile.ir import Array, Graph
 from tinycompile.kernels.array_pieces import Lender
@@ -19,6 +21,8 @@ from tinycompile.layout import Layout
 from tinycompile.options import Options
 from tinycompile.planner import Planned
 from tinycompile.plans import Plans
+from tinycompile.targets import Board
+from tinycompile.toolchain import RegionOverflowError
 
 ROUNDS = 6
 """How often the networks are planned: again where flash runs short, or where the widest one's plan has changed."""
@@ -42,19 +46,23 @@ def placed_together(plans: Sequence[Plans], place: Place, *, lean: bool = False)
     """The plans of several widths, the widest first: it is planned as if it was alone, as long as flash allows it.
 
     Args:
-        place: as `lowering.place`. lean: narrower networks' functions that are alike are made one.
+        place: as `lowering.place`. lean: narrower networks' functions that are alike are made one. Else constants are
+            shared where that takes few instructions, and where it takes more only if flash is short.
     """
     every: list[Plans] = list(plans)
     (widest, *_), _ = place(every[:1])
-    short, found = False, None
-    for _ in range(ROUNDS):
+    short, thrifty, found = False, lean, None
+    for _ in range(ROUNDS + 1 - lean):
         lender = Lender(widest.constants, widest.kernels)
-        planned, layout = place([every[0], *(each.sharing(lender, widest.arena_bytes) for each in every[1:])])
+        narrower = [each.sharing(lender, widest.arena_bytes, thrifty=thrifty) for each in every[1:]]
+        planned, layout = place([every[0], *narrower])
         planned = _with_functions_in_common(planned) if lean else planned
         most, before, widest = every[0].room_together, widest, planned[0]
         settled = _same(before.constants, widest.constants)
         found = (planned, layout) if settled else found
-        if most is not None and flash_bytes(planned) > most:
+        if most is not None and flash_bytes(planned) > most and not thrifty:
+            thrifty, found = True, None
+        elif most is not None and flash_bytes(planned) > most:
             every, short = _in_less(every, planned, most, widest_too=short), True
             (widest, *_), _ = place(every[:1])
         elif settled:
@@ -125,11 +133,50 @@ def flash_bytes(planned: Sequence[Planned]) -> int:
     return constants + sum(each.own for each in sizes) + sum(blocks.values())
 
 
+def width_costs(planned: Sequence[Planned], options: Options, counted: Sequence[int] = ()) -> tuple[WidthCost, ...]:
+    """Of each width, the widest first.
+
+    Args:
+        counted: instructions of each; none where these are estimates.
+    """
+    executed = counted or [each.instructions for each in planned]
+    return tuple(
+        WidthCost(
+            float(label.replace("_", ".")),
+            each.arena_bytes,
+            each.scratch_bytes,
+            each.constant_bytes,
+            shared_bytes(each.kernels),
+            instructions,
+            each.macs,
+        )
+        for label, each, instructions in zip(options.width_labels, planned, executed, strict=True)
+    )
+
+
+def shared_bytes(kernels: Sequence[Kernel]) -> int:
+    """Of a width's constants that are the widest one's, without what is put between their pieces."""
+    found = 0
+    for constants in (kernel.constants for kernel in kernels):
+        lent = {constant.suffix for constant in constants if constant.lent}
+        own = (c.bytes for c in constants if not c.lent and c.suffix.removesuffix("_own") in lent)
+        found += sum(c.bytes for c in constants if c.lent) - sum(own)
+    return found
+
+
 def _same(some: Sequence[Constant], others: Sequence[Constant]) -> bool:
     return len(some) == len(others) and all(
         a is b or (a.layout == b.layout and np.array_equal(a.values, b.values))
         for a, b in zip(some, others, strict=True)
     )
+
+
+def overflow(error: RegionOverflowError, board: Board, options: Options) -> int:
+    """By how many bytes less flash another plan has to do with, where the linker had no room; 0 where there is none:
+    without `--flash`, models alone keep enough free for all that estimates miss, which several widths of one are too
+    close together for.
+    """
+    return error.excess.get(region_name(board.flash), 0) if options.widths else 0
 
 
 def with_widths_of(models: Sequence[str | Path], options: Options) -> tuple[list[str | Path], Options]:
@@ -184,8 +231,11 @@ def _edges(graph: Graph, kind: str) -> str:
     return ", ".join(f"{graph.types[name].dtype.name}{graph.types[name].shape}" for name in names) or "none"
 
 
-def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
+def check_sharing(sources: Sequence[Path], planned: Sequence[Planned], imported: Callable[[Path], Graph]) -> None:
     """Warns of a narrower network that reads none of the widest one's constants.
+
+    Args:
+        imported: a file's graph, with the channels that are constant: passes leave them out, others in each width.
 
     Raises:
         UsageError: no layer's weights are a part of the widest one's, as the networks are others.
@@ -193,7 +243,7 @@ def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
     for source, each in zip(sources[1:], planned[1:], strict=True):
         if any(constant.lent for constant in each.constants):
             continue
-        differences = _differences(planned[0].graph, each.graph)
+        differences = _differences(imported(sources[0]), imported(source))
         why = next(filter(None, differences), None)
         if why is not None and all(differences):
             raise UsageError(
@@ -203,6 +253,8 @@ def check_sharing(sources: Sequence[Path], planned: Sequence[Planned]) -> None:
                 hint="a network of the same supernet (docs/slimmable.md), or two models: `tinycompile build a b`",
             )
         text = f"{source.name} shares no weights: they are too few, or there is no RAM to put them together in"
+        if why is None and any(_differences(planned[0].graph, each.graph)):
+            text = f"{source.name} shares no weights: channels that are constant are left out, others in each width"
         if why is not None:
             text = f"{source.name} shares no weights: those that it could share are too few, and {why}"
         warnings.warn(text, TinycompileWarning, stacklevel=2)

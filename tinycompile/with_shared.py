@@ -15,6 +15,10 @@ BYTES = 50
 instructions a byte: four times what it takes to put one together, so that kernels share, and less than what a faster
 kernel's few bytes more for each channel save."""
 
+FAST_BYTES = 200
+"""The same where speed is asked for, 5 instructions a byte: what takes as many to put together is shared, groups that
+are made anew aren't, unless flash is short."""
+
 CALL_BYTES = 100
 """Of code that calls a function which the wider network has."""
 
@@ -29,10 +33,11 @@ class WithShared:
         offer: the kernels of each node.
         lender: the constants of the wider network.
         lean: code counts as constants do: each width has functions for its own shapes.
+        thrifty: whether constants are worth 20 instructions a byte; else 5.
     """
 
-    def __init__(self, offer: Offer, lender: Lender, *, lean: bool = True) -> None:
-        self._offer, self._lender, self._lean = offer, lender, lean
+    def __init__(self, offer: Offer, lender: Lender, *, lean: bool = True, thrifty: bool = True) -> None:
+        self._offer, self._lender, self._lean, self._thrifty = offer, lender, lean, thrifty
 
     def __call__(self, site: Site, core: Core) -> list[Kernel]:
         """Raises UnsupportedError."""
@@ -42,7 +47,8 @@ class WithShared:
         if len(every) == len(kernels) and not self._lean:
             return kernels
         least = min(map(self._bytes, every), default=0)
-        return [kernel.but(codable=(self._bytes(kernel) - least) // BYTES) for kernel in every]
+        bytes_ = BYTES if self._thrifty else FAST_BYTES
+        return [kernel.but(codable=(self._bytes(kernel) - least) // bytes_) for kernel in every]
 
     def _bytes(self, kernel: Kernel) -> int:
         return kernel.constant_bytes + (self._code_bytes(kernel) if self._lean else 0)

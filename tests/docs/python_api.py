@@ -11,7 +11,7 @@ from typing import Any
 import tinycompile
 from tinycompile import errors
 from tinycompile.build import Build
-from tinycompile.costing import Cost, LayerCost
+from tinycompile.costs import Cost, LayerCost, WidthCost
 from tinycompile.ir import TensorType
 from tinycompile.options import CompileOptions, Options, PlanOptions
 from tinycompile.quantize import quantize
@@ -104,7 +104,7 @@ def page() -> str:
     parts += ["## Options", *documented(CompileOptions), *documented(Options)]
     in_both = ", ".join(f"`{name}`" for name in PlanOptions.__annotations__)
     parts += ["\n\n".join(paragraphs(f"`cost` takes {in_both}."))]
-    for kind in (Build, Cost, LayerCost, TensorType):
+    for kind in (Build, Cost, LayerCost, WidthCost, TensorType):
         parts += [f"## `{kind.__name__}`", *documented(kind), *members(kind)]
     parts += ["## Errors"]
     kinds = [kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__]

@@ -27,7 +27,7 @@ from tinycompile.errors import TinycompileWarning, UsageError
 from tinycompile.host import HostModel
 from tinycompile.interpreter import run
 from tinycompile.kernels.array_pieces import Lender
-from tinycompile.lowering import imported, lower, project_of, with_sources
+from tinycompile.lowering import imported, lower, project_of, ready, with_sources
 from tinycompile.options import Options
 from tinycompile.pipeline import FirmwareTooLargeError
 from tinycompile.profile.layers import layer_lines
@@ -47,6 +47,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def options_of(files: list[Path], target: str = "stm32f103", **others) -> Options:
     return Options.of(target, widths=dict(zip(SHARES[1:], files[1:], strict=True)), **others)
+
+
+def read(source: Path):
+    return imported(source, Options())
 
 
 PROGRAM = """
@@ -141,12 +145,13 @@ class Stub:
     least: int
     room_together: int
     room: int = 10**6
+    fast: int = 1
 
     def with_room(self, room: int) -> Stub:
         return replace(self, room=room)
 
-    def sharing(self, lender: Lender, spare: int) -> Stub:
-        return self
+    def sharing(self, lender: Lender, spare: int, *, thrifty: bool) -> Stub:
+        return self if thrifty else replace(self, wanted=self.fast * self.wanted)
 
     @property
     def planned(self) -> SimpleNamespace:
@@ -162,6 +167,13 @@ def test_where_flash_is_short_narrower_networks_do_with_less_before_the_widest_d
     found, _ = placed_together(stubs, lambda some: ([each.planned for each in some], None))  # type: ignore[arg-type]
     assert [each.constant_bytes for each in found] == sizes
     assert flash_bytes(found) <= flash
+
+
+@pytest.mark.parametrize(("flash", "narrower"), [(30000, 8000), (40000, 16000)])
+def test_for_speed_more_is_shared_only_where_flash_is_short(flash: int, narrower: int) -> None:
+    stubs = [Stub(20000, 5000, flash), Stub(8000, 4000, flash, fast=2)]
+    found, _ = placed_together(stubs, lambda some: ([each.planned for each in some], None))  # type: ignore[arg-type]
+    assert [each.constant_bytes for each in found] == [20000, narrower]
 
 
 def test_widths_that_the_linker_has_no_room_for_are_planned_in_less_flash(
@@ -216,17 +228,44 @@ def test_the_plan_of_several_widths_is_printed(files: list[Path]) -> None:
     models = json.loads(result.output)["models"]
     assert [model["model"] for model in models] == ["net_100_w100", "net_100_w50"]
     assert models[1]["instructions_estimate"] < models[0]["instructions_estimate"]
+    lines = CliRunner().invoke(main, ["cost", str(files[0]), "--width", f"0.5={files[1]}"]).output.splitlines()
+    (first,) = (number for number, line in enumerate(lines) if line.split()[:2] == ["width", "arena"])
+    assert [line.split()[:3] for line in lines[first + 1 : first + 3]] == [
+        [percent, "%", f"{model['arena_bytes']:,}"] for percent, model in zip(("100", "50"), models, strict=True)
+    ]
+    for others, message in (
+        (["--measure", "all"], "--width doesn't go with --measure all"),
+        ([str(files[2])], "--width is for a single model"),
+    ):
+        result = CliRunner().invoke(main, ["cost", str(files[0]), "--width", f"0.5={files[1]}", *others])
+        assert message in result.output and result.exit_code
+    with pytest.raises(UsageError, match="a graph has no widths"):
+        tinycompile.cost(imported(files[0], Options()), widths={0.5: files[1]})
+    with pytest.raises(UsageError, match="--width doesn't go with exact=False"):
+        tinycompile.cost(files[0], widths={0.5: files[1]}, exact=False)
 
 
 def test_one_layer_in_common_is_enough_to_be_a_width(files: list[Path], tmp_path: Path) -> None:
     partly, other = Slimmable(NET.layers, NET.shape), Slimmable(NET.layers, NET.shape, seed=9)
     partly.weights = [partly.weights[0], *other.weights[1:]]
     sources = [files[0], *(net.saved(tmp_path, (share,))[0] for net, share in ((partly, 0.5), (other, 0.25)))]
-    planned = [SimpleNamespace(graph=imported(source, Options()), constants=[]) for source in sources]
+    planned = [SimpleNamespace(graph=read(source), constants=[]) for source in sources]
     with pytest.warns(TinycompileWarning, match=r"that it could share are too few, and \d+% of the weights of layer"):
-        check_sharing(sources[:2], planned[:2])
+        check_sharing(sources[:2], planned[:2], read)
     with pytest.raises(UsageError, match=r"no weights of it are parts of net_100.onnx's"):
-        check_sharing([files[0], sources[2]], [planned[0], planned[2]])
+        check_sharing([files[0], sources[2]], [planned[0], planned[2]], read)
+
+
+def test_constant_channels_that_each_width_has_others_of_are_no_other_weights(tmp_path: Path) -> None:
+    sparse = Slimmable((("conv", 48, 1, 1), ("conv", 24, 1, 1)), (4, 4, 4), classes=3)
+    for weights in sparse.weights:
+        weights[np.random.default_rng(7).random(weights.shape) < 0.8] = 0
+    sources = sparse.saved(tmp_path, (1.0, 0.5))
+    planned = [SimpleNamespace(graph=ready(read(source), Options()), constants=[]) for source in sources]
+    with pytest.warns(
+        TinycompileWarning, match="net_50.onnx shares no weights: channels that are constant are left out"
+    ):
+        check_sharing(sources, planned, read)
 
 
 @pytest.mark.parametrize("target", also("stm32f103"))
@@ -248,12 +287,12 @@ def test_the_firmware_is_bit_exact_at_every_width(target: str, files: list[Path]
     build = tinycompile.compile(files[0], target, output=tmp_path / "out", widths={0.5: half, 0.25: files[2]})
     alone = tinycompile.compile(files[0], target, output=tmp_path / "alone")
     x = np.random.default_rng(1).normal(0, 2, (2, 1, 1, 6, 6)).astype(np.float32)
-    reports = list[dict]()
+    reports, counts = list[dict](), list[int]()
     for label in ("100", "50", "25"):
         width = Build(build.folder, model=f"net_100_w{label}")
         assert verify_build(width, [x]).difference is None
         executed = width.execute([x])
-        assert executed.instructions[0] > 0
+        counts.append(executed.instructions[0])
         np.testing.assert_array_equal(width.run(x), executed.outputs[0].reshape(2, -1))
         reports.append(Build(build.folder, model=width.model).report)
     assert [report["width"]["percent"] for report in reports] == [100, 50, 25]
@@ -263,4 +302,22 @@ def test_the_firmware_is_bit_exact_at_every_width(target: str, files: list[Path]
     assert shared > (constants if target == "stm32f746" else 0)
     assert reports[0]["flash"]["weights_bytes"] == alone.report["flash"]["weights_bytes"] + constants
     assert len(list(width_lines(reports))) == 4
-    assert 'aria-label="widths"' in (build.folder / "report.html").read_text()
+    estimate, whole = (
+        tinycompile.cost(files[0], target, widths={0.5: half, 0.25: files[2]}, measure=measure)
+        for measure in ("none", "whole")
+    )
+    ram, flash, widths = reports[0]["ram"], reports[0]["flash"], [report["width"] for report in reports]
+    assert (whole.ram_bytes, whole.flash_bytes) == (ram["total_bytes"], flash["total_bytes"])
+    assert [each.instructions for each in whole.widths] == pytest.approx(counts, rel=0.01)  # of other samples
+    assert [(each.percent, each.weights_bytes, each.shared_bytes, each.instructions) for each in estimate.widths] == [
+        (w["percent"], w["constant_bytes"], w["shared_bytes"], w["instructions_estimate"]) for w in widths
+    ]
+    assert [each.arena_bytes for each in estimate.widths] == [report["ram"]["arena_bytes"] for report in reports]
+    assert estimate.arena_bytes == max(each.arena_bytes for each in estimate.widths) == whole.arena_bytes
+    page = (build.folder / "report.html").read_text()
+    assert 'aria-label="widths"' in page
+    cards = [card.partition('<p class="detail">of this one')[0] for card in page.split("<h2>RAM</h2>")[1:]]
+    for card in cards:  # the total, the limit, and what the total consists of
+        total, _, *parts = map(int, re.findall(r'<data value="(\d+)"', card))
+        assert total == sum(parts) == ram["total_bytes"]
+    assert len(cards) == len(reports)

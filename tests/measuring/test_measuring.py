@@ -18,6 +18,7 @@ from tinycompile.errors import UsageError
 from tinycompile.ir import Graph, Quantization, TensorType
 from tinycompile.kernels import kernels_of
 from tinycompile.layout import Layout
+from tinycompile.lowered import Lowered
 from tinycompile.measuring import Measures, Whole, known, measured_network, whole
 from tinycompile.measuring.firmware import Measured
 from tinycompile.measuring.fixed import Firmware, Fixed
@@ -198,7 +199,7 @@ def test_a_whole_network_in_too_little_flash_is_planned_again(graph: Graph, monk
     """With less flash for its layers, as a build is; what is larger then still is the last one's."""
     asked = list[Options]()
 
-    def too_large(_name: str, _planned: Planned, _layout: Layout, _board: Board, options: Options) -> Whole:
+    def too_large(_models: list[Lowered], _layout: Layout, _board: Board, options: Options) -> Whole:
         asked.append(options)
         return Whole(7, 1, 2, 3, 4, 50, 60_000)
 

@@ -17,6 +17,7 @@ from tinycompile import costing
 from tinycompile.costing import cost_of
 from tinycompile.errors import DoesNotFitError, UsageError
 from tinycompile.frontend import load
+from tinycompile.lowered import Lowered
 from tinycompile.lowering import place
 from tinycompile.measuring import Whole
 from tinycompile.options import Options
@@ -189,8 +190,8 @@ def test_networks_near_enough_to_the_limits_are_measured(
         planned.append("once")
         return place(*arguments)
 
-    def whole(name: str, *_: Any) -> Whole:
-        measured.append(name)
+    def whole(models: list[Lowered], *_: Any) -> Whole:
+        measured.append(models[0].name)
         if takes > 65_536:
             raise RegionOverflowError(["region `FLASH' overflowed by 1 bytes"])
         return Whole(instructions, 1, 2, 3, 4, 0, takes)

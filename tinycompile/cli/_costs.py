@@ -35,6 +35,13 @@ def cost_lines(name: str, found: Cost) -> Iterator[str]:
         low, high = found.instructions_range
         span = f"; {estimated} estimated: {low:,} to {high:,} instructions" if estimated else ", code and stack as well"
         yield f"         {found.measured_layers} layers measured{span}"
+    if found.widths:
+        yield f"  {'width':>7} {'arena':>9} {'constants':>9} {'shared':>9} {'instructions':>13}"
+    for width in found.widths:
+        yield (
+            f"  {width.percent:>5g} % {width.arena_bytes:>9,} {width.weights_bytes:>9,} {width.shared_bytes:>9,} "
+            f"{width.instructions:>13,}"
+        )
     if found.fastest_milliseconds is not None and found.slowest_milliseconds is not None:
         low, high = found.waiting_cycles
         cycles = f"{high:,}" if low == high else f"{low:,} to {high:,}"

@@ -204,6 +204,7 @@ def _planned(sources: Sequence[Path], options: Options) -> tuple[list[Lowered], 
 @command(short_help="Print RAM, flash, instructions and time, by estimates.")
 @click.argument("models", type=PATH, nargs=-1, required=True)
 @compile_options
+@width_option
 @calibrated_option
 @click.option(
     "--measure",
@@ -219,6 +220,7 @@ def cost(
     models: tuple[Path, ...], calibrated_by: Path | None, measure: Measuring, as_json: bool, **options: Any
 ) -> None:
     """Print what each of MODELS would take of the target, without building."""
+    options["widths"] = widths_of(options["widths"])
     from tinycompile.cli._costs import cost_lines
     from tinycompile.costing import costs_of_files
     from tinycompile.profile.calibrated import load_calibration

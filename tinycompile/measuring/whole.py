@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from dataclasses import astuple, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from tinycompile.codegen.emit import emit_project
+from tinycompile.codegen.program import Program
 from tinycompile.codegen.project import Project, Provenance
+from tinycompile.codegen.slimmable import with_widths
 from tinycompile.disk_cache import DiskCache, digest
 from tinycompile.elf import COPIED_SECTIONS, sizes
 from tinycompile.emulator import execute
@@ -23,7 +26,6 @@ from tinycompile.lowered import Lowered
 from tinycompile.lowering import project_of
 from tinycompile.measuring.known import Measures
 from tinycompile.options import Calibration, Options
-from tinycompile.planner import Planned
 from tinycompile.progress import step
 from tinycompile.samples import noise
 from tinycompile.staging import write_files
@@ -41,6 +43,7 @@ class Whole:
 
     Attributes:
         instructions: of an inference, the mean of some; 0 where QEMU doesn't run the board's firmware.
+        narrower: the same of its other widths.
 
     The others are what `Cost` has estimates of.
     """
@@ -52,6 +55,7 @@ class Whole:
     other_estimate_bytes: int
     weights_bytes: int
     code_estimate_bytes: int
+    narrower: tuple[int, ...] = ()
 
     @property
     def flash_bytes(self) -> int:
@@ -59,33 +63,35 @@ class Whole:
         return self.weights_bytes + self.code_estimate_bytes
 
 
-def measured_whole(name: str, planned: Planned, layout: Layout, board: Board, options: Options) -> Whole:
+def measured_whole(models: Sequence[Lowered], layout: Layout, board: Board, options: Options) -> Whole:
     """Compile, link and run a network, or remember that this was done before.
 
     Args:
-        name: of the network in C. planned: with the weights that it would be built with.
+        models: the network with the weights that it would be built with; or its widths, the widest first.
         options: how it would be built; with none of those that layers can't be measured with.
 
     Raises:
         ToolMissingError: no compiler, or no QEMU. ToolFailedError: one of them failed. RegionOverflowError: the linker
             has no room for it.
     """
-    lowered = Lowered(name, Path(name), {}, planned)
-    project = project_of(board, layout, [lowered], origins=(Provenance("network", "0" * 64),))
+    project = project_of(board, layout, models, origins=(Provenance("network", "0" * 64),) * len(models))
+    project = with_widths(project, options.width_labels)
     files = emit_project(project)
     text = (part.encode() for pair in sorted(files.items()) for part in pair)
     about = replace(options, calibration=Calibration())  # whose samples it isn't compiled from
-    key = digest(Measures.of(board).tools.encode(), repr(about).encode(), *text)
+    kept = [field.name for field in fields(Whole)]  # by which what an older version kept is another's
+    key = digest(repr(kept).encode(), Measures.of(board).tools.encode(), repr(about).encode(), *text)
     stored = _CACHE.get(key)
     if stored is None:
         step("measuring a network: compiling it")
-        stored = json.dumps(astuple(_measured(project, files, options))).encode()
+        stored = json.dumps(asdict(_measured(project, files, options))).encode()
         _CACHE.put(key, stored)
-    return Whole(*json.loads(stored))
+    found = Whole(**json.loads(stored))
+    return replace(found, narrower=tuple(found.narrower))
 
 
 def _measured(project: Project, files: dict[str, str], options: Options) -> Whole:
-    board, (program,) = project.board, project.programs
+    board, programs = project.board, project.programs
     emulated = board.emulated()
     with tempfile.TemporaryDirectory(prefix="tinycompile-network-") as name:
         folder = Path(name)
@@ -93,17 +99,23 @@ def _measured(project: Project, files: dict[str, str], options: Options) -> Whol
         project, stack = compiled(project, folder, options)
         images = ["firmware.elf", *(["firmware_qemu.elf"] if emulated not in (None, board) else [])]
         make(folder, *images, toolchain=board.toolchain)
-        found = sizes(folder / "firmware.elf", program.weight_symbols(), board.toolchain.stored_sections)
+        weights = [symbol for program in programs for symbol in program.weight_symbols()]
+        found = sizes(folder / "firmware.elf", weights, board.toolchain.stored_sections)
         copies = Counter[str]()
         for section, size in found.copied.items():
             copies[section.removeprefix(COPIED_SECTIONS).partition("_")[0]] += size
         known = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack + copies.total()
-        instructions = 0
+        counts = [0] * len(programs)
         if emulated is not None:
-            outputs = [tensor.type for tensor in program.outputs]
-            given = program.inputs if program.streamed_input is None else (program.streamed_input,)
-            inputs = [noise(tensor.type, _SAMPLES) for tensor in given]
-            counts = execute(folder / images[-1], emulated, inputs, outputs).instructions
-            instructions = round(sum(counts) / len(counts))
+            counts = [_executed(folder / images[-1], emulated, each, alone=len(programs) == 1) for each in programs]
     rest = found.ram - known, found.weights, found.flash - found.weights
-    return Whole(instructions, stack, copies["code"], copies["weights"], *rest)
+    return Whole(counts[0], stack, copies["code"], copies["weights"], *rest, tuple(counts[1:]))
+
+
+def _executed(image: Path, board: Board, program: Program, *, alone: bool) -> int:
+    """Instructions of an inference of one of a firmware's networks, the mean of some; `alone`: it has no other."""
+    outputs = [tensor.type for tensor in program.outputs]
+    given = program.inputs if program.streamed_input is None else (program.streamed_input,)
+    inputs = [noise(tensor.type, _SAMPLES) for tensor in given]
+    counts = execute(image, board, inputs, outputs, prefix="" if alone else f"{program.model}_").instructions
+    return round(sum(counts) / len(counts))

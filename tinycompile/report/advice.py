@@ -85,7 +85,8 @@ def _schedules(report: Report) -> Iterator[str]:
                 f"--ram {best['arena_bytes']} saves {100 * saved:.0f} % of the arena ({best['schedule']}) "
                 f"for {_more(best, now)} instructions"
             )
-    room = report["ram"]["limit_bytes"] - report["ram"]["total_bytes"] + now["arena_bytes"]
+    ram = report["ram"]
+    room = ram["limit_bytes"] - ram["total_bytes"] + (ram.get("together") or ram)["arena_bytes"]
     faster = [point for point in points if now["arena_bytes"] < point["arena_bytes"] <= room]
     if faster:
         best = min(faster, key=lambda point: point["instructions_estimate"])

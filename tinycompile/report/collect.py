@@ -52,7 +52,7 @@ from tinycompile.report.sections import (
 from tinycompile.report.timing import as_bounds, core_times_section, program_waiting, time_section
 from tinycompile.report.training import phase_of, training_section
 from tinycompile.report.weights import layer_weights
-from tinycompile.report.widths import width_section
+from tinycompile.report.widths import together_section, width_section
 from tinycompile.resources import runtime_dir
 from tinycompile.targets import BOARDS_FOLDER, Board, Cycles
 from tinycompile.version import __version__
@@ -371,10 +371,9 @@ def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
     known = graph.exists() or not board.is_host  # a host's compiler needn't write call graphs
     invoke = stack_from([graph], f"{program.model}_invoke", board) if known else 0
     stack = invoke if board.is_host else shared.stack
-    copied = Counter[str](dict.fromkeys(("code", "weights"), 0))
-    for (kind, _), size in _copied(shared.measured).items():
-        copied[kind] += size
-    planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack + copied.total()
+    copied = _copied(shared.measured)
+    code, weights = (sum(size for (kind, _), size in copied.items() if kind == one) for one in ("code", "weights"))
+    planned_bytes = project.arena_bytes + project.scratch_bytes + project.state_bytes + stack + code + weights
     whole = planned_bytes if board.is_host else shared.measured.ram
     internal = sum(m.bytes for m in board.memories if m.kind == "ram" and not m.external)
     external = {m.name: m.bytes for m in (layout.arena, layout.system) if m.external}
@@ -387,11 +386,12 @@ def _ram(shared: _Shared, program: Program, planned: Planned) -> RamSection:
         state_bytes=program.state_bytes,
         stack_bytes=stack,
         invoke_stack_bytes=invoke,
-        fast_code_bytes=copied["code"],
-        fast_weights_bytes=copied["weights"],
+        fast_code_bytes=code,
+        fast_weights_bytes=weights,
         other_bytes=whole - planned_bytes,
         total_bytes=whole,
         limit_bytes=internal + sum(external.values()),
+        together=together_section(project),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from tinycompile.lowered import Slide
 from tinycompile.pruning import Pruning
 from tinycompile.report.core_sections import CoreTimesSection
+from tinycompile.report.firmware_sections import TogetherSection, WidthSection
 from tinycompile.targets import Power
 from tinycompile.work import Work
 
@@ -174,7 +175,11 @@ class StateSection(TensorSection):
 
 @dataclass(frozen=True)
 class RamSection:
-    """The arena of one model, and what the whole firmware takes."""
+    """Arena, scratch and states of one model, and what the whole firmware takes.
+
+    Attributes:
+        together: what the firmware has of these; None for a model that is alone in it.
+    """
 
     arena_bytes: int
     arena_lower_bound_bytes: int
@@ -189,6 +194,7 @@ class RamSection:
     other_bytes: int
     total_bytes: int
     limit_bytes: int
+    together: TogetherSection | None
 
 
 @dataclass(frozen=True)
@@ -416,24 +422,6 @@ class PointSection:
     instructions_estimate: int
     macs: int
     schedule: str
-
-
-@dataclass(frozen=True)
-class WidthSection:
-    """Of one of a network's widths.
-
-    Attributes:
-        of: what all widths together are called. percent: of the widest one's channels.
-        constant_bytes: of its own. shared_bytes: of its constants that are the widest one's.
-        flash_bytes: of its own: constants, and functions that no wider network has; without the tables inside of these.
-    """
-
-    of: str
-    percent: float
-    constant_bytes: int
-    shared_bytes: int
-    flash_bytes: int
-    instructions_estimate: int
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,15 +56,24 @@ def print_report(
         console.print(f"\n[bold]report[/bold]        {escape(str(folder / 'report.html'))}", soft_wrap=True)
 
 
+def _parts(ram: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
+    """Those of which there is something."""
+    sizes = [(kind.replace("_", " "), ram.get(f"{kind}_bytes", 0)) for kind in kinds]
+    return [f"{kind} {size:,}" for kind, size in sizes if size]
+
+
 def _memory(report: dict[str, Any], console: Console) -> Iterator[tuple[str, str]]:
     ram, flash = report["ram"], report["flash"]
     yield "RAM", _share(ram, console)
     gap = ram["arena_gap_bytes"]
     proof = "no placement needs less" if gap == 0 else f"at most {gap:,} above the minimum"
     kinds = ("scratch", "state", "fast_code", "fast_weights", "stack", "other")
-    parts = [f"{part.replace('_', ' ')} {ram.get(f'{part}_bytes', 0):,}" for part in kinds]
-    listed = [part for part in parts if not part.endswith(" 0")]
-    yield "", ", ".join([f"arena {ram['arena_bytes']:,} ({proof})", *listed])
+    together = ram.get("together")
+    if together:
+        yield "", f"of all models together: {', '.join(_parts(ram | together, ('arena', *kinds)))}"
+        yield "", f"of this one: {', '.join(_parts(ram, ('arena', *kinds[:2])))} ({proof})"
+    else:
+        yield "", ", ".join([f"arena {ram['arena_bytes']:,} ({proof})", *_parts(ram, kinds)])
     yield "flash", _share(flash, console)
     yield "", f"weights {flash['weights_bytes']:,}, code {flash['code_bytes']:,}"
     bits = ", ".join(by_bits((layer.get("weight_bits"), layer["weights_bytes"]) for layer in report["layers"]))

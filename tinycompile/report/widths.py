@@ -1,4 +1,4 @@
-"""What a report says of a network's widths."""
+"""What a report says of a network's widths, and of all models of a firmware together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from tinycompile.codegen.slimmable import widths_of
 from tinycompile.elf import bytes_with_prefix
 from tinycompile.object_file import ObjectFile
 from tinycompile.report.evaluation import NAMES
-from tinycompile.report.sections import WidthSection
+from tinycompile.report.firmware_sections import TogetherSection, WidthSection
 from tinycompile.report.summary import work
+from tinycompile.slimmable import shared_bytes
 
 
 def width_section(image: Path, size: Mapping[str, int], project: Project, program: Program) -> WidthSection | None:
@@ -26,16 +27,21 @@ def width_section(image: Path, size: Mapping[str, int], project: Project, progra
     if width is None or program.width_of is None:
         return None
     kernels = [layer.kernel for layer in program.layers]
-    arrays = [constant for kernel in kernels for constant in kernel.constants if constant.lent]
     own = sum(named.constant.bytes for named in program.constants)
     return WidthSection(
         of=program.width_of,
         percent=_number(width.percent),
         constant_bytes=own,
-        shared_bytes=sum(constant.bytes for constant in arrays) - sum(_added(kernel.constants) for kernel in kernels),
+        shared_bytes=shared_bytes(kernels),
         flash_bytes=bytes_with_prefix(image, f"{program.model}_") + _layer_bytes(image, size, project, program),
         instructions_estimate=sum(kernel.instructions for kernel in kernels),
     )
+
+
+def together_section(project: Project) -> TogetherSection | None:
+    """What the models of a firmware have together; None where there is only one."""
+    alone = len(project.programs) == 1
+    return None if alone else TogetherSection(project.arena_bytes, project.scratch_bytes, project.state_bytes)
 
 
 def _number(text: str) -> float:
@@ -53,12 +59,6 @@ def _layer_bytes(image: Path, size: Mapping[str, int], project: Project, program
             return sum(bytes_ for section, bytes_ in linked.items() if section not in taken)
         taken |= linked
     raise ValueError(f"{program.model} isn't one of the project's programs")
-
-
-def _added(constants: Sequence[Any]) -> int:
-    """Bytes of shared arrays that are a width's own all the same: what is put between the pieces."""
-    gathered = {constant.suffix for constant in constants if constant.lent}
-    return sum(c.bytes for c in constants if not c.lent and c.suffix.removesuffix("_own") in gathered)
 
 
 def width_lines(reports: Sequence[dict[str, Any]]) -> Iterator[str]:

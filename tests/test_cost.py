@@ -24,12 +24,13 @@ from tinycompile.elf import sizes
 from tinycompile.errors import DoesNotFitError, QuantizationNeededError, TinycompileError, UsageError
 from tinycompile.frontend import load
 from tinycompile.kernels import Covers, kernels_of
+from tinycompile.kernels.cover import matches
 from tinycompile.layout import SYSTEM_BYTES
 from tinycompile.options import Options
 from tinycompile.planner import LayerPlanner
 from tinycompile.search import Network
 from tinycompile.targets import load_board
-from tinycompile.typical import is_linear, typical, typical_kernels_of
+from tinycompile.typical import Priced, is_linear, typical, typical_kernels_of
 from tinycompile.with_memories import CodePrice, WithMemories
 
 GOLDEN = ("ad01_int8", "kws_ref_model", "ic_resnet8_int8", "vww_96_int8", "mcunet_vww")
@@ -154,6 +155,21 @@ def test_layers_computed_together_have_typical_prices_as_well(target: str) -> No
     covers, again = (Covers(core, offer=typical_kernels_of)(each) for each in (graph, other))
     assert covers
     assert all(a.kernel is b.kernel for a, b in zip(covers, again, strict=True))
+
+
+def test_what_is_looked_up_keeps_no_weights() -> None:
+    """Of thousands of layers: alone, and computed together with the next one."""
+    graph = ARCHITECTURES["image_classification"](np.random.default_rng(4))
+    layers = [node for node in graph.nodes if is_linear(graph.site(node))]
+    nodes = [*layers, *(node for _, node in matches(graph))]
+    kept = [(Priced(graph.site(node), load_board("mps2-an385").core).site, graph.site(node)) for node in nodes]
+    assert len(nodes) > len(layers)
+    for found, site in kept:
+        pairs = [
+            (a, b) for a, b in zip(found.constants, site.constants, strict=True) if a is not None and b is not None
+        ]
+        assert pairs
+        assert all((a.shape, a.dtype, any(a.strides)) == (b.shape, b.dtype, False) for a, b in pairs)
 
 
 def test_prices_with_waiting_are_looked_up_as_well() -> None:

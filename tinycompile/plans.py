@@ -28,7 +28,7 @@ from tinycompile.planner.pace import Pace
 from tinycompile.planner.problem import UNIT
 from tinycompile.planner.stages import WAYS
 from tinycompile.planner.steps import Limit, Steps, in_steps
-from tinycompile.targets import Board, seen_by_second
+from tinycompile.targets import Board, Core, seen_by_second
 from tinycompile.training.recompute import recomputed, repeatable
 from tinycompile.training.step import first_of_training
 from tinycompile.with_arena import WithArena
@@ -49,6 +49,26 @@ widest takes."""
 
 SPARE_PARTS = (1.0, 1.5, 2.0)
 """Times that RAM, within which plans of a narrower network are compared."""
+
+
+class _KernelsOfSites:
+    """The kernels of nodes and of parts of nodes, each looked for once.
+
+    Planners that `Plans` has made hold this, and not the plans: all of them are gone as soon as nobody needs them.
+    """
+
+    def __init__(self, offer: Offer, core: Core, latitude: Latitude | None) -> None:
+        self._offer, self._core, self._latitude = offer, core, latitude
+        self._known: dict[Site, list[Kernel]] = {}
+
+    def __call__(self, site: Site) -> list[Kernel]:
+        if site not in self._known:
+            self._known[site] = self._offer(replace(site, latitude=self._latitude), self._core)
+        return self._known[site]
+
+    def leaner(self, site: Site) -> list[Kernel]:
+        """Without copies of constants in RAM."""
+        return _leaner(self(site))
 
 
 class Plans:
@@ -79,7 +99,7 @@ class Plans:
     ) -> None:
         self.code = CodePrice.of(board, options) if code is None else code
         self._arguments, self._in_ram, self._forks = (graph, board, options, offer, share, spare), in_ram, forks
-        self._known, self._of_sites = dict(known), dict[Site, list[Kernel]]()
+        self._known = dict(known)
         if options.compress_weights:
             offer = WithCodes(offer, wanted=options.flash is None)
         waiting = WithMemories.of(offer, graph, board, self.code, in_ram=in_ram)
@@ -98,6 +118,7 @@ class Plans:
         self._spends_ram = options.optimize == "speed" or options.ram is not None
         """Time is worth all RAM that there is, or that was granted."""
         self._latitude = Latitude() if options.weights == "separate" else None
+        self._of_sites = _KernelsOfSites(self._offer, board.core, self._latitude)
         self._lean = options.schedule in ("stream", "patch") and options.ram is None
         """Stages were asked for without a limit, so that they are meant to save RAM."""
 
@@ -137,7 +158,7 @@ class Plans:
 
         def all_of(node: Node) -> list[Kernel]:
             if node not in self._known:
-                self._known[node] = self._kernels_of(planned.graph.site(node))
+                self._known[node] = self._of_sites(planned.graph.site(node))
             return self._known[node]
 
         def single(node: Node, core: int = 0) -> Kernel | None:
@@ -304,15 +325,12 @@ class Plans:
         """Whether there are kernels that copy their constants to RAM."""
         return any(map(is_copying, chain(*self._kernels)))
 
-    def _leaner(self, kernels: Sequence[list[Kernel]]) -> list[list[Kernel]]:
-        return [[kernel for kernel in each if not is_copying(kernel)] for each in kernels]
-
     def _leaner_covers(self, graph: Graph) -> list[Cover]:
         return [cover for cover in self._covers(graph) if not is_copying(cover.kernel)]
 
     @cached_property
     def _without_copies(self) -> LayerPlanner:
-        kernels = self._leaner(self._kernels)
+        kernels = list(map(_leaner, self._kernels))
         covers = self._covers.groups
         return LayerPlanner(self._graph, kernels, self._leaner_covers, self._flash, covers, self._forks, self._unit)
 
@@ -335,15 +353,15 @@ class Plans:
     def _stages(self) -> StagePlanner:
         graph, kernels = self._split
         covers = self._covers
-        return StagePlanner(graph, kernels, self._kernels_of, self._ways, covers, self._flash, covers.groups)
+        return StagePlanner(graph, kernels, self._of_sites, self._ways, covers, self._flash, covers.groups)
 
     @cached_property
     def _stages_without_copies(self) -> StagePlanner:
         graph, kernels = self._split
         return StagePlanner(
             graph,
-            self._leaner(kernels),
-            lambda site: self._leaner([self._kernels_of(site)])[0],
+            list(map(_leaner, kernels)),
+            self._of_sites.leaner,
             self._ways,
             self._leaner_covers,
             self._flash,
@@ -356,17 +374,16 @@ class Plans:
 
     def in_steps(self, planned: Planned, limit: Limit) -> Steps:
         """A plan's inference in steps."""
-        return in_steps(planned, limit, self._kernels_of)
-
-    def _kernels_of(self, site: Site) -> list[Kernel]:
-        if site not in self._of_sites:
-            self._of_sites[site] = self._offer(replace(site, latitude=self._latitude), self._core)
-        return self._of_sites[site]
+        return in_steps(planned, limit, self._of_sites)
 
 
 def is_copying(kernel: Kernel) -> bool:
     """Whether it makes a copy of its constants in RAM."""
     return kernel.copies is not None
+
+
+def _leaner(kernels: Iterable[Kernel]) -> list[Kernel]:
+    return [kernel for kernel in kernels if not is_copying(kernel)]
 
 
 def _no_more_than(lean: Planned, found: Planned) -> Planned:

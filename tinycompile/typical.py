@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from math import sqrt
 from typing import Any, cast
 
@@ -33,13 +33,13 @@ from tinycompile.ops.fully_connected import FullyConnected
 from tinycompile.targets.core import Core
 
 KEPT_PRICES = 20_000
-"""Signatures whose kernels are kept; they hold no arrays."""
+"""Signatures whose kernels are kept; they hold no weights."""
 
 RECENT_SITES = 4
 """Typical sites that are kept with their arrays: those of the node whose kernels are being made."""
 
 RECENT_ROWS = 256
-"""Numbers of products per output whose typical weights are kept."""
+"""Numbers of products per output whose typical weights are kept, and shapes that zeros are kept of."""
 
 _INPUT_DEVIATION, _OUTPUT_DEVIATION = 32.0, 32.0
 """Standard deviations in steps of the types: a quarter of what int8 reaches, as trained layers have them."""
@@ -54,10 +54,10 @@ _SEED = 27
 
 
 class Priced:
-    """A site that equals every other with the same signature."""
+    """A site that equals every other with the same signature; of layers' weights and biases it has shapes and types."""
 
     def __init__(self, site: Site, core: Core) -> None:
-        self.site, self.core = site, core
+        self.site, self.core = _of_shapes(site), core
         self.signature = signature_of(site), core, site.latitude
         self._hash = hash(self.signature)
 
@@ -66,6 +66,32 @@ class Priced:
 
     def __hash__(self) -> int:
         return self._hash
+
+
+def _of_shapes(site: Site) -> Site:
+    """With zeros for the weights and biases of layers, which take no memory: `typical` reads none."""
+    if is_linear(site):
+        of_layers = set(range(1, len(site.constants)))
+    elif isinstance(site.node.op, Fused):
+        parts = [(part.node.inputs, is_linear(part)) for part in parts_of(site)]
+        weights = {name for inputs, linear in parts if linear for name in inputs[1:]}
+        others = {name for inputs, linear in parts for name in (inputs[:1] if linear else inputs)}
+        of_layers = {i for i, name in enumerate(site.node.op.operands) if name in weights - others}
+    else:
+        return site
+    constants = list(site.constants)
+    for operand in of_layers:
+        value = constants[operand]
+        constants[operand] = None if value is None else _zeros(value.shape, value.dtype)
+    copy = object.__new__(type(site))
+    copy.__dict__.update(site.__dict__, constants=tuple(constants))  # `replace` takes ten times as long
+    return copy
+
+
+@lru_cache(RECENT_ROWS)
+def _zeros(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """All of them in one place."""
+    return np.broadcast_to(np.zeros((), dtype), shape)
 
 
 def typical_kernels_of(site: Site, core: Core) -> list[Kernel]:
@@ -112,12 +138,13 @@ def _sized_all(kernel: Kernel, make: Callable[[], Sequence[Kernel]], number: int
     function = kernel.function
     if function is not None and not function.is_made:
         own = function  # what makes it holds the layer's arrays
-        function = Function.later(own.stem, own.parameters, lambda: _function(make()[number]))
+        function = Function.later(own.stem, own.parameters, partial(_function, make, number))
     constants = tuple(_sized(c, make, number, i) for i, c in enumerate(kernel.constants))
     return kernel.but(function=function, constants=constants)
 
 
-def _function(kernel: Kernel) -> Function:
+def _function(make: Callable[[], Sequence[Kernel]], number: int) -> Function:
+    kernel = make()[number]
     if kernel.function is None:
         raise ValueError(f"{kernel.variant} has no function any more")
     return kernel.function
@@ -127,7 +154,11 @@ def _sized(constant: Constant, make: Callable[[], Sequence[Kernel]], kernel: int
     if constant.of_shapes or isinstance(constant.content, Remade):
         return constant
     (size,), dtype = constant.layout
-    return constant.made_by(Remade(size, dtype, lambda: make()[kernel].constants[index].values))
+    return constant.made_by(Remade(size, dtype, partial(_values, make, kernel, index)))
+
+
+def _values(make: Callable[[], Sequence[Kernel]], kernel: int, index: int) -> Array:
+    return make()[kernel].constants[index].values
 
 
 def is_linear(site: Site) -> bool:

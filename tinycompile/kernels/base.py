@@ -9,10 +9,10 @@ decisions; the C is in the headers of `runtime/`: a kernel's function calls one 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache, wraps
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -262,6 +262,18 @@ class Kernel:
     lag: int = 0
     bytewise: bool = False
 
+    if not TYPE_CHECKING:
+
+        def __init__(self, variant, function, constants=(), **others) -> None:
+            """A frozen dataclass's own takes ten times as long, and prices make many kernels."""
+            own = self.__dict__
+            own.update(
+                _DEFAULTS, variant=variant, function=function, constants=constants, overlap={}, parts={}, notes={}
+            )
+            own.update(others)
+            if len(own) > len(_DEFAULTS):
+                raise TypeError(f"a kernel has no {', '.join(own.keys() - _DEFAULTS.keys())}")
+
     @property
     def distances(self) -> dict[int, int]:
         """Per operand that the output may share memory with, its distance: exact for `in_place`, else at least."""
@@ -305,6 +317,8 @@ class Kernel:
         """Of constants that it reads in flash, its own and lent ones."""
         return sum(constant.bytes for constant in self.constants)
 
+
+_DEFAULTS = {each.name: each.default for each in fields(Kernel)}
 
 Factory = Callable[[Site, Core], Kernel | None]
 _FACTORIES: dict[type[Op], list[Factory]] = {}

@@ -13,7 +13,7 @@ from tinycompile.ir import Array, Site
 from tinycompile.kernels.base import Constant, Deferred, Function, Kernel, Sweeps, kernel_for, safe_distance
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call
 from tinycompile.kernels.hot_code import HotFunction, nested
-from tinycompile.kernels.linear_layer import LinearLayer, has_wide_weights
+from tinycompile.kernels.linear_layer import RECENT_SITES, LinearLayer, has_wide_weights
 from tinycompile.kernels.requant_block import RequantBlock
 from tinycompile.kernels.work import Work
 from tinycompile.lazy import lazy
@@ -143,6 +143,10 @@ first channels that others repeat.
 """
 
 
+RECENT_FORMS = 4 * RECENT_SITES
+"""Ways to compute a layer that are known: several factories ask for each, for all of its weights and for tiles."""
+
+
 @lru_cache(RECENT_LANES)
 def _lanes_of(layer: LinearLayer, direct: bool) -> Lanes | None:
     """As `Lanes.of`."""
@@ -237,11 +241,11 @@ def fully_connected(site: Site, core: Core) -> Kernel | None:
 @kernel_for(FullyConnected, Conv2D, needs={"dsp"})
 def fully_connected_long(site: Site, core: Core) -> Kernel | None:
     """The same with a longer loop, where that saves an instruction for every two bytes that it has more."""
-    short, long = (_rows_kernel(site, core, direct=False, together=together) for together in (SHORT_ROUND, LONG_ROUND))
+    short, long = (Rows.of(site, core, together=together) for together in (SHORT_ROUND, LONG_ROUND))
     if short is None or long is None:
         return None
-    saved, more = short.instructions - long.instructions, long.code_bytes - short.code_bytes
-    return long if 2 * saved >= more else None
+    saved, more = short.work.instructions - long.work.instructions, long.code_bytes - short.code_bytes
+    return long.kernel() if 2 * saved >= more else None
 
 
 @kernel_for(FullyConnected, Conv2D, needs={"dsp"})
@@ -275,6 +279,7 @@ class Rows:
     whole: bool = False
 
     @staticmethod
+    @lru_cache(RECENT_FORMS)
     def of(
         site: Site, core: Core, *, direct: bool = False, together: int = SHORT_ROUND, whole: bool = False
     ) -> Rows | None:

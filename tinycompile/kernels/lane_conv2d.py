@@ -13,7 +13,7 @@ from tinycompile.ir import Array, Signature, Site
 from tinycompile.kernels.base import CodeSize, Constant, Deferred, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, reach_fields, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction
-from tinycompile.kernels.lane import Lanes
+from tinycompile.kernels.lane import RECENT_FORMS, Lanes
 from tinycompile.kernels.lane_straight import Straight
 from tinycompile.kernels.linear_layer import LinearLayer
 from tinycompile.kernels.requant_block import RequantBlock
@@ -149,6 +149,7 @@ class Convolution:
     core: Core
 
     @staticmethod
+    @lru_cache(RECENT_FORMS)
     def of(
         site: Site,
         core: Core,

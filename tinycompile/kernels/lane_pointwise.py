@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tinycompile.ir import Site
 from tinycompile.kernels.base import Constant, Function, Kernel, Sweeps, kernel_for
 from tinycompile.kernels.generic_c import Fields, Struct, names_of, struct_call, window_stem
 from tinycompile.kernels.hot_code import HotFunction, nested
-from tinycompile.kernels.lane import Lanes
+from tinycompile.kernels.lane import RECENT_FORMS, Lanes
 from tinycompile.kernels.lane_conv2d import (
     PARAMETERS,
     WEIGHTS,
@@ -61,6 +62,7 @@ class Pointwise:
     core: Core
 
     @staticmethod
+    @lru_cache(RECENT_FORMS)
     def of(site: Site, core: Core) -> Pointwise | None:
         """None where the layer isn't of that kind."""
         op, sig = site.node.op, site.sig

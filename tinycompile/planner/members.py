@@ -48,10 +48,10 @@ class Geometry:
             try:
                 self._stages[run] = make()
             except NotStreamable as error:
-                self._stages[run] = error
+                self._stages[run] = error.again()
         found = self._stages[run]
         if isinstance(found, NotStreamable):
-            raise found
+            raise found.again()
         return found
 
     def sums(self, step: int) -> bool:
@@ -85,10 +85,10 @@ class Geometry:
             try:
                 self._reaches[step, axis] = self._find_reaches(step, axis)
             except NotStreamable as error:
-                self._reaches[step, axis] = error
+                self._reaches[step, axis] = error.again()
         found = self._reaches[step, axis]
         if isinstance(found, NotStreamable):
-            raise found
+            raise found.again()
         return found
 
     def _find_reaches(self, step: int, axis: Axis) -> Reaches:

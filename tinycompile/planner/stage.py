@@ -47,6 +47,10 @@ class NotStreamable(Exception):  # noqa: N818 - a result, not a failure
         self.final = final
         super().__init__(why)
 
+    def again(self) -> NotStreamable:
+        """The same to be kept, or to be raised once more: without the frames it went through and all that they hold."""
+        return NotStreamable(str(self), final=self.final)
+
 
 @dataclass(frozen=True)
 class Span:

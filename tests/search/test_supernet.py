@@ -157,6 +157,18 @@ class TestTraining:
                 own, averaged = (Trainable(small)(torch.tensor(each.x)) for each in (part.seen_by(small), part))
             assert torch.allclose(own, averaged, atol=1e-4)
 
+    def test_batch_normalisations_allow_a_high_rate(self) -> None:
+        """Of all ready spaces but transformers."""
+        from tinycompile.search.supernet import Members
+
+        for name, expected in (("plain", True), ("mobile", True), ("separable", True), ("hybrid", False)):
+            space = load_space(name)
+            members = Members(space, [{key: values[-1] for key, values in space.parameters.items()}], (1, 8, 8), 3)
+            assert (name, members.normalized) == (name, expected)
+        for dense, expected in ((1, True), (2, False)):
+            space = Space("s", {"a": (1,)}, lambda _c, shape, n, dense=dense: _dense(shape, dense, n), "s", ("a",))
+            assert Members(space, [{"a": 1}], (8,), 3).normalized is expected
+
     def test_modules_share_nothing(self, torch: Any) -> None:
         from tinycompile.search.supernet import train_supernet
 
@@ -181,6 +193,26 @@ class TestTraining:
         result = bench.run(Task(0, config, 0.0))
         assert isinstance(result, Result)
         assert len(result.folds) == 2
+
+    def test_five_epochs_teach_the_smallest_networks_as_well(self, tmp_path: Path) -> None:
+        """At a candidate's learning rate they teach only the largest: the smallest guess."""
+        from tinycompile.search.trainer import accuracy_of
+
+        part = samples((1, 8, 8))
+        np.savez(tmp_path / "data.npz", x=part.x, y=part.y)
+        recipe = Recipe(epochs=2, batch=8)
+        bench = Bench.of(Setup("plain", str(tmp_path / "data.npz"), 2, recipe, None, 0, str(tmp_path), supernet=5))
+        population = [{key: values[i] for key, values in bench.space.parameters.items()} for i in (0, 1)]
+        bench.run(Shared(0, tuple(population)))
+        for config in population:
+            assert accuracy_of(bench.model(config, 0), bench.data.folds[0][1]) > 0.9
+
+
+def _dense(shape: tuple[int, ...], layers: int, classes: int) -> Network:
+    net = Network(shape)
+    for _ in range(layers):
+        net.dense(classes)
+    return net
 
 
 def stem_means(proto: Any, x: Any) -> Any:

@@ -21,7 +21,7 @@ from tinycompile.quantize.widths import quantized_widths
 from tinycompile.search.data import CALIBRATION, Data, save_calibration, save_labelled
 from tinycompile.search.prices import Limits
 from tinycompile.search.space import Config, Space, Value
-from tinycompile.search.supernet import train_supernet, with_inherited
+from tinycompile.search.supernet import FEW, train_supernet, with_inherited
 from tinycompile.search.trainer import Recipe, accuracy_of
 from tinycompile.widths import check_shares, label_of
 
@@ -133,7 +133,7 @@ def slimmed(
     values = {name: tuple(dict.fromkeys(each[name] for each in configs)) for name in space.parameters}
     elastic = tuple(name for name in space.widths if len(values[name]) > 1)
     together = Space(space.name, values, space.build, space.where, elastic, space.widths)
-    shared = train_supernet(together, configs, data.known, data.classes, recipe, seed)
+    shared = train_supernet(together, configs, data.known, data.classes, recipe, seed, FEW)
     judged = data.test or data.folds[0][1]
     folder.mkdir(parents=True, exist_ok=True)
     protos = [with_inherited(space.network(each, data.shape, data.classes), shared, data.known) for each in configs]

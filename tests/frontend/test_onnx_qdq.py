@@ -58,6 +58,7 @@ def test_conv_1d_and_float_bias():
         {"strides": [2, 2], "pads": [1, 0, 1, 2]},
         {"strides": [2, 2], "output_padding": [1, 1], "dilations": [1, 2]},
         {"strides": [3, 2], "pads": [2, 2, 2, 2]},
+        {"strides": [2, 2], "output_padding": [1, 0], "auto_pad": "SAME_UPPER"},  # onnx infers another row
     ],
 )
 def test_conv_transpose(attributes):

@@ -76,6 +76,18 @@ def test_transform(length: int, attributes: dict[str, int], fast: bool, tmp_path
     check(model([node], constants, (2, 64, 1), tmp_path / "m.onnx"), (2, 64, 1), fast=fast)
 
 
+def test_lengths_of_an_inverse_of_one_side(tmp_path: Path) -> None:
+    """onnxruntime agrees with numpy.fft.irfft for some only (findings/onnxruntime_inverse_dft_length.sh)."""
+    node = helper.make_node("DFT", ["x", "length", "axis"], ["y"], inverse=1, onesided=1)
+    for length in range(3, 14):
+        path = model([node], {"length": np.int64(length), "axis": np.int64(1)}, (1, 5, 2), tmp_path / "m.onnx")
+        if length in (6, 8, 9, 11, 13):
+            check(path, (1, 5, 2), fast=False)
+        else:
+            with pytest.raises(UnsupportedError, match=f"{length} samples of 5 frequencies: runtimes disagree"):
+                load(path, floats="all")
+
+
 def test_a_window_that_is_computed(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Slice", ["x", "zero", "end", "one"], ["flat"]),

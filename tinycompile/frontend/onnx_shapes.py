@@ -17,7 +17,8 @@ from tinycompile.frontend.tflite_scope import Rejected
 from tinycompile.ir import Array
 
 Shape = tuple[int, ...]
-_POOLS = ("MaxPool", "AveragePool", "LpPool")
+_WINDOWED = ("MaxPool", "AveragePool", "LpPool", "ConvTranspose")
+_SAME = (b"SAME_UPPER", b"SAME_LOWER")
 
 
 def inferred(model: Any) -> Any:
@@ -27,13 +28,14 @@ def inferred(model: Any) -> Any:
     tensor is are computed (`_fold`). Nodes of ai.onnx.ml, of which it knows little, are replaced (`stand_in`). And of
     pools onnx infers shapes that nobody computes: below opset 22 it counts a last window that `ceil_mode` lets begin in
     the padding behind the tensor, and beside `auto_pad` it reads `pads`. onnxruntime, PyTorch and onnx's evaluator do
-    neither. Such a pool is inferred from one with the right windows.
+    neither. Such a pool is inferred from one with the right windows. So is a ConvTranspose, to whose result it adds
+    output_padding where `auto_pad` already says how large that is.
     """
     result = _infer(model)
     shadow = type(model)()
     shadow.CopyFrom(result)
     helped, corrected = False, set[str]()
-    while stand_in(shadow.graph, shapes_of(shadow.graph)) or _correct_pool(shadow, corrected) or _fold(shadow):
+    while stand_in(shadow.graph, shapes_of(shadow.graph)) or _correct_windows(shadow, corrected) or _fold(shadow):
         helped = True
         del shadow.graph.value_info[:]
         for value in shadow.graph.output:
@@ -92,18 +94,21 @@ def type_names_of(graph: Any) -> dict[str, str]:
     return found
 
 
-def _correct_pool(model: Any, done: set[str]) -> bool:
-    """Rewrite the first pool with a wrong shape that isn't in `done`, the results of those before; False without."""
+def _correct_windows(model: Any, done: set[str]) -> bool:
+    """Rewrite the first node with a wrong shape that isn't in `done`, the results of those before; False without."""
     shapes = shapes_of(model.graph)
     for node in model.graph.node:
-        if node.op_type not in _POOLS or node.domain not in ("", "ai.onnx") or node.output[0] in done:
+        if node.op_type not in _WINDOWED or node.domain not in ("", "ai.onnx") or node.output[0] in done:
             continue
         source, result = shapes.get(node.input[0]), shapes.get(node.output[0])
         if source is not None and result is not None and len(source) == len(result):
-            pads = _right_pads(node, source[2:], result[2:])
-            if pads is not None:
+            if node.op_type == "ConvTranspose":
+                right = _right_enlargement(node, source[2:], shapes.get(node.input[1]), result[2:])
+            else:
+                right = _right_pads(node, source[2:], result[2:])
+            if right is not None:
                 done.add(node.output[0])
-                _set(node, {"auto_pad": "NOTSET", "ceil_mode": 0, "pads": pads})
+                _set(node, right)
                 return True
     return False
 
@@ -200,9 +205,31 @@ def computed(
     return values if all(value.size <= FEW for value in values) else None
 
 
-def _right_pads(node: Any, size: Shape, result: Shape) -> list[int] | None:
-    """None where the result is right, or the node contradicts itself."""
-    attributes = {a.name: onnx_module().helper.get_attribute_value(a) for a in node.attribute}
+def _attributes(node: Any) -> dict[str, Any]:
+    return {a.name: onnx_module().helper.get_attribute_value(a) for a in node.attribute}
+
+
+def _right_enlargement(node: Any, size: Shape, weights: Shape | None, result: Shape) -> dict[str, Any] | None:
+    """The same of a ConvTranspose with `auto_pad` SAME: the strides times its operand, or less where windows end."""
+    attributes, rank = _attributes(node), len(size)
+    strides, dilations, extra = (
+        attributes.get(name) or [usual] * rank
+        for name, usual in (("strides", 1), ("dilations", 1), ("output_padding", 0))
+    )
+    if attributes.get("auto_pad") not in _SAME or "output_shape" in attributes or weights is None:
+        return None
+    if not len(weights) - 2 == len(strides) == len(dilations) == len(extra) == rank:
+        return None
+    sizes = [
+        min(n * s, (n - 1) * s + (k - 1) * d + 1 + e)
+        for n, s, k, d, e in zip(size, strides, weights[2:], dilations, extra, strict=True)
+    ]
+    return None if sizes == list(result) else {"output_shape": sizes}
+
+
+def _right_pads(node: Any, size: Shape, result: Shape) -> dict[str, Any] | None:
+    """Attributes with which the result is right; None where it is, or the node contradicts itself."""
+    attributes = _attributes(node)
     rank, kernel, auto = len(size), attributes.get("kernel_shape", ()), attributes.get("auto_pad", b"NOTSET")
     strides, dilations = (attributes.get(name) or [1] * rank for name in ("strides", "dilations"))
     pads = list(attributes.get("pads") or [0] * (2 * rank)) if auto in (b"NOTSET", b"") else [0] * (2 * rank)
@@ -210,7 +237,7 @@ def _right_pads(node: Any, size: Shape, result: Shape) -> list[int] | None:
         return None
     extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     ceil = bool(attributes.get("ceil_mode", 0))
-    if auto in (b"SAME_UPPER", b"SAME_LOWER"):
+    if auto in _SAME:
         counts = [-(-n // s) for n, s in zip(size, strides, strict=True)]
     else:
         counts = [windows(size[a], pads[a], pads[rank + a], extents[a], strides[a], ceil) for a in range(rank)]
@@ -218,7 +245,7 @@ def _right_pads(node: Any, size: Shape, result: Shape) -> list[int] | None:
         return None
     for axis, count in enumerate(counts):
         pads[rank + axis] = max((count - 1) * strides[axis] + extents[axis] - size[axis] - pads[axis], 0)
-    return pads
+    return {"auto_pad": "NOTSET", "ceil_mode": 0, "pads": pads}
 
 
 def _set(node: Any, values: Mapping[str, Any]) -> None:

@@ -75,8 +75,8 @@ def cost(
             and outputs stay as they are. A float `.onnx` file is priced as if it were quantised to int8.
         target: a board's name; or, for a graph, a board, for those who ask often.
         exact: for the weights that there are. False: for any weights of these shapes, by typical ones; channels that
-            happen to be constant stay. Of MLPerf Tiny's size 54 to 150 a second on a Cortex-M3, 40 to 93 on a
-            Cortex-M7, but 11 where stages have to be looked for.
+            happen to be constant stay. Of MLPerf Tiny's size 59 to 245 a second on a Cortex-M3, 64 to 184 on a
+            Cortex-M7, but 22 where stages have to be looked for.
         measure: "all" compiles and executes layers that nobody has measured on this machine, which takes a compiler,
             QEMU and about 0.2 s each; "known" does without what isn't known. "whole" compiles and executes the network
             as `compile` would build it, 1 to 2 s.

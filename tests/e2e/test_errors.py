@@ -97,7 +97,7 @@ def test_run_without_a_build(tmp_path: Path) -> None:
     ("array", "words"),
     [
         (np.zeros((2, 5, 5), np.int8), "shape"),
-        (np.zeros((2, 8, 8, 1), np.float32), "float32"),
+        (np.zeros((2, 8, 8, 1), np.int32), "int32"),
         (np.zeros((0, 8, 8, 1), np.int8), "sample"),
     ],
 )

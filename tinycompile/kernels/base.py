@@ -264,12 +264,11 @@ class Kernel:
 
     if not TYPE_CHECKING:
 
-        def __init__(self, variant, function, constants=(), **others) -> None:
+        def __init__(self, variant, function, constants=(), scratch_bytes=0, instructions=0, **others) -> None:
             """A frozen dataclass's own takes ten times as long, and prices make many kernels."""
             own = self.__dict__
-            own.update(
-                _DEFAULTS, variant=variant, function=function, constants=constants, overlap={}, parts={}, notes={}
-            )
+            own.update(_DEFAULTS, variant=variant, function=function, constants=constants, scratch_bytes=scratch_bytes)
+            own.update(instructions=instructions, overlap={}, parts={}, notes={})
             own.update(others)
             if len(own) > len(_DEFAULTS):
                 raise TypeError(f"a kernel has no {', '.join(own.keys() - _DEFAULTS.keys())}")
